@@ -1,0 +1,88 @@
+"""The tree of everything that can go wrong, each error named by the caller's next move.
+
+::
+
+    NyxlabError                 exit code 1
+    ├── InputRefused            2   what was given cannot be used: change it and call again; nothing was written
+    ├── StoreBroken             1   the ledger cannot be read or written: the sentence says which file and why
+    ├── NoCandidate             1   no provider is usable for this call: the reasons are listed, one a provider
+    └── ProviderError           1   one provider did not answer; carries provider, status, request id, attempts
+        ├── ProviderBusy            ask again later (429, 503, 529, overload)
+        ├── ProviderRefused         never for this request: the provider declines to answer it
+        ├── ProviderBroken          ask elsewhere: unreachable, too slow, or not speaking its own protocol
+        └── ProviderMisused         fix the request or the settings (400, 401, 403, 404)
+
+A pause is an outcome of a run, not an error; its exit code 3 is the CLI's business. No message holds a key or a prompt.
+"""
+
+from __future__ import annotations
+
+
+class NyxlabError(Exception):
+    """Anything nyxlab says about itself: one sentence that tells what to do next."""
+
+    exit_code = 1
+
+
+class InputRefused(NyxlabError):
+    """What the user gave (file, name, option, missing key) is refused before anything was written."""
+
+    exit_code = 2
+
+
+class StoreBroken(NyxlabError):
+    """The ledger cannot be read or written."""
+
+
+class NoCandidate(NyxlabError):
+    """No listed provider is usable.
+
+    ``reasons`` maps each listed provider to why it was left out. ``only_budget`` is true where nothing but
+    the budget stands in the way, so that the run can pause for a larger one instead of failing.
+    """
+
+    def __init__(self, message: str, *, reasons: dict[str, str], only_budget: bool = False) -> None:
+        super().__init__(message)
+        self.reasons = reasons
+        self.only_budget = only_budget
+
+
+class ProviderError(NyxlabError):
+    """One provider did not give a usable reply.
+
+    ``status`` is the HTTP status (None where there was none), ``request_id`` the vendor's id of the request,
+    ``attempts`` how many requests were sent, ``wait_seconds`` how long was spent waiting between them.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str,
+        status: int | None = None,
+        request_id: str | None = None,
+        attempts: int = 1,
+        wait_seconds: float = 0.0,
+    ) -> None:
+        super().__init__(f"{provider}: {message}")
+        self.provider = provider
+        self.status = status
+        self.request_id = request_id
+        self.attempts = attempts
+        self.wait_seconds = wait_seconds
+
+
+class ProviderBusy(ProviderError):
+    """The provider is overloaded or rate-limited: the same request can succeed later."""
+
+
+class ProviderRefused(ProviderError):
+    """The provider declined to answer this request; asking it again will not help."""
+
+
+class ProviderBroken(ProviderError):
+    """The provider could not be reached, was too slow, or sent something that is not its own format."""
+
+
+class ProviderMisused(ProviderError):
+    """The request or the settings are wrong (unknown model, bad key, too long): fix them."""

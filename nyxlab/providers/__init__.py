@@ -1,0 +1,1 @@
+"""Providers speak to models: one request in, one reply out, whatever the vendor."""

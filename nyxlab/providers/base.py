@@ -1,0 +1,53 @@
+"""The one interface of everything that answers a request, and the one place that touches sockets and clocks for it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Self
+
+from nyxlab.providers.messages import Cost, Record, Reply, Request
+
+
+class Capabilities(Record):
+    """What a provider can take: ``context`` is its window in tokens (None where nobody said)."""
+
+    context: int | None = None
+    output_schema: bool = True
+    images: bool = True
+
+
+class Provider(ABC):
+    """Whoever answers a request: a model, a script, a gate in front of several, a ledger around one.
+
+    ``id`` is what people write (``vendor:model?sampling``); ``identity`` says who really answers (vendor, model, URL,
+    sampling), so that the same one listed twice is found out.
+    """
+
+    id: str
+    identity: str
+    capabilities: Capabilities = Capabilities()
+
+    def unusable(self) -> str | None:
+        """Return why this provider cannot be called now, as a person can act on it; None when it can."""
+        return None
+
+    def estimate(self, request: Request) -> Cost:  # noqa: ARG002 - the default knows no prices
+        """Return what the request may cost at most: counted prompt plus ``max_tokens`` of reply."""
+        return Cost.unknown()
+
+    @abstractmethod
+    async def ask(self, request: Request) -> Reply:
+        """Answer the request or raise a ``ProviderError`` named by the caller's next move."""
+
+    async def aclose(self) -> None:
+        """Let go of connections and processes. Closing twice is fine."""
+        return
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
