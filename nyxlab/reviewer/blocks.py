@@ -1,0 +1,351 @@
+"""Markdown's block structure with line numbers: headings, lists, tables, fences, and the sentences in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+Where = Literal["paragraph", "heading", "item", "cell", "quote"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heading:
+    """A heading. ``number`` is "3.1" in "3.1 Storage"; ``anchors`` are the ids that a link may name, the slug first."""
+
+    path: str
+    line: int
+    end_line: int
+    level: int
+    text: str
+    anchors: tuple[str, ...]
+    number: str | None
+    parent: Heading | None
+
+    @property
+    def ancestry(self) -> Iterator[Heading]:
+        """This heading, then its parents outwards."""
+        node: Heading | None = self
+        while node is not None:
+            yield node
+            node = node.parent
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sentence:
+    """One sentence, or one cell of a table. ``text`` is as written with line breaks folded.
+
+    ``plain`` has no Markdown marks; in ``prose`` code spans are blanked as well, because code makes no claim.
+    """
+
+    path: str
+    line: int
+    end_line: int
+    text: str
+    plain: str
+    prose: str
+    where: Where
+    section: Heading | None
+    first: bool
+    """Whether it opens its paragraph, item or cell: only there are things defined."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Item:
+    """One list item: ``number`` as written in an ordered list, ``checked`` for a task box, ``text`` its first paragraph without the box."""
+
+    path: str
+    line: int
+    end_line: int
+    text: str
+    number: int | None
+    checked: bool | None
+    section: Heading | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ListBlock:
+    """A list with its direct items; ``intro`` is the sentence right before it, ``depth`` 0 for an outermost list."""
+
+    path: str
+    line: int
+    end_line: int
+    ordered: bool
+    depth: int
+    items: tuple[Item, ...]
+    intro: Sentence | None
+    section: Heading | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """One row of a table, its cells as plain text."""
+
+    line: int
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """A table: plain header cells and rows."""
+
+    path: str
+    line: int
+    end_line: int
+    header: tuple[str, ...]
+    rows: tuple[Row, ...]
+    intro: Sentence | None
+    section: Heading | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fence:
+    """A block of code, lines including its marks: an example, never a claim, except for a tree of files."""
+
+    path: str
+    line: int
+    end_line: int
+    language: str
+    text: str
+    section: Heading | None
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """One file's blocks, each kind in reading order; ``references`` are the labels of ``[label]: target`` with their targets and lines."""
+
+    path: str
+    headings: list[Heading] = field(default_factory=list)
+    sentences: list[Sentence] = field(default_factory=list)
+    lists: list[ListBlock] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    fences: list[Fence] = field(default_factory=list)
+    references: dict[str, tuple[str, int]] = field(default_factory=dict)
+    anchors: set[str] = field(default_factory=set)
+
+
+# Possessive quantifiers (*+) keep every pattern linear: what they took they never give back.
+CODE = re.compile(r"``[^`]++``|`[^`]++`")
+LINK = re.compile(r"!?\[([^\[\]]*+)\](?:\(([^()\s]*+(?:\([^()\s]*+\)[^()\s]*+)*+)[^()]*+\)|\[([^\[\]]*+)\])")
+_EMPHASIS = re.compile(r"\*\*+|(?<!\w)\*(?=\S)|(?<=\S)\*(?!\w)|(?<![\w_])__?(?=\w)|(?<=\w)__?(?![\w_])|~~")
+_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
+_BREAK = re.compile(r"(?<=[.!?])[\"')*_\]]{0,3}\s++(?=[\"'(\[*_`]{0,3}[A-Z0-9`])")
+_ABBREVIATIONS = (
+    "e.g.",
+    "i.e.",
+    "etc.",
+    "vs.",
+    "cf.",
+    "approx.",
+    "No.",
+    "Fig.",
+    "fig.",
+    "resp.",
+    "Sec.",
+    "sec.",
+    "ca.",
+    "incl.",
+)
+_NUMBER = re.compile(r"(\d{1,3}(?:\.\d{1,3}){0,5})(?:[.):]\s|\s)")
+_EXPLICIT = re.compile(r"\s*\{\s*#([\w.:-]++)[^{}]*\}\s*$")
+_ANCHOR_TAG = re.compile(r"<[a-zA-Z]++[^<>]{0,300}?\b(?:id|name)\s*=\s*[\"']?([\w.:-]++)")
+_BOX = re.compile(r"\[([ xX~-])\]\s++")
+
+
+def plain(text: str) -> str:
+    """Drop Markdown's marks: links become their text, code keeps its words."""
+    if "[" in text:
+        text = LINK.sub(r"\1", text)
+    if "<" in text:
+        text = _TAG.sub(" ", text)
+    return " ".join(_EMPHASIS.sub("", text.replace("`", "")).split())
+
+
+def slug(text: str) -> str:
+    """Return the anchor that GitHub gives a heading, before numbering among equals."""
+    text = plain(text).lower()
+    return "".join(c for c in text.replace(" ", "-") if c.isalnum() or c in "-_")
+
+
+def sentences_of(content: str) -> Iterator[tuple[int, int, str]]:
+    """Yield (first line, last line, text) for each sentence of a block, lines counted from 0."""
+    masked = CODE.sub(lambda m: "`" + "x" * (len(m[0]) - 2) + "`", content) if "`" in content else content
+    start, line = 0, 0
+    for stop in [
+        *(m.end() for m in _BREAK.finditer(masked) if not masked.endswith(_ABBREVIATIONS, 0, m.start())),
+        len(content),
+    ]:
+        piece = content[start:stop]
+        last = line + piece.rstrip().count("\n")
+        if piece.strip():
+            yield line, last, " ".join(piece.split())
+        line += piece.count("\n")
+        start = stop
+
+
+def read_blocks(path: str, text: str) -> Blocks:
+    """Read one file's Markdown; front matter and HTML comments are passed over, since a reader does not see them."""
+    reader = MarkdownIt("commonmark").enable("table").disable("inline")
+    env: dict[str, dict[str, dict[str, object]]] = {}
+    shown = _visible(text)
+    blocks = Blocks(path)
+    _Walk(blocks).run(reader.parse(shown, env))
+    for label, entry in env.get("references", {}).items():
+        span = entry.get("map")
+        blocks.references[label.casefold()] = (str(entry["href"]), span[0] + 1 if isinstance(span, list) else 1)
+    blocks.anchors.update(_ANCHOR_TAG.findall(shown), *(h.anchors for h in blocks.headings))
+    return blocks
+
+
+def _visible(text: str) -> str:
+    """Blank front matter and HTML comments, keeping every line in its place."""
+    lines = text.replace("\r\n", "\n").replace("\r", " ").split("\n")
+    start = 0
+    if lines[0].rstrip() in ("---", "+++"):
+        closing = next((n for n, line in enumerate(lines[1:200], 1) if line.rstrip() == lines[0].rstrip()), 0)
+        lines[: closing + 1 if closing else 0] = [""] * (closing + 1 if closing else 0)
+        start = closing
+    fence, comment = "", False
+    for n in range(start, len(lines)):
+        line = lines[n]
+        mark = line.lstrip()[:3]
+        if not comment and mark in ("```", "~~~") and (not fence or fence == mark):
+            fence = "" if fence else mark
+        elif not fence and (comment or "<!--" in line):
+            lines[n], comment = _uncomment(line, comment)
+    return "\n".join(lines)
+
+
+def _uncomment(line: str, inside: bool) -> tuple[str, bool]:
+    """Cut the comments out of one line; return it and whether a comment is still open at its end."""
+    kept, position = [], 0
+    while True:
+        found = line.find("-->" if inside else "<!--", position)
+        if not inside:
+            kept.append(line[position : found if found >= 0 else None])
+        if found < 0:
+            return "".join(kept), inside
+        position, inside = found + (3 if inside else 4), not inside
+
+
+class _Walk:
+    """One pass over the tokens of a file, keeping what is open: section, lists, table."""
+
+    def __init__(self, blocks: Blocks) -> None:
+        self.out, self.path = blocks, blocks.path
+        self.section: Heading | None = None
+        self.lists: list[tuple[Token, Sentence | None, list[Item]]] = []
+        self.items: list[tuple[Token, list[str]]] = []
+        self.intro: Sentence | None = None
+        self.slugs: dict[str, int] = {}
+        self.quotes = 0
+
+    def run(self, tokens: Sequence[Token]) -> None:
+        for n, token in enumerate(tokens):
+            match token.type:
+                case "heading_open":
+                    self._heading(token, tokens[n + 1])
+                case "inline" if tokens[n - 1].type == "paragraph_open":
+                    self._paragraph(token)
+                case "bullet_list_open" | "ordered_list_open":
+                    self.lists.append((token, self.intro, []))
+                case "list_item_open":
+                    self.items.append((token, []))
+                case "list_item_close":
+                    self._item()
+                case "bullet_list_close" | "ordered_list_close":
+                    self._list()
+                case "table_open":
+                    self._table(token, tokens, n)
+                case "fence" | "code_block":
+                    self._fence(token)
+                case "blockquote_open" | "blockquote_close":
+                    self.quotes += 1 if token.nesting > 0 else -1
+                case "hr" | "html_block":
+                    self.intro = None
+
+    def _speak(self, content: str, first_line: int, where: Where) -> None:
+        spoken = None
+        for number, (start, end, text) in enumerate(sentences_of(content)):
+            bare = plain(text)
+            prose = plain(CODE.sub("`…`", text)) if "`" in text else bare
+            spoken = Sentence(
+                self.path, first_line + start, first_line + end, text, bare, prose, where, self.section, number == 0
+            )
+            self.out.sentences.append(spoken)
+        self.intro = spoken
+
+    def _heading(self, token: Token, inline: Token) -> None:
+        start, end = _lines(token)
+        level, raw = int(token.tag[1]), inline.content
+        explicit = _EXPLICIT.search(raw)
+        text = plain(raw[: explicit.start()] if explicit else raw)
+        name = slug(raw[: explicit.start()] if explicit else raw)
+        seen = self.slugs[name] = self.slugs.get(name, -1) + 1
+        anchors = (f"{name}-{seen}" if seen else name, *([explicit[1]] if explicit else []))
+        parent = next((h for h in self.section.ancestry if h.level < level), None) if self.section else None
+        number = _NUMBER.match(text)
+        self.section = Heading(self.path, start, end, level, text, anchors, number[1] if number else None, parent)
+        self.out.headings.append(self.section)
+        self._speak(raw.replace("\n", " "), start, "heading")
+
+    def _paragraph(self, token: Token) -> None:
+        content = token.content
+        if self.items:
+            own = self.items[-1][1]
+            box = _BOX.match(content) if not own else None
+            own.append(content)
+            content = content[box.end() :] if box else content
+        self._speak(content, _lines(token)[0], "item" if self.items else "quote" if self.quotes else "paragraph")
+
+    def _item(self) -> None:
+        token, texts = self.items.pop()
+        start, end = _lines(token)
+        text = texts[0] if texts else ""
+        box = _BOX.match(text)
+        number = int(token.info) if token.info.isdigit() else None
+        checked = box[1] in "xX" if box else None
+        text = " ".join((text[box.end() :] if box else text).split())
+        self.lists[-1][2].append(Item(self.path, start, end, text, number, checked, self.section))
+
+    def _list(self) -> None:
+        token, intro, items = self.lists.pop()
+        start, end = _lines(token)
+        ordered = token.type == "ordered_list_open"
+        self.out.lists.append(
+            ListBlock(self.path, start, end, ordered, len(self.lists), tuple(items), intro, self.section)
+        )
+        self.intro = None
+
+    def _table(self, token: Token, tokens: Sequence[Token], n: int) -> None:
+        start, end = _lines(token)
+        intro, header, rows, cells = self.intro, (), [], []
+        line = start
+        while tokens[n].type != "table_close":
+            n += 1
+            match tokens[n].type:
+                case "tr_open":
+                    line, cells = _lines(tokens[n])[0] if tokens[n].map else line + 1, []
+                case "inline":
+                    cells.append(plain(tokens[n].content))
+                    self._speak(tokens[n].content, line, "cell")
+                case "thead_close":
+                    header = tuple(cells)
+                case "tr_close" if header:
+                    rows.append(Row(line, tuple(cells)))
+        self.out.tables.append(Table(self.path, start, end, header, tuple(rows), intro, self.section))
+        self.intro = None
+
+    def _fence(self, token: Token) -> None:
+        start, end = _lines(token)
+        self.out.fences.append(Fence(self.path, start, end, token.info.strip(), token.content, self.section))
+
+
+def _lines(token: Token) -> tuple[int, int]:
+    """Return a token's first and last line, counted from 1; blank lines at its end are markdown-it's, and harmless."""
+    start, end = token.map or [0, 1]
+    return start + 1, max(end, start + 1)
