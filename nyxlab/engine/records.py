@@ -1,0 +1,234 @@
+"""What the engine remembers of a run: frozen records of runs, steps, calls, pauses and events, and their JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field
+
+from nyxlab.providers.messages import Cost, Json, Record, Reply, Seconds
+
+RunStatus = Literal["running", "completed", "failed", "paused"]
+StepStatus = Literal["pending", "running", "completed", "failed", "paused", "skipped"]
+# sent: the intent is on disk and no reply yet; lost: sent by a process that died before the reply reached the disk
+CallStatus = Literal["sent", "ok", "error", "cancelled", "lost"]
+Role = Literal["candidate", "judge"]
+FREE = Cost(usd=Decimal(0), certainty="exact")
+
+
+class Pause(Record):
+    """What a paused run waits for: a larger ``budget`` (USD ``needed`` with ``left`` in hand) or a person's ``choice``."""
+
+    kind: Literal["budget", "choice"]
+    step: str
+    reason: str
+    choices: tuple[str, ...] = ()
+    needed: Decimal | None = None
+    left: Decimal | None = None
+
+
+class Done(Record):
+    """A step's outcome: its ``output`` for later steps, and a ``payload`` that the engine stores unread."""
+
+    output: Json
+    payload: dict[str, Json] = Field(default_factory=dict)
+
+
+class Paused(Record):
+    """A step's outcome: it waits, and is run again by ``resume``; recorded replies are kept."""
+
+    pause: Pause
+    payload: dict[str, Json] = Field(default_factory=dict)
+
+
+class Failed(Record):
+    """A step's outcome: one sentence that says what went wrong and what to do."""
+
+    error: str
+    payload: dict[str, Json] = Field(default_factory=dict)
+
+
+Outcome = Done | Paused | Failed
+
+
+class CallRecord(Record):
+    """One request that was sent (or was about to be) and what came of it; ``number`` counts from 1 within the run.
+
+    ``possibly_billed`` marks a call whose reply never reached the disk, so that nobody knows whether it costs.
+    """
+
+    number: int
+    step: str
+    key: str
+    provider: str
+    role: Role
+    sample: int
+    status: CallStatus
+    possibly_billed: bool
+    estimate: Cost
+    reply: Reply | None
+    error: str | None
+    error_status: int | None
+    started_at: AwareDatetime
+
+    @property
+    def cost(self) -> Cost:
+        """What it cost: the reply's cost; nothing where a provider is free or declined; else unknown."""
+        if self.reply is not None:
+            return self.reply.cost
+        if self.estimate == FREE or (self.status == "error" and not self.possibly_billed):
+            return FREE
+        return Cost.unknown()
+
+    @property
+    def charge(self) -> Decimal:
+        """What a budget counts for it: the cost where known, else the estimate, which is the most it can be."""
+        return (self.estimate.usd or Decimal(0)) if self.cost.usd is None else self.cost.usd
+
+
+class StepRecord(Record):
+    """One step of a run: where it stands, what it gave, and every call made for it."""
+
+    id: str
+    kind: str
+    status: StepStatus
+    output: Json
+    payload: dict[str, Json]
+    error: str | None
+    started_at: AwareDatetime | None
+    duration_seconds: Seconds | None
+    calls: tuple[CallRecord, ...] = ()
+
+    @property
+    def cost(self) -> Cost:
+        """What the step's calls cost together, judge calls included."""
+        return Cost.total(call.cost for call in self.calls)
+
+    def checkpoint(self) -> dict[str, Json]:
+        """Return the step as ``nyxlab.run/1`` lists it: the runner's payload between what the engine knows."""
+        gate: dict[str, Json] = {
+            "selectedProvider": None,
+            "selectedBy": None,
+            "gate": None,
+            "alternatives": [],
+            "caelReview": None,
+        }
+        known = {"id": self.id, "kind": self.kind, "status": self.status}
+        ended = {
+            "output": self.output,
+            "error": self.error,
+            "startedAt": _iso(self.started_at),
+            "durationSeconds": self.duration_seconds,
+        }
+        return {**known, **gate, **self.payload, **known, **ended}
+
+
+class Run(Record):
+    """One run of a workflow, as the store has it. ``steps`` are in the workflow's order.
+
+    ``source`` is the workflow's text, ``options`` what the caller wants to find again at a resume (stored unread),
+    ``duration_seconds`` the time spent by all sessions that ended by themselves.
+    """
+
+    run_id: str
+    workflow: str
+    status: RunStatus
+    pause: Pause | None
+    inputs: dict[str, Json]
+    options: dict[str, Json]
+    source: str
+    created_at: AwareDatetime
+    duration_seconds: Seconds
+    steps: Mapping[str, StepRecord]
+
+    @property
+    def calls(self) -> tuple[CallRecord, ...]:
+        """Every call of the run in the order in which they were sent."""
+        return tuple(sorted((c for step in self.steps.values() for c in step.calls), key=lambda call: call.number))
+
+    @property
+    def cost(self) -> Cost:
+        """What all calls cost together; ``unknown`` with the known part where one of them is unknown."""
+        return Cost.total(call.cost for call in self.calls)
+
+    def checkpoint(self) -> dict[str, Json]:
+        """Return the run as the JSON document ``nyxlab.run/1``; totals are computed from the calls."""
+        usages = [call.reply.usage for call in self.calls if call.reply and call.reply.usage]
+        return {
+            "schema": "nyxlab.run/1",
+            "runId": self.run_id,
+            "workflow": self.workflow,
+            "status": self.status,
+            "pause": self.pause.to_json() if self.pause else None,
+            "steps": [step.checkpoint() for step in self.steps.values()],
+            "totals": {
+                **self.cost.to_json(),
+                "tokens": sum(usage.tokens for usage in usages),
+                "durationSeconds": self.duration_seconds,
+                "calls": len(self.calls),
+            },
+        }
+
+
+class RunSummary(Record):
+    """One line of the list of runs."""
+
+    run_id: str
+    workflow: str
+    status: RunStatus
+    created_at: AwareDatetime
+    duration_seconds: Seconds
+
+
+class RunStarted(Record):
+    """A run begins, or carries on with ``done`` of its ``steps`` finished before."""
+
+    type: Literal["run-started"] = "run-started"
+    run_id: str
+    workflow: str
+    steps: int
+    done: int
+
+
+class StepStarted(Record):
+    """A step begins."""
+
+    type: Literal["step-started"] = "step-started"
+    run_id: str
+    step: str
+
+
+class CallDone(Record):
+    """A call ended, well or not; ``replayed`` says that the ledger had the reply and nothing was sent."""
+
+    type: Literal["call-done"] = "call-done"
+    run_id: str
+    call: CallRecord
+    replayed: bool
+
+
+class StepDone(Record):
+    """A step ended as ``record`` says."""
+
+    type: Literal["step-done"] = "step-done"
+    run_id: str
+    record: StepRecord
+
+
+class RunDone(Record):
+    """This session of the run ended: completed, failed or paused."""
+
+    type: Literal["run-done"] = "run-done"
+    run_id: str
+    status: RunStatus
+    pause: Pause | None
+
+
+Event = Annotated[RunStarted | StepStarted | CallDone | StepDone | RunDone, Field(discriminator="type")]
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat().replace("+00:00", "Z") if moment else None

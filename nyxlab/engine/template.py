@@ -1,0 +1,149 @@
+"""Renders prompt templates in a sandbox that has data but no calls, and tells what a template refers to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, Undefined, meta, nodes
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from nyxlab.errors import InputRefused
+from nyxlab.providers.messages import Json
+
+MAX_RENDERED = 2_000_000  # characters
+VARIABLES = ("goal", "inputs", "steps")
+FILTERS = ("default", "first", "join", "last", "length", "list", "lower", "sort", "title", "tojson", "trim", "upper")
+# What a prompt needs; calls, macros, imports and operators that multiply text are not among it.
+_ALLOWED = (
+    nodes.Template, nodes.Output, nodes.TemplateData, nodes.Const, nodes.Name, nodes.Getattr, nodes.Getitem,
+    nodes.Filter, nodes.Test, nodes.For, nodes.If, nodes.CondExpr, nodes.Compare, nodes.Operand, nodes.And, nodes.Or,
+    nodes.Not, nodes.Add, nodes.Sub, nodes.Neg, nodes.Concat, nodes.List, nodes.Tuple, nodes.Keyword,
+)  # fmt: skip
+
+
+class Reference(NamedTuple):
+    """A use of ``inputs.NAME`` or ``steps.NAME.output`` on a line of the template (from 1)."""
+
+    root: str
+    name: str
+    line: int
+
+
+class TemplateRefused(InputRefused):
+    """A template that cannot be used; ``line`` counts from 1 inside the template."""
+
+    def __init__(self, message: str, line: int) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+def _as_text(value: Json | Undefined) -> str:
+    """Say text as it is and anything else as JSON, so that a model never reads Python's own notation."""
+    if isinstance(value, str | Undefined):
+        return str(value)  # an undefined value raises here, as it should
+    return json.dumps(value, ensure_ascii=False)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined,
+        finalize=_as_text,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    environment.filters = {name: environment.filters[name] for name in FILTERS}
+    environment.filters["tojson"] = _as_json
+    environment.globals.clear()
+    return environment
+
+
+def _as_json(value: Json, indent: int | None = None) -> str:
+    """Jinja's own filter escapes for HTML, which a prompt is not."""
+    return json.dumps(value, ensure_ascii=False, indent=min(indent, 8) if indent else None)
+
+
+def references(template: str) -> list[Reference]:
+    """Return every input and step that the template uses; raise ``TemplateRefused`` for what no prompt may hold."""
+    try:
+        tree = _environment().parse(template)
+        for node in _walk(tree):
+            _check(node)
+    except TemplateSyntaxError as error:
+        raise TemplateRefused(f"the template cannot be read: {error.message}", error.lineno) from error
+    except RecursionError as error:
+        raise TemplateRefused("the template is nested too deeply", 1) from error
+    for name in sorted(meta.find_undeclared_variables(tree) - set(VARIABLES)):
+        line = next(node.lineno for node in tree.find_all(nodes.Name) if node.name == name)
+        raise TemplateRefused(f"unknown variable '{name}'; a template has {', '.join(VARIABLES)}", line)
+    return list(_uses(tree))
+
+
+def _walk(node: nodes.Node) -> Iterator[nodes.Node]:
+    yield node
+    for child in node.iter_child_nodes():
+        yield from _walk(child)
+
+
+def _check(node: nodes.Node) -> None:
+    """Refuse a node that is more than data, conditions and loops."""
+    if not isinstance(node, _ALLOWED):
+        raise TemplateRefused(f"'{type(node).__name__.lower()}' is not available in a template", node.lineno)
+    if isinstance(node, nodes.Filter) and node.name not in FILTERS:
+        raise TemplateRefused(f"unknown filter '{node.name}'; filters are {', '.join(FILTERS)}", node.lineno)
+    if isinstance(node, nodes.Name) and node.ctx == "store" and node.name in VARIABLES:
+        raise TemplateRefused(f"'{node.name}' cannot be redefined; choose another name", node.lineno)
+    if isinstance(node, nodes.Getattr) and node.attr.startswith("_"):
+        raise TemplateRefused(f"'{node.attr}' is not available in a template", node.lineno)
+
+
+def _uses(node: nodes.Node) -> Iterator[Reference]:
+    """Yield the uses of inputs and steps; each must be written out, so that the order of steps is known at load."""
+    chain = _chain(node)
+    if not chain or chain[0] not in {"inputs", "steps"}:
+        for child in node.iter_child_nodes():
+            yield from _uses(child)
+    elif chain[0] == "inputs" and len(chain) < 2:
+        raise TemplateRefused("write inputs.NAME: one input by its name", node.lineno)
+    elif chain[0] == "steps" and (len(chain) < 3 or chain[2] != "output"):
+        raise TemplateRefused("write steps.ID.output: the output of one step by its id", node.lineno)
+    else:
+        yield Reference(chain[0], chain[1], node.lineno)
+
+
+def _chain(node: nodes.Node) -> list[str]:
+    """Return ``steps.a.output`` as its parts, or nothing where it is not such a chain of fixed names."""
+    if isinstance(node, nodes.Name):
+        return [node.name]
+    if isinstance(node, nodes.Getattr):
+        parts = _chain(node.node)
+        return [*parts, node.attr] if parts else []
+    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
+        parts = _chain(node.node)
+        return [*parts, str(node.arg.value)] if parts else []
+    return []
+
+
+@lru_cache(maxsize=512)
+def _compiled(template: str) -> Template:
+    references(template)
+    return _environment().from_string(template)
+
+
+def render(template: str, variables: Mapping[str, Json]) -> str:
+    """Fill the template in with ``goal``, ``inputs`` and ``steps``; an undefined name or too long a text is refused."""
+    pieces, size = [], 0
+    try:
+        for piece in _compiled(template).generate(**variables):
+            pieces.append(piece)
+            size += len(piece)
+            if size > MAX_RENDERED:
+                raise InputRefused(
+                    f"the template grows beyond {MAX_RENDERED:,} characters; pass on less of the outputs"
+                )
+    except (TemplateError, TypeError, RecursionError) as error:
+        raise InputRefused(f"the template cannot be filled in: {error}") from error
+    return "".join(pieces)
