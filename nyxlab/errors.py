@@ -10,7 +10,8 @@
         ├── ProviderBusy            ask again later (429, 503, 529, overload)
         ├── ProviderRefused         never for this request: the provider declines to answer it
         ├── ProviderBroken          ask elsewhere: unreachable, too slow, or not speaking its own protocol
-        └── ProviderMisused         fix the request or the settings (400, 401, 403, 404)
+        ├── ProviderMisused         fix the request or the settings (400, 401, 403, 404)
+        └── GateFailed              nobody behind a gate gave a usable answer; carries what each of them did
 
 A pause is an outcome of a run, not an error; its exit code 3 is the CLI's business. No message holds a key or a prompt.
 """
@@ -86,3 +87,14 @@ class ProviderBroken(ProviderError):
 
 class ProviderMisused(ProviderError):
     """The request or the settings are wrong (unknown model, bad key, too long): fix them."""
+
+
+class GateFailed(ProviderError):
+    """Providers were called and none gave a usable answer.
+
+    ``payload`` is what the checkpoint shows of the failed step: the gate's reason and each alternative with its error.
+    """
+
+    def __init__(self, message: str, *, provider: str, payload: dict[str, object]) -> None:
+        super().__init__(message, provider=provider)
+        self.payload = payload

@@ -1,0 +1,301 @@
+"""The gate: a provider that decides which of several providers answers, and writes down why."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import get_args
+
+import anyio
+
+from nyxlab.errors import GateFailed, InputRefused, NoCandidate, NyxlabError, ProviderError
+from nyxlab.gate.candidates import Alternative, Exclusion, History, Resolution, resolve
+from nyxlab.gate.checks import Problem, usability
+from nyxlab.gate.judge import Answer, Bench, CaelReview, Ruling, SelectedBy, arbitrate, questions
+from nyxlab.gate.policy import Policy, rank
+from nyxlab.providers.base import Capabilities, Provider
+from nyxlab.providers.messages import Cost, Json, Record, Reply, Request
+
+
+class Routing(Record):
+    """How a call was routed: counts, the reason in words, who was left out and why, each live candidate's score."""
+
+    listed: int
+    live: int
+    reason: str
+    excluded: tuple[Exclusion, ...]
+    policy: Policy
+    scores: dict[str, float]
+
+
+class Verdict(Record):
+    """Which provider was selected, by what, and everything that the decision rests on."""
+
+    reply: Reply
+    selected_provider: str
+    selected_by: SelectedBy
+    gate: Routing
+    alternatives: tuple[Alternative, ...]
+    cael_review: CaelReview | None
+
+    def payload(self) -> dict[str, Json]:
+        """Return the verdict's part of a step in the checkpoint: everything but the reply itself."""
+        return self.model_dump(mode="json", by_alias=True, exclude={"reply"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What became of one call; ``reply`` is set where it can be used, ``stopped`` where nyxlab itself stopped it."""
+
+    provider: Provider
+    alternative: Alternative
+    reply: Reply | None = None
+    stopped: NyxlabError | None = None
+
+
+class Gate(Provider):
+    """A provider in front of several: whoever asks it never learns whether one or five stand behind it.
+
+    With ``compare`` all live candidates are called at once and the best answer is chosen, by the ``judge`` if there is
+    one, else by ``policy``; without it the policy's first choice is called, then its next. ``fallback`` is tried in
+    order when no candidate gave a usable answer. ``deadline`` bounds one round in seconds (all calls of a comparison,
+    one call elsewhere, all verdicts of the judge); None: the request's own. ``sections`` are headings that an answer
+    should have. ``seed`` is the secret from which the judge's fences are made: a run that is resumed must give the
+    same one, or its recorded verdicts are bought again; None: a random one.
+
+    An error that is not about one provider (a budget that runs out between two calls, a ledger that cannot be
+    written) is shown beside the candidate that it struck, and raised as it is when no other answer can be used.
+    """
+
+    def __init__(
+        self,
+        candidates: Sequence[Provider],
+        *,
+        compare: bool = False,
+        judge: Provider | None = None,
+        policy: Policy = "balanced",
+        fallback: Sequence[Provider] = (),
+        history: History | None = None,
+        deadline: float | None = None,
+        sections: Sequence[str] = (),
+        seed: bytes | None = None,
+    ) -> None:
+        if policy not in get_args(Policy):
+            raise InputRefused(f"policy '{policy}' is unknown: choose one of {', '.join(get_args(Policy))}")
+        if deadline is not None and not deadline > 0:
+            raise InputRefused(f"a deadline of {deadline:g} seconds leaves no time to answer: give a positive number")
+        self.candidates = tuple(candidates)
+        self.fallback = tuple(fallback)
+        self.compare = compare
+        self.judge = judge
+        self.policy = policy
+        self.history = history
+        self.deadline = deadline
+        self.sections = tuple(sections)
+        self._seed = os.urandom(32) if seed is None else seed
+        self.vendor = "gate"
+        self.id = f"gate({', '.join(provider.id for provider in self.candidates)})"
+        self.identity = f"gate({compare}, {policy}, {', '.join(sorted(p.identity for p in self.candidates))})"
+        windows = [provider.capabilities.context for provider in self.candidates]
+        self.capabilities = Capabilities(
+            context=None if None in windows else max((w for w in windows if w is not None), default=None),
+            output_schema=any(provider.capabilities.output_schema for provider in self.candidates),
+            images=any(provider.capabilities.images for provider in self.candidates),
+        )
+
+    def unusable(self) -> str | None:
+        """Return every candidate's reason where none of them can be called."""
+        reasons = {provider.id: provider.unusable() for provider in (*self.candidates, *self.fallback)}
+        if not all(reasons.values()):
+            return None
+        return "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or "no provider is listed"
+
+    def estimate(self, request: Request) -> Cost:
+        """Return what a decision may cost at most: all calls and verdicts of a comparison, or the dearest single call.
+
+        Calls made because others failed are not foreseen.
+        """
+        live = self.resolve(request).live
+        estimates = [candidate.estimate for candidate in live]
+        if not self.compare or len(live) < 2:
+            return max(estimates, key=lambda cost: (cost.usd is None, cost.usd or 0), default=Cost.unknown())
+        if self.judge is not None:
+            longest = Reply(text="x" * 4 * request.max_tokens, provider="")
+            answers = [Answer(c.provider.id, c.provider.vendor, longest) for c in live]
+            asked = questions(request.model_copy(update={"output_schema": None}), answers, self._seed)
+            estimates += [self.judge.estimate(question) for question in asked.values()]
+        return Cost.total(estimates)
+
+    async def aclose(self) -> None:
+        """Close every provider behind the gate."""
+        for provider in (*self.candidates, *self.fallback, *filter(None, [self.judge])):
+            await provider.aclose()
+
+    def resolve(self, request: Request) -> Resolution:
+        """Return who of the listed candidates can take the request now, and why the others cannot; nothing is called."""
+        return resolve(self.candidates, request, self._money_left(), together=self.compare)
+
+    async def ask(self, request: Request) -> Reply:
+        """Return the selected answer. Raises like ``decide``."""
+        return (await self.decide(request)).reply
+
+    async def decide(self, request: Request) -> Verdict:
+        """Route the request, call, compare where two or more are live, and return the verdict.
+
+        Raises NoCandidate where neither a candidate nor a fallback can be called, GateFailed where none of those
+        called gave a usable answer, InputRefused where the request's schema is no JSON Schema.
+        """
+        problem = usability(request)
+        resolution = self.resolve(request)
+        scores = {standing.provider: standing.score for standing in rank(self.policy, resolution.live, self.history)}
+        live = {candidate.provider.id: candidate.provider for candidate in resolution.live}
+        together = self.compare and len(live) > 1
+        if together:
+            outcomes = await self._at_once(tuple(live.values()), request, problem)
+        else:
+            outcomes = await self._in_turn([live[name] for name in scores], request, problem)
+        excluded = resolution.excluded
+        if not any(outcome.reply for outcome in outcomes):
+            rest = self._fallbacks(request, resolution)
+            excluded += rest.excluded
+            outcomes += await self._in_turn([candidate.provider for candidate in rest.live], request, problem)
+        if not outcomes:
+            raise _nobody(Resolution(resolution.listed, (), excluded))
+        usable = [Answer(o.provider.id, o.provider.vendor, o.reply) for o in outcomes if o.reply]
+        ruling = await self._choose(request, usable, scores, together) if usable else None
+        alternatives = tuple(outcome.alternative for outcome in outcomes)
+        routing = Routing(
+            listed=resolution.listed,
+            live=len(live),
+            reason=_reason(resolution.listed, len(live), excluded, alternatives, ruling, together),
+            excluded=excluded,
+            policy=self.policy,
+            scores=scores,
+        )
+        if ruling is None:
+            raise self._failure(routing, outcomes)
+        return Verdict(
+            reply=next(answer.reply for answer in usable if answer.provider == ruling.selected),
+            selected_provider=ruling.selected,
+            selected_by=ruling.by,
+            gate=routing,
+            alternatives=alternatives,
+            cael_review=ruling.review,
+        )
+
+    def _money_left(self) -> Decimal | None:
+        return self.history.money_left() if self.history else None
+
+    def _fallbacks(self, request: Request, resolution: Resolution) -> Resolution:
+        """Resolve the fallbacks; whoever was called or left out already is not tried a second time."""
+        known = {candidate.provider.identity for candidate in resolution.live}
+        names = {candidate.provider.id for candidate in resolution.live} | resolution.reasons.keys()
+        rest = [p for p in self.fallback if p.identity not in known and p.id not in names]
+        return resolve(rest, request, self._money_left(), together=False)
+
+    async def _at_once(self, providers: Sequence[Provider], request: Request, problem: Problem) -> list[_Outcome]:
+        """Call all providers at the same moment; return their outcomes in the order given."""
+        outcomes: dict[str, _Outcome] = {}
+
+        async def call(provider: Provider) -> None:
+            outcomes[provider.id] = await self._call(provider, request, problem)
+
+        async with anyio.create_task_group() as group:
+            for provider in providers:
+                group.start_soon(call, provider)
+        return [outcomes[provider.id] for provider in providers]
+
+    async def _in_turn(self, providers: Sequence[Provider], request: Request, problem: Problem) -> list[_Outcome]:
+        """Call one provider after another until an answer can be used."""
+        outcomes: list[_Outcome] = []
+        for provider in providers:
+            outcomes.append(await self._call(provider, request, problem))
+            if outcomes[-1].reply:
+                break
+        return outcomes
+
+    async def _call(self, provider: Provider, request: Request, problem: Problem) -> _Outcome:
+        """Call one provider within the deadline."""
+        limit = self.deadline or request.deadline
+        try:
+            with anyio.move_on_after(limit):
+                reply = await provider.ask(request)
+                fault = problem(reply)
+                answered = Alternative.answered(provider.id, reply, fault)
+                return _Outcome(provider, answered, reply if fault is None else None)
+        except ProviderError as error:
+            text = str(error).removeprefix(f"{error.provider}: ")
+            took = {"attempts": error.attempts, "wait_seconds": error.wait_seconds}
+            return _Outcome(provider, Alternative(provider=provider.id, status="error", error=text, **took))
+        except NyxlabError as error:
+            # A gate behind this one with nobody to call is a provider that fails; only a larger budget changes its mind.
+            stopped = None if isinstance(error, NoCandidate) and not error.only_budget else error
+            failed = Alternative(provider=provider.id, status="error", error=str(error), attempts=0)
+            return _Outcome(provider, failed, stopped=stopped)
+        late = f"no answer within {limit:g} s: cancelled, possibly billed"
+        return _Outcome(provider, Alternative(provider=provider.id, status="cancelled", error=late))
+
+    async def _choose(
+        self, request: Request, usable: Sequence[Answer], scores: Mapping[str, float], together: bool
+    ) -> Ruling:
+        """Choose among the usable answers; one alone is never judged."""
+        if len(usable) > 1:
+            limit = self.deadline or request.deadline
+            bench = Bench(self.judge, self._money_left(), limit, self._seed) if self.judge else None
+            return await arbitrate(request, usable, scores, bench, self.sections)
+        name = usable[0].provider
+        if name not in scores:
+            return Ruling(name, "fallback", f"fallback {name} answered")
+        if together:
+            return Ruling(name, "only", f"only {name} gave a usable answer, so nothing was judged")
+        if len(scores) > 1:
+            return Ruling(name, "policy", f"policy {self.policy} chose {name}")
+        return Ruling(name, "only")
+
+    def _failure(self, routing: Routing, outcomes: Sequence[_Outcome]) -> NyxlabError:
+        """Return what to raise where nothing can be used: what stopped nyxlab itself, else who failed and how."""
+        if stopped := next((outcome.stopped for outcome in outcomes if outcome.stopped), None):
+            return stopped
+        alternatives = [outcome.alternative for outcome in outcomes]
+        payload: dict[str, object] = {
+            "selectedProvider": None,
+            "selectedBy": None,
+            "gate": routing.to_json(),
+            "alternatives": [alternative.to_json() for alternative in alternatives],
+            "caelReview": None,
+        }
+        failures = "; ".join(f"{a.provider}: {a.error}" for a in alternatives)
+        return GateFailed(f"no usable answer: {failures}", provider=self.id, payload=payload)
+
+
+def _nobody(resolution: Resolution) -> NoCandidate:
+    """Return the error of a call that nobody can take."""
+    listing = "; ".join(f"{name}: {reason}" for name, reason in resolution.reasons.items())
+    return NoCandidate(
+        f"no listed provider can take this call: {listing or 'none is listed'}",
+        reasons=resolution.reasons,
+        only_budget=resolution.only_budget,
+    )
+
+
+def _reason(
+    listed: int,
+    live: int,
+    excluded: Sequence[Exclusion],
+    alternatives: Sequence[Alternative],
+    ruling: Ruling | None,
+    together: bool,
+) -> str:
+    """Say in one line how the call was routed."""
+    notes = [f"{exclusion.provider}: {exclusion.reason}" for exclusion in excluded]
+    if live == 1:
+        notes.append("single path")
+    elif together:
+        notes.append("compared")
+    verbs = {"error": "failed", "invalid": "gave no usable answer", "cancelled": "was too late"}
+    notes += [f"{a.provider} {verbs[a.status]} ({a.error})" for a in alternatives if a.status != "ok"]
+    if ruling and ruling.note:
+        notes.append(ruling.note)
+    return f"{listed} listed, {live} usable: {'; '.join(notes)}"

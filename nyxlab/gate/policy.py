@@ -1,0 +1,87 @@
+"""The policies: a score for each candidate on fixed scales, so that a further candidate changes no other's score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from nyxlab.gate.candidates import Candidate, History, Resolution
+from nyxlab.providers.messages import Cost, Record
+
+Policy = Literal["first", "cheapest", "fastest", "best", "balanced"]
+
+HALF_USD = 0.01  # a call of this price scores half on cost, a free one 1
+HALF_SECONDS = 5.0  # a median of this many seconds scores half on speed
+ENOUGH_CALLS = 5  # a median of fewer calls says nothing
+Z_SQUARED = 1.96**2  # 95 %: the centre of Wilson's interval, which is one half where nothing is known
+WEIGHTS = {"cost": 0.3, "speed": 0.2, "quality": 0.5}
+
+
+class Standing(Record):
+    """How one candidate stands under a policy, and what that rests on."""
+
+    provider: str
+    score: float
+    estimate: Cost
+    latency: tuple[float, int] | None
+    wins: tuple[float, int] | None
+
+    @property
+    def because(self) -> str:
+        """Say what is known of the candidate: price, measured speed, comparisons won, each with its number of calls."""
+        price = "price unknown" if self.estimate.usd is None else f"at most ${self.estimate.usd}"
+        speed = "speed not measured" if not self.latency else f"median {self.latency[0]:.2f} s (n={self.latency[1]})"
+        if not self.wins:
+            return f"{price}, {speed}, never compared"
+        rate, count = self.wins
+        low, high = interval(rate, count)
+        return f"{price}, {speed}, won {rate:.0%} (n={count}, 95 % interval {low:.0%} to {high:.0%})"
+
+
+def interval(rate: float, count: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of a share seen ``count`` times."""
+    centre = _centre(rate, count)
+    half = (Z_SQUARED * (rate * (1 - rate) * count + Z_SQUARED / 4)) ** 0.5 / (count + Z_SQUARED)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def rank(policy: Policy, live: Sequence[Candidate], history: History | None) -> tuple[Standing, ...]:
+    """Return the candidates best first; equal scores fall to the name."""
+    standings = []
+    for position, candidate in enumerate(live):
+        name = candidate.provider.id
+        latency = history.latency(name) if history else None
+        wins = history.wins(name) if history else None
+        score = round(_score(policy, position, candidate.estimate, latency, wins), 6)
+        standings.append(Standing(provider=name, score=score, estimate=candidate.estimate, latency=latency, wins=wins))
+    return tuple(sorted(standings, key=lambda s: (-s.score, s.provider)))
+
+
+def explain(resolution: Resolution, policy: Policy, history: History | None) -> str:
+    """Say in one line a provider how a request would be routed: best first, then who was left out."""
+    lines = [f"{resolution.listed} listed, {len(resolution.live)} usable, policy {policy}"]
+    for place, standing in enumerate(rank(policy, resolution.live, history), start=1):
+        lines.append(f"{place}. {standing.provider}: {standing.score:.3f} ({standing.because})")
+    lines += [f"-  {exclusion.provider}: left out, {exclusion.reason}" for exclusion in resolution.excluded]
+    return "\n".join(lines)
+
+
+def _score(
+    policy: Policy, position: int, cost: Cost, latency: tuple[float, int] | None, wins: tuple[float, int] | None
+) -> float:
+    """Score one candidate between 0 and 1, by what is known of it alone."""
+    if policy == "first":
+        return 1 / (1 + position)
+    # What has no price cannot win on price; what was never timed or compared is taken to be middling.
+    scales = {
+        "cost": 0.0 if cost.usd is None else HALF_USD / (HALF_USD + float(cost.usd)),
+        "speed": HALF_SECONDS / (HALF_SECONDS + latency[0]) if latency and latency[1] >= ENOUGH_CALLS else 0.5,
+        "quality": _centre(*wins) if wins else 0.5,
+    }
+    if policy == "balanced":
+        return sum(weight * scales[name] for name, weight in WEIGHTS.items())
+    return scales[{"cheapest": "cost", "fastest": "speed", "best": "quality"}[policy]]
+
+
+def _centre(rate: float, count: int) -> float:
+    return (rate * count + Z_SQUARED / 2) / (count + Z_SQUARED)
