@@ -1,4 +1,4 @@
-"""The one interface of everything that answers a request, and the one place that touches sockets and clocks for it."""
+"""The one interface of everything that answers a request."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ class Provider(ABC):
     """Whoever answers a request: a model, a script, a gate in front of several, a ledger around one.
 
     ``id`` is what people write (``vendor:model?sampling``); ``identity`` says who really answers (vendor, model, URL,
-    sampling), so that the same one listed twice is found out.
+    sampling), so that the same one listed twice is found out. ``vendor`` is whose model it is, as the id names it, so that
+    a judge of a candidate's own family is found out too.
     """
 
     id: str
     identity: str
+    vendor: str
     capabilities: Capabilities = Capabilities()
 
     def unusable(self) -> str | None:

@@ -1,0 +1,82 @@
+"""Anthropic's Messages format, as two pure functions."""
+
+from __future__ import annotations
+
+from nyxlab.providers.dialect import Answer, Sampling, closed, count, pick, usage
+from nyxlab.providers.messages import Json, Message, Request, Stop
+
+# Refused by the vendor's structured outputs (400), so not sent; whoever asked checks the reply against all of it.
+_UNSUPPORTED = (
+    "minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength maxLength minItems maxItems "
+    "uniqueItems minProperties maxProperties"
+)
+_STOPS: dict[str | None, Stop] = {
+    "end_turn": "end",
+    "stop_sequence": "end",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "refusal": "refusal",
+}
+
+
+class AnthropicDialect:
+    """``POST /v1/messages``. Its ``input_tokens`` exclude cached ones, as ours do; its output includes thinking."""
+
+    base_url = "https://api.anthropic.com/v1"
+    version = "/v1"
+    # The last version that takes temperature and top_p, which older models still accept.
+    headers = {"anthropic-version": "2023-06-01"}  # noqa: RUF012 - a constant of the format
+    key_header = "x-api-key"
+    key_prefix = ""
+
+    def path(self, _model: str, /) -> str:
+        """Return the one path there is; the model stands in the body."""
+        return "/messages"
+
+    def encode(self, model: str, request: Request, sampling: Sampling, /) -> dict[str, Json]:
+        """Return the body that asks for the reply."""
+        body: dict[str, Json] = {
+            "model": model,
+            "max_tokens": request.max_tokens,
+            "messages": [{"role": m.role, "content": _content(m)} for m in request.messages],
+        }
+        if request.system:
+            body["system"] = request.system
+        asked = sampling.given(request)
+        body.update({name: asked[name] for name in ("temperature", "top_p") if name in asked})
+        if request.output_schema is not None:
+            schema = closed(request.output_schema, drop=_UNSUPPORTED.split())
+            body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
+        return body
+
+    def decode(self, body: Json, /) -> Answer:
+        """Return what the body says."""
+        blocks = pick(body, "content", kind=list)
+        text = "".join(pick(block, "text", kind=str) for block in blocks if pick(block, "type") == "text")
+        reason = body.get("stop_reason")
+        counts = body.get("usage")
+        return Answer(
+            text=text,
+            stop=_STOPS.get(reason, "other"),
+            refusal=str(count(body, "stop_details", "category") or "refusal") if reason == "refusal" else None,
+            model=pick(body, "model", kind=str),
+            usage=usage(
+                pick(counts, "input_tokens"),
+                pick(counts, "output_tokens"),
+                read=count(counts, "cache_read_input_tokens"),
+                write=count(counts, "cache_creation_input_tokens"),
+                reasoning=count(counts, "output_tokens_details", "thinking_tokens"),
+            )
+            if isinstance(counts, dict)
+            else None,
+        )
+
+
+def _content(message: Message) -> Json:
+    if not message.images:
+        return message.content
+    images: list[Json] = [
+        {"type": "image", "source": {"type": "base64", "media_type": image.media_type, "data": image.base64}}
+        for image in message.images
+    ]
+    return [*images, {"type": "text", "text": message.content}]

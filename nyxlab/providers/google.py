@@ -1,0 +1,85 @@
+"""Google's ``generateContent`` format, as two pure functions."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from nyxlab.providers.dialect import Answer, Sampling, count, minus, pick, usage
+from nyxlab.providers.messages import Json, Message, Request, Stop, Usage
+
+_REFUSALS = (
+    "SAFETY RECITATION BLOCKLIST PROHIBITED_CONTENT SPII IMAGE_SAFETY IMAGE_PROHIBITED_CONTENT "
+    "IMAGE_RECITATION ESCALATION MODEL_ARMOR PUP_LIMITED_DISABLED"
+)
+_NAMES = {"temperature": "temperature", "top_p": "topP", "seed": "seed"}
+
+
+class GoogleDialect:
+    """``POST /v1beta/models/MODEL:generateContent``. Thoughts are counted apart, so they are added to the output."""
+
+    base_url = "https://generativelanguage.googleapis.com/v1beta"
+    version = "/v1beta"
+    headers: dict[str, str] = {}  # noqa: RUF012 - a constant of the format
+    key_header = "x-goog-api-key"  # never ?key=: URLs end up in logs and error texts
+    key_prefix = ""
+
+    def path(self, model: str, /) -> str:
+        """Return the path, in which the model stands."""
+        return f"/models/{quote(model, safe='')}:generateContent"
+
+    def encode(self, _model: str, request: Request, sampling: Sampling, /) -> dict[str, Json]:
+        """Return the body that asks for the reply."""
+        config: dict[str, Json] = {"maxOutputTokens": request.max_tokens}
+        config.update({_NAMES[name]: value for name, value in sampling.given(request).items()})
+        if request.output_schema is not None:
+            config.update(responseMimeType="application/json", responseJsonSchema=request.output_schema)
+        body: dict[str, Json] = {
+            "contents": [
+                {"role": "user" if m.role == "user" else "model", "parts": _parts(m)} for m in request.messages
+            ],
+            "generationConfig": config,
+        }
+        if request.system:
+            body["systemInstruction"] = {"parts": [{"text": request.system}]}
+        return body
+
+    def decode(self, body: Json, /) -> Answer:
+        """Return what the body says."""
+        if not isinstance(body, dict):
+            pick(body, "candidates")
+        counts, model = _usage(body.get("usageMetadata")), body.get("modelVersion")
+        blocked = count(body, "promptFeedback", "blockReason")
+        if blocked and not body.get("candidates"):
+            return Answer(stop="refusal", refusal=str(blocked), usage=counts, model=model)
+        candidate = pick(body, "candidates", 0, kind=dict)
+        reason = candidate.get("finishReason")
+        # A reply that is cut while still thinking has no content at all.
+        parts = pick(candidate, "content", "parts", kind=list) if count(candidate, "content", "parts") else []
+        stop: Stop = "refusal" if reason in _REFUSALS.split() else "length" if reason == "MAX_TOKENS" else "other"
+        return Answer(
+            text="".join(pick(p, "text", kind=str) for p in parts if "text" in p and not p.get("thought")),
+            stop="end" if reason == "STOP" else stop,
+            refusal=reason if stop == "refusal" else None,
+            usage=counts,
+            model=model,
+        )
+
+
+def _usage(counts: Json) -> Usage | None:
+    if not isinstance(counts, dict):
+        return None
+    cached, thoughts = count(counts, "cachedContentTokenCount"), count(counts, "thoughtsTokenCount")
+    fed_back = count(counts, "toolUsePromptTokenCount")
+    return usage(
+        minus(counts.get("promptTokenCount"), cached, minus(0, fed_back)),
+        minus(count(counts, "candidatesTokenCount"), minus(0, thoughts)),
+        read=cached,
+        reasoning=thoughts,
+    )
+
+
+def _parts(message: Message) -> list[Json]:
+    images: list[Json] = [
+        {"inlineData": {"mimeType": image.media_type, "data": image.base64}} for image in message.images
+    ]
+    return [*images, {"text": message.content}]

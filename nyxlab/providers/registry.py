@@ -1,0 +1,122 @@
+"""From what people write (``vendor:model?sampling``) to a provider that answers."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qsl
+
+from pydantic import SecretStr, ValidationError
+
+from nyxlab.errors import InputRefused
+from nyxlab.providers.anthropic import AnthropicDialect
+from nyxlab.providers.base import Provider
+from nyxlab.providers.dialect import Dialect, Sampling
+from nyxlab.providers.google import GoogleDialect
+from nyxlab.providers.http import HttpProvider
+from nyxlab.providers.messages import Record
+from nyxlab.providers.openai import OpenAIDialect
+from nyxlab.providers.prices import tariff
+from nyxlab.providers.scripted import ScriptedProvider
+from nyxlab.settings import VENDOR_KEYS, Endpoint, Settings, did_you_mean, load_settings, vet_url
+
+
+class Reference(Record):
+    """A provider as people write it, taken apart; ``id`` is its canonical text (sampling sorted by name)."""
+
+    id: str
+    vendor: str
+    model: str
+    sampling: Sampling = Sampling()
+
+
+def parse_reference(ref: str) -> Reference:
+    """Take ``vendor:model?temperature=0.8&seed=7`` apart; ``InputRefused`` says what is wrong with it."""
+    vendor, colon, rest = ref.strip().partition(":")
+    model, _, query = rest.partition("?")
+    if not colon or not vendor or not model:
+        raise InputRefused(f"'{ref}' is not a provider; write vendor:model, for example openai:gpt-5.5")
+    if vendor == "script":
+        return Reference(id=f"script:{rest}", vendor=vendor, model=rest)
+    try:
+        pairs = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True)) if query else {}
+    except ValueError:
+        raise InputRefused(f"'{ref}': write the sampling as ?name=value&name=value") from None
+    for name in pairs:
+        if name not in Sampling.model_fields:
+            near = did_you_mean(name, Sampling.model_fields) or f"; there are {', '.join(Sampling.model_fields)}"
+            raise InputRefused(f"'{ref}': unknown sampling '{name}'{near}")
+    try:
+        sampling = Sampling.model_validate(pairs)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise InputRefused(f"'{ref}': {first['loc'][0]}: {first['msg']}") from None
+    text = "&".join(f"{name}={pairs[name]}" for name in sorted(pairs))
+    return Reference(id=f"{vendor}:{model}{'?' if text else ''}{text}", vendor=vendor, model=model, sampling=sampling)
+
+
+def open_provider(
+    ref: str,
+    *,
+    settings: Settings | None = None,
+    base_url: str | None = None,
+    api_key: str | SecretStr | None = None,
+) -> Provider:
+    """Return the provider that ``ref`` names; nothing is sent, and a missing key is a reason in ``unusable()``.
+
+    ``base_url`` and ``api_key`` are for the caller's own code and win over the settings; loopback is allowed there.
+    Raises ``InputRefused`` for an unknown vendor, endpoint, model or sampling, with the nearest name.
+    """
+    settings = settings or load_settings()
+    named = parse_reference(ref)
+    if named.vendor == "script":
+        path, _, channel = named.model.partition("#")
+        return ScriptedProvider(f"{settings.resolve(path)}#{channel}", id=named.id)
+    endpoint = settings.endpoints.get(named.vendor)
+    if endpoint is None and named.vendor not in VENDOR_KEYS:
+        known = [*VENDOR_KEYS, "local", "script", *settings.endpoints]
+        near = did_you_mean(named.vendor, known) or f"; there are {', '.join(known)}"
+        raise InputRefused(f"'{ref}': unknown vendor or endpoint '{named.vendor}'{near}")
+    if base_url is not None:
+        try:
+            base_url = vet_url(base_url, allow_private=True)
+        except ValueError as error:
+            raise InputRefused(f"'{ref}': {error}") from None
+    key = SecretStr(api_key) if isinstance(api_key, str) else api_key
+    return _over_http(named, settings, endpoint, base_url, key)
+
+
+def _over_http(
+    named: Reference, settings: Settings, endpoint: Endpoint | None, base_url: str | None, key: SecretStr | None
+) -> HttpProvider:
+    """Put a provider together from a vendor or an endpoint; a price sheet speaks only for a vendor's own server."""
+    kind = endpoint.kind if endpoint else named.vendor
+    own = endpoint is None and base_url is None
+    dialect = _dialect(kind, own=own)
+    model = endpoint.models.get(named.model) if endpoint else None
+    price = settings.prices.get(f"{named.vendor}:{named.model}") or (model.price if model else None)
+    variables = VENDOR_KEYS[kind] if endpoint is None else tuple(filter(None, [endpoint.api_key_env]))
+    # A vendor's key goes to the vendor alone: where the caller names another server, the caller gives its key too.
+    key = key or (settings.key(*variables) if base_url is None else None)
+    missing = f"no key: set {' or '.join(variables)} in .env or the environment"
+    url = base_url or (endpoint.base_url.rstrip("/") if endpoint else dialect.base_url)
+    if not re.search(r"/v\d\w*$", url):
+        url += dialect.version
+    return HttpProvider(
+        dialect,
+        id=named.id,
+        vendor=named.vendor,
+        model=named.model,
+        base_url=url,
+        key=key,
+        why_no_key=missing if variables and base_url is None else None,
+        sampling=named.sampling,
+        tariff=tariff(kind if own else "", named.model, price, model.context if model else None),
+    )
+
+
+def _dialect(kind: str, *, own: bool) -> Dialect:
+    if kind == "anthropic":
+        return AnthropicDialect()
+    if kind == "google":
+        return GoogleDialect()
+    return OpenAIDialect("max_completion_tokens" if own else "max_tokens")

@@ -1,0 +1,289 @@
+"""What ``nyxlab.toml``, ``.env`` and the environment say, as one frozen record in which every key is a secret."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+import tomllib
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    create_model,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from rapidfuzz import process
+
+from nyxlab.errors import InputRefused
+
+FILE = "nyxlab.toml"
+VENDOR_KEYS = {
+    "anthropic": ("ANTHROPIC_API_KEY",),
+    "google": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+    "openai": ("OPENAI_API_KEY",),
+}
+TAKEN = frozenset({*VENDOR_KEYS, "local", "script", "replay"})
+Location = tuple[int | str, ...]
+
+
+def _no_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("an amount is a number, not true or false")  # noqa: TRY004 - pydantic reports ValueErrors
+    return value
+
+
+def _free_name(name: str) -> str:
+    if name in TAKEN:
+        raise ValueError(f"'{name}' is a vendor of its own; give the endpoint another name")
+    return name
+
+
+Usd = Annotated[Decimal, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False)]
+EndpointName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$"), AfterValidator(_free_name)]
+Variable = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class UnitPrice(_Section):
+    """A price that the user states, in USD per million tokens; a cache price left out is unknown, not zero."""
+
+    input: Usd
+    output: Usd
+    cache_read: Usd | None = None
+    cache_write: Usd | None = None
+
+
+class EndpointModel(_Section):
+    """What the user knows of one model behind an endpoint: its window in tokens and its price."""
+
+    context: Annotated[int, Field(gt=0, strict=True)] | None = None
+    price: UnitPrice | None = None
+
+
+class Endpoint(_Section):
+    """A server that speaks one vendor's format: ``api_key_env`` names the variable that holds its key."""
+
+    kind: Literal["anthropic", "google", "openai"]
+    base_url: str
+    api_key_env: Variable | None = None
+    allow_private: bool = False
+    models: dict[str, EndpointModel] = {}
+
+    @model_validator(mode="after")
+    def _vetted(self) -> Self:
+        vet_url(self.base_url, allow_private=self.allow_private)
+        return self
+
+
+class Defaults(_Section):
+    """The providers that are meant where a workflow or a command names none."""
+
+    provider: str | None = None
+    judge: str | None = None
+
+
+class _File(_Section):
+    store: str = "sqlite:///data/nyxlab.db"
+    defaults: Defaults = Defaults()
+    endpoints: dict[EndpointName, Endpoint] = {}
+    prices: dict[str, UnitPrice] = {}
+
+
+class Settings(_File):
+    """All settings of one project. ``root`` is the folder that relative paths resolve against; keys never print."""
+
+    root: Path
+    store: str = Field(repr=False)  # a database URL may hold a password
+    keys: dict[str, SecretStr] = Field(default={}, repr=False)
+
+    def resolve(self, path: str | Path) -> Path:
+        """Return the path against the project root; an absolute one as it is."""
+        return self.root / path
+
+    def key(self, *variables: str) -> SecretStr | None:
+        """Return the first of these variables that the environment or ``.env`` sets."""
+        return next((self.keys[name] for name in variables if name in self.keys), None)
+
+
+def load_settings(start: Path | None = None) -> Settings:
+    """Read the settings of the project that ``start`` (else the working folder) lies in.
+
+    The root is the nearest folder upwards with a ``nyxlab.toml``, else ``start`` itself. The environment wins over
+    ``.env``. ``InputRefused`` names the file, the line and the nearest valid key.
+    """
+    start = (start or Path.cwd()).resolve()
+    root = next((folder for folder in (start, *start.parents) if (folder / FILE).is_file()), start)
+    given = _read(root / FILE)
+    variables = {name for names in VENDOR_KEYS.values() for name in names}
+    variables |= {endpoint.api_key_env for endpoint in given.endpoints.values() if endpoint.api_key_env}
+    found = _environment({*variables, "NYXLAB_STORE"}, root / ".env")
+    override = found.pop("NYXLAB_STORE", None)
+    store = _absolute(override.get_secret_value() if override else given.store, root)
+    return Settings(
+        root=root,
+        store=store,
+        defaults=given.defaults,
+        endpoints=given.endpoints,
+        prices=given.prices,
+        keys=found,
+    )
+
+
+def vet_url(url: str, *, allow_private: bool) -> str:
+    """Return the base URL without a trailing slash, or say in a ``ValueError`` why nothing may be sent there."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("base_url is not a URL") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise ValueError("base_url must start with http:// or https:// and name a host")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("base_url may not hold a user name or a password; use api_key_env")
+    if parts.query or parts.fragment or re.search(r"[\s\x00-\x1f\\]", url):
+        raise ValueError("base_url may hold neither a query, a fragment nor white space")
+    if not allow_private and is_private(host):
+        raise ValueError(f"base_url points at {host}, a private address; set allow_private = true if that is meant")
+    return url.rstrip("/")
+
+
+def is_private(host: str) -> bool:
+    """Whether a host is this machine or a network of one's own, as far as the name itself tells.
+
+    Old spellings count too (``127.1``, ``0x7f000001``): the resolver takes them, so a filter must.
+    """
+    host = host.rstrip(".").lower()
+    if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
+        return True
+    try:
+        address: Any = ipaddress.ip_address(host.split("%")[0])
+    except ValueError:
+        try:
+            address = ipaddress.ip_address(socket.inet_aton(host))
+        except OSError:
+            return False
+    address = getattr(address, "ipv4_mapped", None) or address
+    return not address.is_global or address.is_multicast
+
+
+def did_you_mean(word: str, options: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest option, or nothing where none is near."""
+    best = process.extractOne(word, list(options), score_cutoff=60)
+    return f"; did you mean '{best[0]}'?" if best else ""
+
+
+def refusal(
+    error: ValidationError,
+    name: str,
+    line_of: Callable[[Location], int],
+    names_at: Callable[[Location], Iterable[str]],
+) -> InputRefused:
+    """Turn pydantic's first complaint about a file into one sentence with the file, the line and the nearest key."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = tuple(part for part in first["loc"] if part != "[key]")
+    place = f"{name}:{line_of(where)}"
+    if first["type"] == "extra_forbidden":
+        key = str(where[-1])
+        return InputRefused(f"{place}: unknown key '{key}'{did_you_mean(key, names_at(where[:-1]))}")
+    said = first["msg"].removeprefix("Value error, ")
+    return InputRefused(f"{place}: {'.'.join(map(str, where))}: {said}")
+
+
+def _read(file: Path) -> _File:
+    """Read and check one settings file; one that is not there says nothing."""
+    if not file.exists():
+        return _File()
+    try:
+        text = file.read_text(encoding="utf-8")
+        return _File.model_validate(tomllib.loads(text))
+    except (OSError, UnicodeDecodeError):
+        raise InputRefused(f"{file.name}: cannot be read as UTF-8 text; check the file and its permissions") from None
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r"\(at line (\d+)", str(error))
+        line = found[1] if found else str(text.count("\n") + 1)
+        raise InputRefused(f"{file.name}:{line}: not valid TOML: {str(error).split(' (at')[0]}") from None
+    except ValidationError as error:
+        raise refusal(error, file.name, lambda where: _line(text, where), _names_at) from None
+
+
+def _names_at(where: Location) -> Iterable[str]:
+    """Return the keys that are valid in the table at ``where``; the depth and the first name tell which it is."""
+    if where[:1] == ("prices",) or where[-1:] == ("price",):
+        return UnitPrice.model_fields
+    tables: dict[int, type[_Section]] = {0: _File, 1: Defaults, 2: Endpoint, 4: EndpointModel}
+    return tables.get(len(where), _File).model_fields
+
+
+def _line(text: str, where: Location) -> int:
+    """Return the line (from 1) of the longest part of ``where`` that the TOML text spells out: tomllib keeps none."""
+    best, line = 0, 1
+    table: Location = ()
+    for number, content in enumerate(text.splitlines(), start=1):
+        path: Location = ()
+        if content.lstrip().startswith("["):
+            path = table = _keys(content)
+        elif "=" in content:
+            path = (*table, *_keys(content.split("=")[0] + "=0"))
+        depth = next(
+            (i for i, (a, b) in enumerate(zip(path, where, strict=False)) if a != b), min(len(path), len(where))
+        )
+        if depth > best:
+            best, line = depth, number
+    return line
+
+
+def _keys(content: str) -> tuple[str, ...]:
+    """Return the dotted key that one line of TOML holds, as tomllib reads it."""
+    try:
+        node = tomllib.loads(content)
+    except tomllib.TOMLDecodeError:
+        return ()
+    keys: tuple[str, ...] = ()
+    while isinstance(node, dict) and node:
+        name = next(iter(node))
+        keys, node = (*keys, name), node[name]
+    return keys
+
+
+def _environment(variables: Iterable[str], dotenv: Path) -> dict[str, SecretStr]:
+    """Return those variables that the environment or ``.env`` sets to something."""
+
+    class Environment(BaseSettings):
+        model_config = SettingsConfigDict(
+            env_file=dotenv, env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", case_sensitive=True
+        )
+
+    fields: dict[str, Any] = {
+        f"variable{number}": (SecretStr | None, Field(default=None, validation_alias=name))
+        for number, name in enumerate(sorted(variables))
+    }
+    try:
+        values = create_model("Environment", __base__=Environment, **fields)()
+    except (UnicodeDecodeError, OSError):
+        raise InputRefused(".env: cannot be read as UTF-8 text; write one NAME=value a line") from None
+    found = {str(fields[name][1].validation_alias): value for name, value in values}
+    return {name: SecretStr(value.get_secret_value().strip()) for name, value in found.items() if value}
+
+
+def _absolute(store: str, root: Path) -> str:
+    """Return a SQLite URL with its path against the root, so that a notebook and a command see one ledger."""
+    scheme, found, path = store.partition(":///")
+    if not found or not scheme.startswith("sqlite") or not path or path.startswith((":memory:", "file:")):
+        return store
+    return f"{scheme}:///{root / path}"
