@@ -6,6 +6,7 @@
     ├── InputRefused            2   what was given cannot be used: change it and call again; nothing was written
     ├── StoreBroken             1   the ledger cannot be read or written: the sentence says which file and why
     ├── NoCandidate             1   no provider is usable for this call: the reasons are listed, one a provider
+    ├── BudgetExhausted         1   the next call does not fit into the budget: a run pauses for a larger one
     └── ProviderError           1   one provider did not answer; carries provider, status, request id, attempts
         ├── ProviderBusy            ask again later (429, 503, 529, overload)
         ├── ProviderRefused         never for this request: the provider declines to answer it
@@ -17,6 +18,8 @@ A pause is an outcome of a run, not an error; its exit code 3 is the CLI's busin
 """
 
 from __future__ import annotations
+
+from decimal import Decimal
 
 
 class NyxlabError(Exception):
@@ -46,6 +49,15 @@ class NoCandidate(NyxlabError):
         super().__init__(message)
         self.reasons = reasons
         self.only_budget = only_budget
+
+
+class BudgetExhausted(NyxlabError):
+    """A call may cost more than what is left of the budget (USD); ``needed`` is None where its price is unknown."""
+
+    def __init__(self, message: str, *, needed: Decimal | None, left: Decimal) -> None:
+        super().__init__(message)
+        self.needed = needed
+        self.left = left
 
 
 class ProviderError(NyxlabError):

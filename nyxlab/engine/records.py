@@ -95,11 +95,11 @@ class StepRecord(Record):
     id: str
     kind: str
     status: StepStatus
-    output: Json
-    payload: dict[str, Json]
-    error: str | None
-    started_at: AwareDatetime | None
-    duration_seconds: Seconds | None
+    output: Json = None
+    payload: dict[str, Json] = Field(default_factory=dict)
+    error: str | None = None
+    started_at: AwareDatetime | None = None
+    duration_seconds: Seconds | None = None
     calls: tuple[CallRecord, ...] = ()
 
     @property
@@ -130,6 +130,7 @@ class Run(Record):
     """One run of a workflow, as the store has it. ``steps`` are in the workflow's order.
 
     ``source`` is the workflow's text, ``options`` what the caller wants to find again at a resume (stored unread),
+    ``seed`` 64 random hex digits that stay the same at every resume,
     ``duration_seconds`` the time spent by all sessions that ended by themselves.
     """
 
@@ -140,6 +141,7 @@ class Run(Record):
     inputs: dict[str, Json]
     options: dict[str, Json]
     source: str
+    seed: str = Field(repr=False)
     created_at: AwareDatetime
     duration_seconds: Seconds
     steps: Mapping[str, StepRecord]

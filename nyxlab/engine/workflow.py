@@ -18,11 +18,13 @@ from pydantic_core import ErrorDetails
 from rapidfuzz import process
 
 from nyxlab.engine.inputs import Input, Part, coerced, looks_secret, secret_sentence
-from nyxlab.engine.source import Path, Source, read_yaml
 from nyxlab.engine.template import TemplateRefused, references
 from nyxlab.engine.template import render as render
 from nyxlab.errors import InputRefused
 from nyxlab.providers.messages import Json
+from nyxlab.providers.strictyaml import read_yaml
+
+Path = tuple[str | int, ...]
 
 ALIASES = {"compare_providers": "compare", "dual_provider_auto_select": "select", "schema": "output_schema"}
 LATER = {"map", "tool", "ask", "synthesise", "learned", "hedge", "over", "with", "allow", "item", "index"}
@@ -46,7 +48,10 @@ def _money(value: object) -> Decimal:
 
 def _json_schema(schema: dict[str, Json]) -> dict[str, Json]:
     try:
+        json.dumps(schema, allow_nan=False)
         validator_for(schema).check_schema(schema)
+    except (TypeError, ValueError) as error:
+        raise ValueError("'schema' holds a date or another value that JSON does not have; put it in quotes") from error
     except SchemaError as error:
         raise ValueError(f"'schema' is not a JSON Schema: {error.message}") from error
     if foreign := [ref for ref in _refs(schema) if not ref.startswith("#")]:
@@ -147,10 +152,10 @@ def near(name: str, known: list[str]) -> str:
 class _Problems:
     """Gathers "FILE:LINE: sentence", so that one reading tells all that is wrong."""
 
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.lines = {_plain(path): line for path, line in reversed(source.lines.items())}
-        self.blocks = {_plain(path) for path in source.blocks}
+    def __init__(self, text: str, name: str, lines: Mapping[Path, int]) -> None:
+        self.name = name
+        self.text = text.splitlines()
+        self.lines: dict[Path, int] = {_plain(path): line for path, line in reversed(list(lines.items()))}
         self.found: set[tuple[int, str]] = set()
 
     def line(self, path: Path) -> int:
@@ -161,12 +166,14 @@ class _Problems:
 
     def add(self, path: Path, sentence: str, *, inside: int = 0) -> None:
         """Note a problem at ``path``; ``inside`` is a line within its text, which only a ``|`` block shows as it is."""
-        self.found.add((self.line(path) + (inside if path in self.blocks else 0), sentence))
+        line = self.line(path)
+        block = inside and self.text[line - 1].rstrip(" +-0123456789").endswith("|")
+        self.found.add((line + (inside if block else 0), sentence))
 
     def stop(self) -> None:
         """Raise what was found, in the order of lines."""
         if self.found:
-            raise InputRefused("\n".join(f"{self.source.name}:{line}: {said}" for line, said in sorted(self.found)))
+            raise InputRefused("\n".join(f"{self.name}:{line}: {said}" for line, said in sorted(self.found)))
 
 
 def _plain(path: Path) -> Path:
@@ -180,8 +187,9 @@ def _field(key: str) -> str:
 
 def parse_workflow(text: str, name: str) -> Workflow:
     """Read a workflow; ``name`` is the file's name for messages. All that is wrong comes as one ``InputRefused``."""
-    problems = _Problems(read_yaml(text, name))
-    given = _fields(problems)
+    content, lines = read_yaml(text, name)
+    problems = _Problems(text, name, lines)
+    given = _fields(content, problems)
     problems.stop()
     try:
         workflow = Workflow.model_validate({**given, "source": text})
@@ -204,9 +212,9 @@ def _completed(step: Step, defaults: Defaults, needs: tuple[str, ...]) -> Step:
     return step.model_copy(update={"needs": needs, **{key: getattr(defaults, key) for key in taken}})
 
 
-def _fields(problems: _Problems) -> dict[str, Json]:
+def _fields(content: Json, problems: _Problems) -> dict[str, Json]:
     """Return the file's content under field names; unknown keys are noted."""
-    given = _renamed(problems.source.value, Workflow, (), problems, hidden={"source"})
+    given = _renamed(content, Workflow, (), problems, hidden={"source"})
     for key, kind in (("defaults", Defaults), ("budget", Allowance)):
         if key in given:
             given[key] = _renamed(given[key], kind, (key,), problems)

@@ -1,0 +1,200 @@
+"""Wraps a provider so that no recorded reply is bought twice and no call is made that the budget does not hold.
+
+The intent of a call is on disk before the call is made, and the reply before anything else sees it. A reply that is on
+disk is handed out again, marked ``cached``; an intent without a reply is asked again at the next resume.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import anyio
+
+from nyxlab.engine.records import FREE, CallRecord, CallStatus, Role
+from nyxlab.engine.store import Store
+from nyxlab.errors import BudgetExhausted, ProviderBusy, ProviderError, ProviderMisused
+from nyxlab.providers.base import Provider
+from nyxlab.providers.messages import Cost, Reply, Request
+
+OnCall = Callable[[CallRecord, bool], None]
+
+
+class Budget:
+    """What a run may still spend (USD). A call reserves its estimate first, so that calls at once cannot overdraw it."""
+
+    def __init__(self, limit: Decimal | None, calls: Iterable[CallRecord] = ()) -> None:
+        self.limit = limit
+        self._taken = sum((call.charge for call in calls), Decimal(0))
+
+    def left(self) -> Decimal | None:
+        """Return what is neither spent nor reserved; None where there is no limit."""
+        return None if self.limit is None else self.limit - self._taken
+
+    def reserve(self, estimate: Cost, who: str) -> None:
+        """Take the estimate out of the budget; raise ``BudgetExhausted`` where it does not fit or nobody knows it."""
+        left = self.left()
+        if left is not None and estimate.usd is None:
+            raise BudgetExhausted(
+                f"the price of {who} is unknown, so no budget can hold it; state its price in nyxlab.toml,"
+                " or run without a budget",
+                needed=None,
+                left=left,
+            )
+        if left is not None and estimate.usd is not None and estimate.usd > left:
+            raise BudgetExhausted(
+                f"a call to {who} may cost ${estimate.usd} and ${max(left, Decimal(0))} of the budget is left;"
+                " resume with a larger --budget",
+                needed=estimate.usd,
+                left=left,
+            )
+        self._taken += estimate.usd or 0
+
+    def settle(self, estimate: Cost, charge: Decimal) -> None:
+        """Replace a reservation by what the call did cost."""
+        self._taken += charge - (estimate.usd or 0)
+
+
+class Ledger:
+    """The calls of one step. ``definition`` is the step's hash, so that an edited step does not take old replies."""
+
+    def __init__(
+        self,
+        store: Store,
+        run_id: str,
+        step_id: str,
+        definition: str,
+        budget: Budget | None = None,
+        on_call: OnCall | None = None,
+    ) -> None:
+        self.store = store
+        self.run_id = run_id
+        self.step_id = step_id
+        self.definition = definition
+        self.budget = budget or Budget(None)
+        self.on_call = on_call
+        self._samples: dict[str, set[int]] = {}
+
+    def wrap(self, provider: Provider, role: Role = "candidate") -> Provider:
+        """Return the provider with its calls recorded under this step."""
+        return _Recorded(self, provider, role)
+
+    def take_sample(self, question: str) -> int:
+        """Return the lowest number under which this question has no answer in this session yet.
+
+        Numbers follow the order of asking, which is the same at every resume; one whose call failed is free again.
+        """
+        taken = self._samples.setdefault(question, set())
+        sample = next(number for number in range(len(taken) + 1) if number not in taken)
+        taken.add(sample)
+        return sample
+
+    def free_sample(self, question: str, sample: int) -> None:
+        """Give back the number of a call that brought no reply."""
+        self._samples[question].discard(sample)
+
+
+class _Recorded(Provider):
+    """A provider behind the ledger: the same one to whoever asks, but it pays once."""
+
+    def __init__(self, ledger: Ledger, provider: Provider, role: Role) -> None:
+        self._ledger = ledger
+        self._provider = provider
+        self._role = role
+        self.id = provider.id
+        self.identity = provider.identity
+        self.vendor = provider.vendor
+        self.capabilities = provider.capabilities
+
+    def unusable(self) -> str | None:
+        """Return what the provider itself says."""
+        return self._provider.unusable()
+
+    def estimate(self, request: Request) -> Cost:
+        """Return what the provider itself says."""
+        return self._provider.estimate(request)
+
+    async def aclose(self) -> None:
+        """Close the provider."""
+        await self._provider.aclose()
+
+    async def ask(self, request: Request) -> Reply:
+        """Return the recorded reply, or ask and record. Raises like the provider, and ``BudgetExhausted``."""
+        ledger = self._ledger
+        question = _sha(request.digest(), self.identity, self.id, ledger.definition)
+        sample = ledger.take_sample(question)
+        try:
+            return await self._answer(request, _sha(question, str(sample)), sample)
+        except BaseException:
+            ledger.free_sample(question, sample)
+            raise
+
+    async def _answer(self, request: Request, key: str, sample: int) -> Reply:
+        ledger = self._ledger
+        if (known := await ledger.store.recorded(ledger.run_id, key)) and known.reply:
+            self._tell(known, replayed=True)
+            return known.reply.model_copy(update={"cached": True})
+        estimate = self._provider.estimate(request)
+        ledger.budget.reserve(estimate, self.id)
+        try:
+            with anyio.CancelScope(shield=True):  # an intent that is on disk always gets an end, if the process lives
+                call = await ledger.store.open_call(ledger.run_id, self._intent(key, sample, estimate))
+        except BaseException:
+            ledger.budget.settle(estimate, Decimal(0))
+            raise
+        try:
+            reply = await self._provider.ask(request)
+        except BaseException as error:
+            await self._close(call, **_trouble(error, estimate))
+            raise
+        await self._close(call, status="ok", reply=reply)
+        return reply
+
+    def _intent(self, key: str, sample: int, estimate: Cost) -> CallRecord:
+        return CallRecord(
+            number=0,  # the store numbers it
+            step=self._ledger.step_id,
+            key=key,
+            provider=self.id,
+            role=self._role,
+            sample=sample,
+            status="sent",
+            possibly_billed=False,
+            estimate=estimate,
+            reply=None,
+            error=None,
+            error_status=None,
+            started_at=datetime.now(UTC),
+        )
+
+    async def _close(self, call: CallRecord, **outcome: object) -> None:
+        """Write what became of the call, whoever has been cancelled meanwhile: it may have been paid for."""
+        closed = call.model_copy(update=outcome)
+        with anyio.CancelScope(shield=True):
+            await self._ledger.store.close_call(self._ledger.run_id, closed)
+        self._ledger.budget.settle(call.estimate, closed.charge)
+        self._tell(closed, replayed=False)
+
+    def _tell(self, call: CallRecord, *, replayed: bool) -> None:
+        if self._ledger.on_call:
+            self._ledger.on_call(call, replayed)
+
+
+def _trouble(error: BaseException, estimate: Cost) -> dict[str, object]:
+    """Say what a call without a reply may have cost: vendors do not bill what they did not take on."""
+    declined = isinstance(error, ProviderBusy | ProviderMisused)
+    status: CallStatus = "error" if isinstance(error, Exception) else "cancelled"
+    return {
+        "status": status,
+        "possibly_billed": not declined and estimate != FREE,
+        # our own errors hold no key; a stranger's text might
+        "error": str(error) if isinstance(error, ProviderError) else type(error).__name__,
+        "error_status": error.status if isinstance(error, ProviderError) else None,
+    }
+
+
+def _sha(*parts: str) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
