@@ -1,0 +1,542 @@
+"""Compiles a plan's own steps and the findings against it into phases to be built in order; no model has a say in it."""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from nyxlab.reviewer import promises
+from nyxlab.reviewer.document import Action, Document
+from nyxlab.reviewer.findings import Finding, Severity
+from nyxlab.reviewer.prompt import (
+    NOT_STATED,
+    PHASE_TOKENS,
+    Context,
+    Decision,
+    Deferral,
+    Edge,
+    Excerpt,
+    ImplementationPrompt,
+    Ledger,
+    LedgerEntry,
+    OpenDecision,
+    Phase,
+    PhaseFile,
+    PlanSummary,
+    Task,
+    clip,
+    inline,
+)
+from nyxlab.reviewer.steps import Step, section_ends, steps_of
+
+__all__ = ["ImplementationPrompt", "compile_prompt"]
+
+_ROOM = 3_600  # characters of a phase for what can be split; the rest is for its title, outcome, entry and way back
+_WORD = re.compile(r"[^\W\d_]{4,}")
+_DECIDE = "Decide"
+
+
+@dataclass
+class _Draft:
+    """A phase in the making, known by its label until the numbers are given."""
+
+    label: str
+    title: str
+    outcome: str
+    source: str
+    needs: list[str] = field(default_factory=list)
+    files: list[PhaseFile] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
+    covers: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    sections: list[str] = field(default_factory=list)
+    rollback: str | None = None
+
+
+@dataclass
+class _Choices:
+    """What was settled on the way by order alone, and what is left to a person: (decision, labels of the phases that wait)."""
+
+    settled: list[Decision] = field(default_factory=list)
+    open: list[tuple[OpenDecision, list[str]]] = field(default_factory=list)
+
+
+def compile_prompt(
+    document: Document, findings: Sequence[Finding], repo_files: frozenset[str] | None
+) -> ImplementationPrompt:
+    """Compile the prompt. ``repo_files`` are the repository's paths from its root, None where no repository was given.
+
+    Every finding that is not suppressed is closed by one task of one phase or deferred with a reason. A CRITICAL with two readings is
+    closed by phase 0, which decides. Phases stand in the order of what they need; a circle is broken where the plan's own order breaks
+    it, and named as an open decision.
+    """
+    live = [f for f in findings if f.suppressed is None]
+    deferred = [Deferral(finding=f.id, reason=reason) for f in live if (reason := _why_not(f))]
+    to_close = [f for f in live if not _why_not(f)]
+    choices = _Choices()
+    steps = _in_order(steps_of(document), choices)
+    drafts = [_draft(step) for step in steps]
+    _settle_files(steps, drafts, repo_files, choices)
+    drafts = _close(to_close, steps, drafts, document, choices)
+    phases, numbers, parts = _number([part for draft in drafts for part in _split(draft)])
+    plan = _summary(document, steps, to_close, phases, parts, numbers, choices)
+    prompt = ImplementationPrompt(phases=tuple(phases), deferred=tuple(deferred), plan=plan, findings=tuple(findings))
+    return prompt.model_copy(update={"plan": plan.model_copy(update={"contexts": _contexts(document, prompt, parts)})})
+
+
+def _why_not(finding: Finding) -> str:
+    """Say why a finding is left out of the phases, or nothing."""
+    if finding.status == "fixed":
+        return "fixed: its words are gone from the plan"
+    if finding.status == "not-found-again":
+        return "not found again, though its words still stand: look once more before it is closed"
+    if finding.severity is Severity.INFO:
+        return "an observation: nothing is built differently"
+    return "" if finding.verified else "unverified: its quote was not found in the plan"
+
+
+# --- order -----------------------------------------------------------------------------------------------------------
+
+
+def _in_order(steps: list[Step], choices: _Choices) -> list[Step]:
+    """Sort steps so that each comes after what it needs, else as the plan has them; needs that close a circle are taken out openly."""
+    place = {s.label: n for n, s in enumerate(steps)}
+    needs = {s.label: list(dict.fromkeys(label for label, _ in s.needs if label in place)) for s in steps}
+    circle = _circles(needs)
+    for step in steps:
+        words = dict(reversed(step.needs))
+        for label in [n for n in needs[step.label] if place[n] >= place[step.label]]:
+            if circle[label] == circle[step.label]:
+                needs[step.label].remove(label)
+                question = f"{step.label} needs {label}, which itself comes after {step.label}: how does {step.label} begin without it?"
+                said = f'the plan says: "{words[label]}"'
+                default = (
+                    f"the plan's own order is kept, {step.label} first; what it does without {label} is {NOT_STATED}"
+                )
+                choices.open.append((OpenDecision(question=question, options=(said,), default=default), [step.label]))
+                step.open.append(f"{question} The plan says: {words[label]}")
+            else:
+                choices.settled.append(
+                    Decision(
+                        decision=f"{label} comes before {step.label}.",
+                        chosen=f"{step.label} needs it",
+                        rejected=("the order of the plan's text",),
+                    )
+                )
+        step.open += [
+            f"it needs {label}, which the plan does not have" for label, _ in step.needs if label not in place
+        ]
+        step.needs = [(label, words[label]) for label in needs[step.label]]
+    waiting = {label: len(found) for label, found in needs.items()}
+    followers: dict[str, list[str]] = {label: [] for label in needs}
+    for label, found in needs.items():
+        for need in found:
+            followers[need].append(label)
+    ready = [place[label] for label, count in waiting.items() if not count]
+    heapq.heapify(ready)
+    ordered: list[Step] = []
+    while ready:
+        ordered.append(steps[heapq.heappop(ready)])
+        for label in followers[ordered[-1].label]:
+            waiting[label] -= 1
+            if not waiting[label]:
+                heapq.heappush(ready, place[label])
+    return ordered
+
+
+def _circles(needs: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Name the circle each label stands in (its strongly connected component), in linear time and without recursion."""
+    finished: dict[str, None] = {}
+    seen: set[str] = set()
+    for root in needs:
+        stack = [(root, iter(needs[root]))] if root not in seen else []
+        seen.add(root)
+        while stack:
+            label, rest = stack[-1]
+            following = next((n for n in rest if n not in seen), None)
+            if following is None:
+                finished[stack.pop()[0]] = None
+            else:
+                seen.add(following)
+                stack.append((following, iter(needs[following])))
+    backwards: dict[str, list[str]] = {label: [] for label in needs}
+    for label, found in needs.items():
+        for need in found:
+            backwards[need].append(label)
+    circle: dict[str, str] = {}
+    for root in reversed(finished):
+        reach = [root] if root not in circle else []
+        while reach:
+            label = reach.pop()
+            if label not in circle:
+                circle[label] = root
+                reach += backwards[label]
+    return circle
+
+
+# --- from a step to a draft -------------------------------------------------------------------------------------------
+
+
+def _draft(step: Step) -> _Draft:
+    """Turn a step into a draft. What the plan does not state is asked for, not made up."""
+    paths = list(step.actions)
+    notes = step.notes if step.tasks else []
+    tasks = step.tasks or step.notes or [(step.line, f"{step.title}: the tasks are {NOT_STATED}")]
+    by_line: dict[int, str] = {}
+    for mention in step.files:
+        by_line.setdefault(mention.line, mention.name)
+    only = paths[0] if len(paths) == 1 else None
+    why = f"{step.label} of the plan" + (f", for {', '.join(step.covers[:6])}" if step.covers else "")
+    return _Draft(
+        label=step.label,
+        title=clip(step.title, 200),
+        outcome=step.outcome
+        or (step.done[0] if step.done else f"{NOT_STATED}: what can a user see after {step.label}?"),
+        source=f"{step.label} of {step.path}, lines {step.line} to {step.end_line}",
+        needs=[label for label, _ in step.needs],
+        tasks=[Task(id="", path=by_line.get(line, only), action=text, why=why) for line, text in tasks],
+        done=step.done or [f"{NOT_STATED}: what proves that {step.label} is done?"],
+        open=list(dict.fromkeys(step.open)),
+        covers=list(step.covers),
+        notes=[text for _, text in notes],
+        sections=list(dict.fromkeys(step.sections)),
+        rollback=step.rollback or None,
+    )
+
+
+def _settle_files(
+    steps: Sequence[Step], drafts: Sequence[_Draft], repo: frozenset[str] | None, choices: _Choices
+) -> None:
+    """Give each draft its files, so that new ones are not there yet and modified ones are, in the repository or from an earlier phase."""
+    made: dict[str, str] = {}
+    news = {path for s in steps for path, action in s.actions.items() if action == "new"}
+    known = {path for s in steps for path in s.actions}
+    full = {name: paths[0] for name, paths in _by_name(known).items() if len(paths) == 1}
+    for step, draft in zip(steps, drafts, strict=True):
+        for path, said in {
+            full.get(p, p): a for p, a in step.actions.items() if a or full.get(p, p) not in step.actions
+        }.items():
+            exists = None if repo is None else path in repo
+            action = said or ("modify" if exists or path in made else None)
+            there = exists or path in made
+            if action == "new" and there:
+                origin = made.get(path, "the repository")
+                choices.settled.append(
+                    Decision(
+                        decision=f"{path} in {step.label}:",
+                        chosen=f"modified, since it comes from {origin}",
+                        rejected=("created anew",),
+                    )
+                )
+                action = "modify"
+            elif action == "modify" and not there and (repo is not None or path in news):
+                draft.open.append(
+                    f"`{path}` is to be modified, but nothing before this phase creates it: it is created here; what belongs in it is {NOT_STATED}"
+                )
+                action = "new"
+            elif action == "delete" and not there and repo is not None:
+                draft.open.append(f"`{path}` is to be deleted, but it is not there: {NOT_STATED}")
+                continue
+            if action == "new":
+                made[path] = step.label
+            if action:
+                draft.files.append(PhaseFile(path=path, action=action, exists=exists))
+
+
+def _by_name(paths: Iterable[str]) -> dict[str, list[str]]:
+    """Group full paths by their last part, so that a bare name means the one file of that name."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(paths):
+        if "/" in path:
+            found.setdefault(path.rsplit("/", 1)[1], []).append(path)
+    return found
+
+
+# --- findings find their phase ----------------------------------------------------------------------------------------
+
+
+def _close(
+    findings: Sequence[Finding], steps: Sequence[Step], drafts: list[_Draft], document: Document, choices: _Choices
+) -> list[_Draft]:
+    """Give each finding one task in one phase: where it stands, else where its words are at home; what needs a decision goes first."""
+    decide = [f for f in findings if f.severity is Severity.CRITICAL and _readings(f) > 1]
+    first = _Draft(
+        _DECIDE,
+        "Decide what the plan leaves contradictory",
+        "The plan says one thing where it said two, and a person has agreed to it.",
+        "the review",
+    )
+    first.done = [
+        "Each decision is written into the plan with its reason.",
+        "A new review of the plan no longer finds what is closed here.",
+    ]
+    groups: dict[str, _Draft] = {}
+    homes = _homes(steps, document)
+    for finding in sorted(findings, key=lambda f: (f.severity.rank, f.id)):
+        if finding in decide:
+            home = first
+        elif steps:
+            home = drafts[homes(finding)]
+        else:
+            name = finding.category.value
+            home = groups.setdefault(
+                name,
+                _Draft(
+                    name,
+                    f"Settle {name.lower()} in the plan",
+                    f"The plan no longer contradicts itself in {name.lower()}.",
+                    "the review",
+                ),
+            )
+            home.done = first.done
+        path = finding.evidence[0].path if finding.evidence else None
+        task = Task(
+            id="",
+            path=path,
+            action=finding.fix or f"Settle: {finding.title}",
+            why=f"{finding.title}. {finding.consequence}".strip(),
+            closes=(finding.id,),
+        )
+        home.tasks.insert(sum(bool(t.closes) for t in home.tasks), task)
+        if _readings(finding) > 1 and finding.severity.at_least(Severity.MEDIUM):
+            options = tuple(f"{e.path}:{e.start_line}: {e.quote}" for e in finding.evidence)
+            waiting = [d.label for d in drafts] if home is first else [home.label]
+            choices.open.append(
+                (
+                    OpenDecision(
+                        question=finding.title, options=options, default=finding.fix or NOT_STATED, finding=finding.id
+                    ),
+                    waiting,
+                )
+            )
+    drafts = drafts or list(groups.values())
+    if not decide:
+        return drafts
+    return [first, *(replace(d, needs=d.needs or [_DECIDE]) for d in drafts)]
+
+
+def _readings(finding: Finding) -> int:
+    """Count the places that a finding sets against each other."""
+    return len({(e.path, e.start_line) for e in finding.evidence})
+
+
+class _homes:  # noqa: N801  # used like a function: what it reads of the steps is read once
+    """Finds the step in which a finding is closed."""
+
+    def __init__(self, steps: Sequence[Step], document: Document) -> None:
+        self.steps = steps
+        self.at = {
+            (s.path, line): n for n, s in reversed(list(enumerate(steps))) for line in range(s.line, s.end_line + 1)
+        }
+        self.words = [set(_WORD.findall(document.quote(s.path, s.line, s.end_line).casefold())) for s in steps]
+        self.rarity = Counter(word for words in self.words for word in words)
+
+    def __call__(self, finding: Finding) -> int:
+        """Return the first step in order that holds its words, else the one that covers what it names or shares most rare words with it."""
+        inside = [self.at[spot] for e in finding.evidence if (spot := (e.path, e.start_line)) in self.at]
+        if inside:
+            return min(inside)
+        quotes = " ".join(e.quote for e in finding.evidence)
+        words = set(_WORD.findall(f"{finding.title} {quotes}".casefold())) & self.rarity.keys()
+        scores = [
+            (10 * sum(name in quotes for name in s.covers) + sum(1 / self.rarity[w] for w in words & own), -n)
+            for n, (s, own) in enumerate(zip(self.steps, self.words, strict=True))
+        ]
+        return -max(scores)[1]
+
+
+# --- parts, numbers and what goes with them ---------------------------------------------------------------------------
+
+
+def _split(draft: _Draft) -> list[_Draft]:
+    """Cut a draft that is too long for one phase into parts that are built one after the other; nothing is left out."""
+    units: list[tuple[str, object, int]] = [("open", text, len(inline(text)) + 4) for text in draft.open]
+    units += [("files", f, min(len(f.path), 200) + 40) for f in draft.files]
+    units += [
+        (
+            "tasks",
+            t,
+            len(inline(t.action, 400))
+            + len(inline(t.why, 250))
+            + min(len(t.path or ""), 200)
+            + 60
+            + 1_200 * bool(t.closes),
+        )
+        for t in draft.tasks
+    ]
+    units += [("done", text, len(inline(text)) + 4) for text in draft.done]
+    rooms: list[list[tuple[str, object]]] = [[]]
+    used = 0
+    for kind, unit, cost in units:
+        if rooms[-1] and used + cost > _ROOM:
+            rooms.append([])
+            used = 0
+        rooms[-1].append((kind, unit))
+        used += cost
+    if len(rooms) == 1:
+        return [draft]
+    parts: list[_Draft] = []
+    for n, room in enumerate(rooms, 1):
+        kinds = {kind: [unit for k, unit in room if k == kind] for kind in ("open", "files", "tasks", "done")}
+        label = draft.label if n == len(rooms) else f"{draft.label}\0{n}"
+        needs = draft.needs if n == 1 else [parts[-1].label]
+        title = f"{draft.title} (part {n} of {len(rooms)})"
+        done = kinds.pop("done") or [
+            f"All tasks of this part are done and every test still passes; part {len(rooms)} proves the whole."
+        ]
+        parts.append(replace(draft, label=label, title=title, needs=needs, done=done, **kinds))  # type: ignore[arg-type]  # kinds hold what each list held
+    return parts
+
+
+def _number(parts: list[_Draft]) -> tuple[list[Phase], dict[str, int], list[_Draft]]:
+    """Give the parts numbers in their order, from 0 where the first one decides, and tasks their ids."""
+    start = 0 if parts and parts[0].label.split("\0")[0] == _DECIDE else 1
+    numbers = {part.label: n for n, part in enumerate(parts, start)}
+    phases = []
+    for part in parts:
+        n = numbers[part.label]
+        tasks = tuple(t.model_copy(update={"id": f"P{n}.{k}"}) for k, t in enumerate(part.tasks, 1))
+        needs = tuple(sorted(numbers[label] for label in part.needs))
+        phases.append(
+            Phase(
+                number=n,
+                title=part.title,
+                outcome=part.outcome,
+                needs=needs,
+                files=tuple(part.files),
+                tasks=tasks,
+                done=tuple(part.done),
+                open=tuple(part.open),
+            )
+        )
+    return phases, numbers, parts
+
+
+def _summary(
+    document: Document,
+    steps: Sequence[Step],
+    findings: Sequence[Finding],
+    phases: Sequence[Phase],
+    parts: Sequence[_Draft],
+    numbers: Mapping[str, int],
+    choices: _Choices,
+) -> PlanSummary:
+    """Gather what every phase has to know."""
+    disputed = {
+        (e.path, line)
+        for f in findings
+        if f.severity.at_least(Severity.MEDIUM)
+        for e in f.evidence
+        for line in range(e.start_line, e.end_line + 1)
+    }
+    owners: dict[str, list[int]] = {}
+    for part in parts:
+        owners.setdefault(part.label.split("\0")[0], []).append(numbers[part.label])
+    always, never = promises.laws_of(document, disputed)
+    uncovered = _uncovered(document, steps)
+    asked = [
+        d.model_copy(update={"blocks": tuple(sorted(n for label in labels for n in owners.get(label, ())))})
+        for d, labels in choices.open
+    ]
+    asked += [
+        OpenDecision(question=f"No step covers {name}: which phase builds it?", options=(text,))
+        for name, text in uncovered.items()
+    ]
+    if not steps:
+        asked.append(OpenDecision(question="The plan names no steps: in which order is it built?"))
+    return PlanSummary(
+        title=promises.title_of(document),
+        goal=promises.goal_of(document),
+        non_goals=promises.non_goals_of(document),
+        decisions=(*promises.decisions_of(document), *choices.settled),
+        always=always,
+        never=never,
+        glossary=promises.glossary_of(document, disputed),
+        open_decisions=(*asked, *promises.questions_of(document)),
+        file_ledger=_ledger(phases),
+        edges=tuple(Edge(phase=p.number, needs=n) for p in phases for n in p.needs),
+    )
+
+
+def _ledger(phases: Sequence[Phase]) -> Ledger:
+    """Add the files up: the totals are counted here, whatever the plan says."""
+    touched: dict[str, list[tuple[PhaseFile, int]]] = {}
+    for phase in phases:
+        for f in phase.files:
+            touched.setdefault(f.path, []).append((f, phase.number))
+    entries = tuple(
+        LedgerEntry(
+            path=path,
+            action=uses[0][0].action,
+            exists=uses[0][0].exists,
+            phases=tuple(dict.fromkeys(n for _, n in uses)),
+        )
+        for path, uses in sorted(touched.items())
+    )
+    totals = Counter[Action](e.action for e in entries)
+    return Ledger(entries=entries, new=totals["new"], modify=totals["modify"], delete=totals["delete"])
+
+
+def _requirements(document: Document, steps: Sequence[Step]) -> dict[str, str]:
+    """Return the text of each requirement by its name: what is defined outside the steps."""
+    texts = {(i.path, i.line): i.text for b in document.lists for i in b.items}
+    found: dict[str, str] = {}
+    for i in document.identifiers:
+        if i.defines and not i.family.islower() and not any(s.holds(i.path, i.line) for s in steps):
+            text = texts.get((i.path, i.line), i.sentence.text)
+            found[i.name] = f"{found[i.name]} / {text}" if i.name in found else text
+    return found
+
+
+def _uncovered(document: Document, steps: Sequence[Step]) -> dict[str, str]:
+    """Return the requirements that no step covers, of those families that the steps cover for the most part."""
+    covered = {name for s in steps for name in s.covers}
+    defined = _requirements(document, steps)
+    family = {name: re.split(r"\d", name, maxsplit=1)[0] for name in defined}
+    count, kept = Counter(family.values()), Counter(family[name] for name in defined if name in covered)
+    return {
+        name: text
+        for name, text in defined.items()
+        if name not in covered and 2 * kept[family[name]] > count[family[name]]
+    }
+
+
+def _contexts(document: Document, prompt: ImplementationPrompt, parts: Sequence[_Draft]) -> tuple[Context, ...]:
+    """Put beside each phase what the plan says elsewhere, as much as fits: requirements, notes, then the sections it refers to."""
+    ends = section_ends(document)
+    sections = {h.number: h for h in reversed(document.headings) if h.number}
+    texts = _requirements(document, [])
+    found = []
+    for phase, part in zip(prompt.phases, parts, strict=True):
+        context = Context(phase=phase.number, source=part.source, rollback=part.rollback)
+        bare = prompt.model_copy(update={"plan": prompt.plan.model_copy(update={"contexts": (context,)})})
+        room = 4 * PHASE_TOKENS - len(bare.phase_markdown(phase)) - 120
+        kept: dict[str, list[str]] = {"requirements": [], "notes": []}
+        wanted = [("requirements", texts[name]) for name in part.covers if name in texts] + [
+            ("notes", text) for text in part.notes
+        ]
+        for kind, text in wanted:
+            room -= len(inline(text)) + 4
+            if room > 0:
+                kept[kind].append(text)
+        excerpts = []
+        for heading in (sections[number] for number in part.sections if number in sections):
+            text = document.quote(heading.path, heading.line, ends[heading]).strip()
+            room -= len(text) + len(heading.path) + 80
+            if room > 0:
+                excerpts.append(Excerpt(path=heading.path, start_line=heading.line, end_line=ends[heading], text=text))
+        found.append(
+            context.model_copy(
+                update={
+                    "requirements": tuple(kept["requirements"]),
+                    "notes": tuple(kept["notes"]),
+                    "excerpts": tuple(excerpts),
+                }
+            )
+        )
+    return tuple(found)
