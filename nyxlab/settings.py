@@ -231,34 +231,12 @@ def _names_at(where: Location) -> Iterable[str]:
 
 
 def _line(text: str, where: Location) -> int:
-    """Return the line (from 1) of the longest part of ``where`` that the TOML text spells out: tomllib keeps none."""
-    best, line = 0, 1
-    table: Location = ()
-    for number, content in enumerate(text.splitlines(), start=1):
-        path: Location = ()
-        if content.lstrip().startswith("["):
-            path = table = _keys(content)
-        elif "=" in content:
-            path = (*table, *_keys(content.split("=")[0] + "=0"))
-        depth = next(
-            (i for i, (a, b) in enumerate(zip(path, where, strict=False)) if a != b), min(len(path), len(where))
-        )
-        if depth > best:
-            best, line = depth, number
-    return line
-
-
-def _keys(content: str) -> tuple[str, ...]:
-    """Return the dotted key that one line of TOML holds, as tomllib reads it."""
-    try:
-        node = tomllib.loads(content)
-    except tomllib.TOMLDecodeError:
-        return ()
-    keys: tuple[str, ...] = ()
-    while isinstance(node, dict) and node:
-        name = next(iter(node))
-        keys, node = (*keys, name), node[name]
-    return keys
+    """Return the line (from 1) that spells out the last part of ``where`` that any line does: tomllib keeps none."""
+    lines, line = text.splitlines(), 0
+    for part in map(str, where):
+        key = re.compile(rf"""(?:^|[\[.{{,\s"']){re.escape(part)}["']?\s*[=.\]]""")
+        line = next((number for number in range(line, len(lines)) if key.search(lines[number])), line)
+    return line + 1
 
 
 def _environment(variables: Iterable[str], dotenv: Path) -> dict[str, SecretStr]:

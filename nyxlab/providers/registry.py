@@ -13,6 +13,7 @@ from nyxlab.providers.base import Provider
 from nyxlab.providers.dialect import Dialect, Sampling
 from nyxlab.providers.google import GoogleDialect
 from nyxlab.providers.http import HttpProvider
+from nyxlab.providers.local import LocalProvider
 from nyxlab.providers.messages import Record
 from nyxlab.providers.openai import OpenAIDialect
 from nyxlab.providers.prices import tariff
@@ -71,6 +72,8 @@ def open_provider(
     if named.vendor == "script":
         path, _, channel = named.model.partition("#")
         return ScriptedProvider(f"{settings.resolve(path)}#{channel}", id=named.id)
+    if named.vendor == "local":
+        return LocalProvider(named.model, id=named.id, sampling=named.sampling)
     endpoint = settings.endpoints.get(named.vendor)
     if endpoint is None and named.vendor not in VENDOR_KEYS:
         known = [*VENDOR_KEYS, "local", "script", *settings.endpoints]

@@ -4,7 +4,8 @@
 
     # scripted replies, written by hand: no model produced this text
     a:                          # a channel: script:data/scripts/demo.yaml#a
-      - match: limits           # serves every request that contains this text, as often as it comes
+      - match: limits           # serves every request that contains this text, as often as it comes; a list of texts
+                                # serves those that contain all of them in this order
         text: "..."             # or `json: {...}`, or `error: busy | refused | broken | misused`
       - text: "..."             # without match: in order, each once; the last one stays
         stop: length            # end (default) | length | other
@@ -53,10 +54,13 @@ _ERRORS: dict[str, type[ProviderError]] = {
 }
 
 
+_Part = Annotated[str, Field(min_length=1)]
+
+
 class ScriptedReply(Record):
     """One entry of a script; see the module's docstring for what each field does."""
 
-    match: Annotated[str, Field(min_length=1)] | None = None
+    match: _Part | Annotated[tuple[_Part, ...], Field(min_length=1)] | None = None
     repeat: bool | None = None
     text: str | None = None
     data: Json = Field(default=None, alias="json")
@@ -72,6 +76,16 @@ class ScriptedReply(Record):
         if len(said) != 1 and said != ["text", "error"]:
             raise ValueError("give exactly one of text, json and error (text beside error is its message)")
         return self
+
+    def fits(self, said: str) -> bool:
+        """Whether the text holds all parts of ``match``, one after the other."""
+        start = 0
+        for part in (self.match,) if isinstance(self.match, str) else self.match or ():
+            found = said.find(part, start)
+            if found < 0:
+                return False
+            start = found + len(part)
+        return True
 
     @property
     def reply(self) -> str:
@@ -152,7 +166,7 @@ class ScriptedProvider(Provider):
         for number, entry in enumerate(self._replies):
             if entry.match is None:
                 ordered.append(number)
-            elif entry.match in said and not (entry.repeat is False and number in self._served):
+            elif entry.fits(said) and not (entry.repeat is False and number in self._served):
                 self._served.add(number)
                 return entry
         for number in ordered:
