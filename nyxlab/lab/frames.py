@@ -1,0 +1,83 @@
+"""Tidy pandas frames from contract JSON, one observation a row.
+
+Units: columns ending in ``_s`` are seconds, ``usd`` is US dollars as float (NaN where unknown: ``certainty`` says how
+sure), ``*tokens`` are counts (missing where a provider reported none), ``confidence`` is 0 to 1, lines count from 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from nyxlab.lab import tables
+from nyxlab.lab.tables import Json, Row
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+CALLS = {
+    "run_id": "string", "step": "string", "provider": "string", "status": "string", "selected": "bool",
+    "truncated": "bool", "cached": "bool", "input_tokens": "Int64", "output_tokens": "Int64",
+    "cache_read_tokens": "Int64", "cache_write_tokens": "Int64", "reasoning_tokens": "Int64", "tokens": "Int64",
+    "usd": "float64", "certainty": "string", "latency_s": "float64", "first_token_s": "float64", "wait_s": "float64",
+    "attempts": "Int64",
+}  # fmt: skip
+STEPS = {
+    "run_id": "string", "step": "string", "kind": "string", "status": "string", "selected_provider": "string",
+    "selected_by": "string", "alternatives": "Int64", "start_s": "float64", "duration_s": "float64", "tokens": "Int64",
+    "usd": "float64", "certainty": "string", "error": "string",
+}  # fmt: skip
+PROVIDERS = {
+    "provider": "string", "role": "string", "calls": "Int64", "cached": "Int64", "failed": "Int64",
+    "input_tokens": "Int64", "output_tokens": "Int64", "tokens": "Int64", "usd": "float64", "certainty": "string",
+    "latency_p50_s": "float64", "latency_p95_s": "float64", "n": "Int64", "first_token_p50_s": "float64",
+    "wait_s": "float64",
+}  # fmt: skip
+FINDINGS = {
+    "id": "string", "severity": "string", "category": "string", "rule": "string", "title": "string",
+    "status": "string", "confidence": "float64", "path": "string", "start_line": "Int64", "end_line": "Int64",
+    "verified": "bool", "suppressed": "bool",
+}  # fmt: skip
+
+
+def calls(checkpoint: Json) -> pd.DataFrame:
+    """Return one row an alternative of the run's steps (columns: ``CALLS``)."""
+    return _frame(tables.call_rows(checkpoint), CALLS)
+
+
+def steps(checkpoint: Json) -> pd.DataFrame:
+    """Return one row a step; ``start_s`` counts from the first step's start (columns: ``STEPS``)."""
+    return _frame(tables.step_rows(checkpoint), STEPS)
+
+
+def providers(checkpoints: Json | Iterable[Json]) -> pd.DataFrame:
+    """Return one row a provider and one a judge, over one checkpoint or several (columns: ``PROVIDERS``).
+
+    Replayed replies are in ``cached`` only; p50 and p95 are over ``n`` answered calls; a judge's cost is its own row.
+    """
+    given = [checkpoints] if isinstance(checkpoints, dict) else checkpoints
+    return _frame(tables.provider_rows(given), PROVIDERS)  # type: ignore[arg-type]  # a dict is one checkpoint
+
+
+def findings(review: Json) -> pd.DataFrame:
+    """Return one row a finding, worst first (columns: ``FINDINGS``)."""
+    return _frame(tables.finding_rows(review), FINDINGS)
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """Return the frame as CSV that a spreadsheet cannot take for formulas: such text cells begin with ``'``."""
+
+    def quoted(cell: object) -> object:
+        return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+
+    return frame.map(quoted).rename(columns=quoted).to_csv(index=False, lineterminator="\n")
+
+
+def _frame(rows: list[Row], columns: dict[str, str]) -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=kind) if kind != "float64"
+                         else pd.Series([_float(row[name]) for row in rows], dtype=kind)
+                         for name, kind in columns.items()})  # fmt: skip
+
+
+def _float(value: object) -> float:
+    return float("nan") if value is None else float(str(value))

@@ -1,0 +1,152 @@
+"""One self-contained HTML page: templates, escaping, and a content security policy made of hashes.
+
+The page asks nothing of anybody: ``default-src 'none'`` and one hash per inline style and script. plotly.js is embedded
+once, as gzip in base64; the page's script unpacks it into a ``<script>`` whose text the policy knows by its hash (a
+policy of hashes allows no ``eval`` and no ``blob:``). Every value a template prints passes ``visible`` and autoescape.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import gzip
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from jinja2 import ChainableUndefined, ChoiceLoader, Environment, FileSystemLoader, PackageLoader
+from markupsafe import Markup
+
+EMPTY_STYLE = ""  # plotly.js adds empty style elements and fills them through the DOM, which a policy does not rule
+
+# Control characters but tab and newline; bidi marks, embeddings, overrides, isolates; zero-width; invisible tags.
+CONTROL = r"\x00-\x08\x0b-\x1f\x7f-\x9f"
+BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+INVISIBLE = "\u00ad\u180e\u200b\u2028\u2029\u2060-\u2064\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
+JOINERS = "\u200c\u200d"  # part of emoji and of several scripts: shown as they are on a page, not sent to a terminal
+HIDDEN = re.compile(f"[{CONTROL}{BIDI}{INVISIBLE}]")
+UNSAFE = re.compile(
+    f"\x1b\\[[0-?]*[ -/]*[@-~]|\x1b\\][^\x07\x1b]*(?:\x07|\x1b\\\\)?|[{CONTROL}{BIDI}{INVISIBLE}{JOINERS}]"
+)
+
+
+def plain(text: object) -> str:
+    """Return text fit for a terminal: no escape sequence, control, bidi or zero-width character."""
+    return UNSAFE.sub("", str(text))
+
+
+def visible(value: object) -> object:
+    """Return text with each hidden character spelt out (``[U+202E]``), so that nobody reads what is not there."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return HIDDEN.sub(lambda found: f"[U+{ord(found.group()):04X}]", value.replace("\r\n", "\n"))
+
+
+def environment(
+    theme: Path | None = None, *, autoescape: bool = True, finalize: Callable[[object], object] = visible
+) -> Environment:
+    """Return the templates' world; files in the folder ``theme`` override those shipped in the package.
+
+    Every value that a template prints passes ``finalize``; text and Markdown have their own, and no HTML escaping.
+    """
+    shipped = PackageLoader("nyxlab", "defaults/reports")
+    world = Environment(
+        loader=ChoiceLoader([FileSystemLoader(theme), shipped]) if theme else shipped,
+        autoescape=autoescape,  # noqa: S701 - off for plain text and Markdown alone, which escape in `finalize`
+        finalize=finalize,
+        undefined=ChainableUndefined,  # a key that an older or partial record lacks shows as nothing
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    world.globals["versions"] = {"nyxlab": version("nyxlab")}
+    world.filters.update(FILTERS)
+    return world
+
+
+def render(
+    template: str, *, figures: Sequence[Mapping[str, Any]] = (), theme: Path | None = None, **context: object
+) -> str:
+    """Return the page that ``template`` (it extends ``base.html.j2``) makes of ``context``.
+
+    ``figures`` are plotly figures as JSON values (``data``, ``layout``); the template places them by number with
+    ``data-figure``. Without figures no plotly.js is embedded.
+    """
+    world = environment(theme)
+
+    def source(name: str) -> str:
+        loaded, _, _ = world.loader.get_source(world, name)  # type: ignore[union-attr]  # set in environment()
+        return loaded
+
+    style, scripts, bundle = source("style.css"), [source("page.js")], ""
+    if figures:
+        bundle, digest = _plotly()
+        scripts.append(source("charts.js"))
+    allowed = [_digest(script) for script in scripts] + ([digest] if figures else [])
+    policy = (
+        f"default-src 'none'; script-src {' '.join(allowed)}; style-src {_digest(style)} {_digest(EMPTY_STYLE)}; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    return world.get_template(template).render(
+        policy=policy,
+        style=Markup(style),  # noqa: S704 - ours
+        scripts=[Markup(script) for script in scripts],  # noqa: S704 - ours
+        figures=[data_block(figure) for figure in figures],
+        bundle=bundle,
+        **context,
+    )
+
+
+def data_block(value: object) -> Markup:
+    """Return JSON that can stand inside a ``<script type="application/json">``: no ``<`` ends it early."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))  # noqa: S704 - escaped here
+
+
+def money(cost: Mapping[str, Any] | None) -> str:
+    """Return a cost as people read it; an amount that nobody knows is never shown as zero."""
+    if not cost or (cost.get("usd") is None):
+        return "unknown"
+    usd = float(cost["usd"])
+    text = f"${usd:,.2f}" if usd >= 1 or not usd else f"${usd:.4f}" if usd >= 0.0001 else f"${usd:.7f}".rstrip("0")
+    if cost.get("certainty") == "unknown":
+        return f"{text} + unknown" if usd else "unknown"
+    return f"≈ {text}" if cost.get("certainty") == "estimated" else text
+
+
+def seconds(value: float | None) -> str:
+    """Return a duration as people read it, three significant figures at most; a dash where there is none."""
+    if value is None:
+        return "–"
+    if value >= 120:
+        return f"{value // 60:.0f} min {value % 60:.0f} s"
+    return f"{value:.3g} s" if value < 100 else f"{value:.0f} s"
+
+
+def count(value: int | None) -> str:
+    """Return a count with thin thousands; a dash where there is none."""
+    return "–" if value is None else f"{value:,}".replace(",", "\u202f")
+
+
+def pretty(value: object) -> str:
+    """Return an output as text: a string as it is, anything else as indented JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+
+
+FILTERS = {"money": money, "seconds": seconds, "count": count, "pretty": pretty}
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+@functools.cache
+def _plotly() -> tuple[str, str]:
+    """Return plotly.js as gzip in base64, and the hash of its text for the policy."""
+    from plotly.offline import get_plotlyjs
+
+    text = get_plotlyjs()
+    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode(), _digest(text)

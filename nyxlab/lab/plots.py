@@ -1,0 +1,98 @@
+"""Plotly figures of runs: what the providers cost, how long they took, and when each step ran.
+
+A provider has one colour everywhere (Okabe and Ito's palette, told apart by colour-blind people too). Backgrounds are
+transparent and ink is a middle grey, so that a figure reads on a light page and on a dark one; the reports recolour it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from nyxlab.lab import frames
+from nyxlab.lab.tables import Json
+
+PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a7fd1", "#8c8c8c")
+INK, GRID = "#7a7a7a", "rgba(128,128,128,0.25)"
+ROW = 38  # pixels a horizontal bar or box gets
+
+
+def colours(providers: Iterable[str]) -> dict[str, str]:
+    """Return each provider's colour: the one its name hashes to, or the next free one where two names meet."""
+    chosen: dict[str, str] = {}
+    for name in sorted(set(providers)):
+        start = hashlib.sha256(name.encode()).digest()[0]
+        wheel = [PALETTE[(start + turn) % len(PALETTE)] for turn in range(len(PALETTE))]
+        chosen[name] = next((c for c in wheel if c not in chosen.values()), wheel[0])
+    return chosen
+
+
+def cost_by_provider(checkpoints: Iterable[Json], palette: dict[str, str] | None = None) -> go.Figure:
+    """Return bars of the known cost of each provider in USD; a judge's cost is a hatched bar of its own."""
+    table = frames.providers(list(checkpoints))
+    hue = palette or colours(table["provider"])
+    figure = go.Figure()
+    for row in table.to_dict("records"):
+        judge = row["role"] == "judge"
+        usd = 0.0 if pd.isna(row["usd"]) else row["usd"]
+        said = {"exact": f"${usd:.4f}", "estimated": f"≈ ${usd:.4f}"}.get(row["certainty"], f"${usd:.4f} + unknown")
+        figure.add_bar(
+            x=[usd], y=[safe(row["provider"]) + (" (judge)" if judge else "")], orientation="h", text=[said],
+            marker={"color": hue[row["provider"]], "pattern": {"shape": "/" if judge else ""}},
+            hovertemplate="%{y}: " + said + "<extra></extra>",
+        )  # fmt: skip
+    figure.update_traces(textposition="auto", cliponaxis=False)
+    return _dress(figure, "cost (USD)", rows=len(table))
+
+
+def latency_by_provider(checkpoints: Iterable[Json], palette: dict[str, str] | None = None) -> go.Figure:
+    """Return a box with every call as a dot, in seconds of service time; the label says how many (n)."""
+    rows = pd.concat([frames.calls(checkpoint) for checkpoint in checkpoints])
+    rows = rows[~rows["cached"] & rows["latency_s"].notna()]
+    hue = palette or colours(rows["provider"])
+    figure = go.Figure()
+    for name, own in rows.groupby("provider"):
+        figure.add_box(
+            x=own["latency_s"].tolist(), name=f"{safe(str(name))}<br>n = {len(own)}", orientation="h",
+            boxpoints="all", jitter=0.4, pointpos=0, fillcolor="rgba(0,0,0,0)", line={"width": 1.5, "color": hue[str(name)]},
+            marker={"color": hue[str(name)], "size": 7, "opacity": 0.8}, hovertemplate="%{x:.3f} s<extra></extra>",
+        )  # fmt: skip
+    return _dress(figure, "service time of a call (s)", rows=rows["provider"].nunique())
+
+
+def timeline(checkpoint: Json, palette: dict[str, str] | None = None) -> go.Figure:
+    """Return when each step ran, in seconds since the first one began, in the colour of the provider selected."""
+    table = frames.steps(checkpoint)
+    table = table[table["start_s"].notna() & table["duration_s"].notna()]
+    hue = palette or colours(frames.calls(checkpoint)["provider"])
+    figure = go.Figure()
+    for row in table.to_dict("records"):
+        who = "no model" if pd.isna(row["selected_provider"]) else row["selected_provider"]
+        took = f"{row['duration_s']:.2f} s"
+        figure.add_bar(
+            x=[row["duration_s"]], base=[row["start_s"]], y=[row["step"]], orientation="h",
+            marker={"color": hue.get(who, INK)}, text=[took], textposition="auto",
+            hovertemplate=f"%{{y}}: {safe(who)}, {took}<extra></extra>",
+        )  # fmt: skip
+    figure.update_yaxes(autorange="reversed")
+    return _dress(figure, "time since the start (s)", rows=len(table))
+
+
+def safe(text: str) -> str:
+    """Return the text as plotly shows it literally: its labels know a little HTML."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _dress(figure: go.Figure, x_title: str, *, rows: int) -> go.Figure:
+    axis = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": GRID, "automargin": True}
+    figure.update_layout(
+        template="none", showlegend=False, height=96 + ROW * max(rows, 1), barmode="overlay", bargap=0.35,
+        margin={"l": 8, "r": 24, "t": 12, "b": 48}, font={"color": INK, "size": 13},
+        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", hoverlabel={"namelength": -1},
+    )  # fmt: skip
+    figure.update_xaxes(title=x_title, rangemode="tozero", **axis)
+    figure.update_yaxes(**axis | {"gridcolor": "rgba(0,0,0,0)"}, ticklabelstandoff=8)
+    return figure

@@ -1,0 +1,186 @@
+"""Reports for people from contract JSON: a review as text, Markdown or HTML, a run as HTML, a notebook as HTML."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from markupsafe import Markup
+
+from nyxlab.errors import InputRefused
+from nyxlab.lab import page, tables
+from nyxlab.lab.export import export_notebook
+from nyxlab.lab.tables import Json
+from nyxlab.reviewer.phases import ImplementationPrompt
+
+__all__ = ["Format", "export_notebook", "headline", "render_review", "render_run"]
+
+Format = Literal["text", "md", "html"]
+WHOLE_PLAN = 400_000  # characters of plan that a review page carries; past it, only the lines around each finding
+AROUND = 2  # lines of the plan shown before and after a quote
+
+
+def render_review(
+    review: Json, fmt: Format, documents: Mapping[str, str] | None = None, *, theme: Path | None = None
+) -> str:
+    """Return a review ("nyxlab.review/1") as ``text``, ``md`` or one self-contained ``html`` page.
+
+    ``documents`` maps each path of the review to its text; with it, findings stand beside the plan's own lines and
+    the page carries the plan. ``theme`` is a folder whose templates override the shipped ones. Raises InputRefused
+    for another schema or format.
+    """
+    _expect(review, "nyxlab.review/1")
+    context = _review_context(review, documents or {})
+    if fmt == "html":
+        return page.render("review.html.j2", theme=theme, **context)
+    if fmt == "text":
+        world = page.environment(theme, autoescape=False, finalize=page.plain)
+    elif fmt == "md":
+        world = page.environment(theme, autoescape=False, finalize=_markdown)
+    else:
+        raise InputRefused(f"a review can be written as text, md or html, not as {fmt!r}")
+    world.filters["fence"] = _fence
+    return world.get_template(f"review.{fmt}.j2").render(**context)
+
+
+def render_run(checkpoint: Json, review: Json | None = None, *, theme: Path | None = None) -> str:
+    """Return a run's checkpoint ("nyxlab.run/1"), with the review of its outputs if given, as one HTML page.
+
+    Charts are drawn where pandas and plotly are installed; otherwise the page has its tables and says so.
+    """
+    _expect(checkpoint, "nyxlab.run/1")
+    rows = tables.provider_rows([checkpoint])
+    steps = tables.step_rows(checkpoint)
+    span = max(((row["start_s"] or 0.0) + (row["duration_s"] or 0.0) for row in steps), default=0.0)
+    figures, hues = _run_figures(checkpoint)
+    return page.render(
+        "run.html.j2",
+        figures=[figure for _, figure in figures],
+        theme=theme,
+        run=checkpoint,
+        captions=[caption for caption, _ in figures],
+        hues=hues,
+        providers=rows,
+        steps=list(zip(checkpoint["steps"], steps, strict=True)),
+        span=span or 1.0,
+        review=_review_context(review, {}) if review else None,
+    )
+
+
+def headline(review: Json) -> str:
+    """Return the verdict with what did not run: ``PASS (rules only; 7 lenses not run)``."""
+    passes = review.get("passes") or []
+    missing = [p["name"] for p in passes if p["status"] != "ran"]
+    ran = [p["name"] for p in passes if p["status"] == "ran"]
+    lenses = [name for name in missing if name.startswith("lens:")]
+    said = ["rules only"] if ran == ["rules"] and missing else []
+    if lenses:
+        said.append(f"{len(lenses)} {'lens' if len(lenses) == 1 else 'lenses'} not run")
+    said += [f"{name} not run" for name in missing if name not in lenses]
+    return f"{review['verdict']} ({'; '.join(said)})" if said else review["verdict"]
+
+
+def _expect(told: Json, schema: str) -> None:
+    if not isinstance(told, Mapping) or told.get("schema") != schema:
+        found = told.get("schema") if isinstance(told, Mapping) else type(told).__name__
+        raise InputRefused(f"expected a document with schema {schema!r}, not {found!r}: nyxlab wrote another file")
+
+
+def _review_context(review: Json, documents: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the review templates (and the run's) show, computed from the findings themselves."""
+    standing = [f for f in review["findings"] if f.get("suppressed") is None]
+    shown, folded, overflow = tables.fold(review["findings"])
+    lines = {path: text.split("\n") for path, text in documents.items()}
+    carried = documents if sum(map(len, documents.values())) <= WHOLE_PLAN else {}
+    numbers = {path: index for index, path in enumerate(sorted(carried))}
+    prompt = ImplementationPrompt.from_review(dict(review)).to_markdown() if review.get("phases") else ""
+    return {
+        "review": review,
+        "headline": headline(review),
+        "counts": {s: n for s in tables.SEVERITIES if (n := sum(f["severity"] == s for f in standing))},
+        "categories": dict(sorted(Counter(f["category"] for f in [*shown, *folded]).items())),
+        "shown": [(finding, _passages(finding, lines, numbers)) for finding in shown],
+        "folded": [(finding, _passages(finding, lines, numbers)) for finding in folded],
+        "overflow": overflow,
+        "plan": [(path, numbers[path], _marked(path, lines[path], review)) for path in sorted(carried)],
+        "too_long": bool(documents) and not carried,
+        "prompt": prompt,
+        "command": "nyxlab review " + shlex.join([*(d["path"] for d in review.get("documents") or ()), "--fail-on"])
+        + f" {review.get('failOn', 'CRITICAL').lower()}",
+    }  # fmt: skip
+
+
+def _passages(finding: Json, lines: Mapping[str, list[str]], numbers: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Return each piece of evidence with its numbered lines, ``hit`` being the quoted ones, and its place in the plan."""
+    passages = []
+    for piece in finding.get("evidence") or ():
+        first, last = piece["startLine"], piece["endLine"]
+        text = lines.get(piece["path"])
+        if text and piece.get("verified"):
+            numbered = [
+                (n, text[n - 1], first <= n <= last)
+                for n in range(max(1, first - AROUND), min(len(text), last + AROUND) + 1)
+            ]
+        else:
+            numbered = [(first + i, line, True) for i, line in enumerate(piece["quote"].split("\n"))]
+        anchor = f"d{numbers[piece['path']]}-{first}" if piece["path"] in numbers else None
+        where = f"{piece['path']}:{first}" + (f"–{last}" if last != first else "")
+        passages.append(
+            {
+                "where": where,
+                "lines": numbered,
+                "quote": piece["quote"],
+                "anchor": anchor,
+                "verified": piece.get("verified"),
+            }
+        )
+    return passages
+
+
+def _marked(path: str, lines: list[str], review: Json) -> list[tuple[int, str, list[str]]]:
+    """Return the plan's lines with their numbers and the ids of the findings that quote them."""
+    marks: dict[int, list[str]] = {}
+    for finding in review["findings"]:
+        for piece in finding.get("evidence") or ():
+            if piece["path"] == path:
+                for number in range(piece["startLine"], piece["endLine"] + 1):
+                    marks.setdefault(number, []).append(finding["id"])
+    return [(n, line, sorted(set(marks.get(n, [])))) for n, line in enumerate(lines, 1)]
+
+
+def _run_figures(checkpoint: Json) -> tuple[list[tuple[str, dict[str, Any]]], dict[str, str]]:
+    """Return the charts as (caption, figure JSON), and each provider's colour; both empty without nyxlab[lab]."""
+    try:
+        from nyxlab.lab import plots
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").split(".")[0] not in {"pandas", "plotly"}:
+            raise
+        return [], {}
+    hues = plots.colours(row["provider"] for row in tables.provider_rows([checkpoint]))
+    drawn = [("When each step ran", plots.timeline(checkpoint, hues))]
+    if hues:
+        drawn = [
+            ("Cost per provider", plots.cost_by_provider([checkpoint], hues)),
+            ("Service time per provider", plots.latency_by_provider([checkpoint], hues)),
+            *drawn,
+        ]
+    return [(caption, json.loads(figure.to_json())) for caption, figure in drawn], hues
+
+
+def _markdown(value: object) -> object:
+    """Return text that Markdown shows literally: no tag, link, emphasis or heading can come out of it."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    text = page.plain(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_{}\[\]()#|!~])", r"\\\1", " ".join(text.split()))
+
+
+def _fence(text: str) -> Markup:
+    """Return the text in a code fence that nothing inside it can close."""
+    ticks = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
+    return Markup(f"{ticks}text\n{page.plain(text)}\n{ticks}")  # noqa: S704 - Markdown, not HTML: literal in its fence

@@ -1,0 +1,189 @@
+"""Plain rows from contract JSON: what the command line, the reports and the data frames all show.
+
+No pandas here, so that the core install has the same tables. Durations are seconds, money is ``Decimal`` USD
+(None where nobody knows it), tokens are counts; a missing number is None, never 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from nyxlab.providers.messages import Cost
+
+Row = dict[str, Any]
+Json = Mapping[str, Any]
+
+SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "INFO")
+TOKENS = ("inputTokens", "outputTokens", "cacheReadTokens", "cacheWriteTokens")
+
+
+def call_rows(checkpoint: Json) -> list[Row]:
+    """Return one row an alternative, in the order of the steps."""
+    return [_call(checkpoint, step, told) for step in checkpoint["steps"] for told in step.get("alternatives") or ()]
+
+
+def _call(checkpoint: Json, step: Json, told: Json) -> Row:
+    usage, cost = told.get("usage"), _cost(told)
+    counts = {name: (usage or {}).get(name) for name in (*TOKENS, "reasoningTokens")}
+    return {
+        "run_id": checkpoint.get("runId"),
+        "step": step["id"],
+        "provider": told["provider"],
+        "status": told["status"],
+        "selected": told["status"] == "ok" and told["provider"] == step.get("selectedProvider"),
+        "truncated": bool(told.get("truncated")),
+        "cached": bool(told.get("cached")),
+        "input_tokens": counts["inputTokens"],
+        "output_tokens": counts["outputTokens"],
+        "cache_read_tokens": counts["cacheReadTokens"],
+        "cache_write_tokens": counts["cacheWriteTokens"],
+        "reasoning_tokens": counts["reasoningTokens"],
+        "tokens": sum(counts[name] or 0 for name in TOKENS) if usage else None,
+        "usd": cost.usd if cost else None,
+        "certainty": cost.certainty if cost else None,
+        "latency_s": told.get("latencySeconds") if told["status"] == "ok" else None,
+        "first_token_s": told.get("timeToFirstTokenSeconds"),
+        "wait_s": told.get("waitSeconds"),
+        "attempts": told.get("attempts"),
+    }
+
+
+def step_rows(checkpoint: Json) -> list[Row]:
+    """Return one row a step; ``start_s`` counts from the first step's start, ``usd`` includes the judge's cost."""
+    begun = [_time(step.get("startedAt")) for step in checkpoint["steps"]]
+    zero = min((t for t in begun if t), default=None)
+    rows = []
+    for step, start in zip(checkpoint["steps"], begun, strict=True):
+        calls = [_call(checkpoint, step, told) for told in step.get("alternatives") or ()]
+        costs = [c for c in (_cost(part) for part in (*(step.get("alternatives") or ()), step.get("caelReview"))) if c]
+        total = Cost.total(costs)
+        rows.append(
+            {
+                "run_id": checkpoint.get("runId"),
+                "step": step["id"],
+                "kind": step.get("kind"),
+                "status": step["status"],
+                "selected_provider": step.get("selectedProvider"),
+                "selected_by": step.get("selectedBy"),
+                "alternatives": len(calls),
+                "start_s": (start - zero).total_seconds() if start and zero else None,
+                "duration_s": step.get("durationSeconds"),
+                "tokens": sum(call["tokens"] or 0 for call in calls),
+                "usd": total.usd,
+                "certainty": total.certainty,
+                "error": step.get("error"),
+            }
+        )
+    return rows
+
+
+def provider_rows(checkpoints: Iterable[Json]) -> list[Row]:
+    """Return one row a provider, then one a judge (``role``), over any number of runs.
+
+    Replies replayed from the ledger are counted in ``cached`` and kept out of everything else. Latency percentiles
+    are taken over the ``n`` calls that answered. A judge's row holds its verdicts and their cost, which no
+    candidate's row includes; a judge's tokens are in the run's totals alone, hence None.
+    """
+    runs = list(checkpoints)
+    calls = [row for run in runs for row in call_rows(run)]
+    names = sorted({row["provider"] for row in calls})
+    rows = [_provider(name, [row for row in calls if row["provider"] == name]) for name in names]
+    reviews = [step["caelReview"] for run in runs for step in run["steps"] if step.get("caelReview")]
+    judged = [review for review in reviews if review.get("judge")]
+    for name in sorted({review["judge"] for review in judged}):
+        own = [review for review in judged if review["judge"] == name]
+        total = Cost.total(cost for cost in map(_cost, own) if cost)
+        blank = dict.fromkeys(_provider(name, []))
+        verdicts = sum(len(review.get("verdicts") or ()) for review in own)
+        rows.append(blank | {"provider": name, "role": "judge", "calls": verdicts, "cached": 0, "failed": 0, "n": 0}
+                    | {"usd": total.usd, "certainty": total.certainty})  # fmt: skip
+    return rows
+
+
+def _provider(name: str, rows: Sequence[Row]) -> Row:
+    paid = [row for row in rows if not row["cached"]]
+    took = [row["latency_s"] for row in paid if row["latency_s"] is not None]
+    first = [row["first_token_s"] for row in paid if row["first_token_s"] is not None]
+    total = Cost.total(Cost(usd=row["usd"], certainty=row["certainty"]) for row in paid if row["certainty"])
+    return {
+        "provider": name,
+        "role": "candidate",
+        "calls": len(paid),
+        "cached": len(rows) - len(paid),
+        "failed": sum(row["status"] != "ok" for row in paid),
+        "input_tokens": sum(row["input_tokens"] or 0 for row in paid),
+        "output_tokens": sum(row["output_tokens"] or 0 for row in paid),
+        "tokens": sum(row["tokens"] or 0 for row in paid),
+        "usd": total.usd,
+        "certainty": total.certainty,
+        "latency_p50_s": percentile(took, 50),
+        "latency_p95_s": percentile(took, 95),
+        "n": len(took),
+        "first_token_p50_s": percentile(first, 50),
+        "wait_s": sum(row["wait_s"] or 0.0 for row in paid),
+    }
+
+
+def finding_rows(review: Json) -> list[Row]:
+    """Return one row a finding, worst first; ``path`` and the lines are those of its first piece of evidence."""
+    rows = []
+    for finding in worst_first(review["findings"]):
+        seen: Json = next(iter(finding.get("evidence") or ()), {})
+        rows.append(
+            {key: finding.get(key) for key in ("id", "severity", "category", "rule", "title", "status", "confidence")}
+            | {"path": seen.get("path"), "start_line": seen.get("startLine"), "end_line": seen.get("endLine")}
+            | {"verified": all(piece.get("verified") for piece in finding.get("evidence") or ())}
+            | {"suppressed": finding.get("suppressed") is not None}
+        )
+    return rows
+
+
+class Folded(NamedTuple):
+    """What people are shown of the findings: open, folded away, and only counted (by category)."""
+
+    shown: list[Json]
+    folded: list[Json]
+    overflow: dict[str, int]
+
+
+def fold(findings: Iterable[Json], *, medium: int = 5, most: int = 50) -> Folded:
+    """Return CRITICAL, HIGH and the first ``medium`` MEDIUM as shown, the rest folded, ``most`` in all."""
+    ordered = worst_first(findings)
+    mediums = [f for f in ordered if f["severity"] == "MEDIUM" and f.get("suppressed") is None][:medium]
+    loud = [f for f in ordered if f["severity"] in SEVERITIES[:2] and f.get("suppressed") is None] + mediums
+    quiet = [f for f in ordered if not any(f is other for other in loud)]
+    shown, folded = loud[:most], quiet[: max(0, most - len(loud))]
+    rest = loud[len(shown) :] + quiet[len(folded) :]
+    return Folded(shown, folded, dict(sorted(Counter(f["category"] for f in rest).items())))
+
+
+def worst_first(findings: Iterable[Json]) -> list[Json]:
+    """Return the findings by severity, otherwise in the review's order."""
+    return sorted(findings, key=lambda finding: SEVERITIES.index(finding["severity"]))
+
+
+def percentile(values: Sequence[float], percent: float) -> float | None:
+    """Return the percentile by linear interpolation between the closest ranks; None of no values."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    at = (len(ordered) - 1) * percent / 100
+    low, high = math.floor(at), math.ceil(at)
+    return ordered[low] + (ordered[high] - ordered[low]) * (at - low)
+
+
+def _cost(part: Json | None) -> Cost | None:
+    told = (part or {}).get("cost")
+    if not told:
+        return None
+    usd = told.get("usd")
+    return Cost(usd=None if usd is None else Decimal(str(usd)), certainty=told.get("certainty") or "unknown")
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
