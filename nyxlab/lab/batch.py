@@ -1,0 +1,213 @@
+"""Runs notebooks over parameters: checks what is given, executes each in a process of its own, exports each to HTML."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+
+import anyio
+from anyio.streams.text import TextReceiveStream
+from pydantic import Field, ValidationError
+
+from nyxlab.engine.inputs import looks_secret
+from nyxlab.engine.records import Run
+from nyxlab.errors import InputRefused
+from nyxlab.lab.console import money
+from nyxlab.lab.export import export_notebook
+from nyxlab.providers.messages import Cost, Json, Record, Seconds
+from nyxlab.providers.strictyaml import read_yaml
+from nyxlab.reviewer.review import Review
+from nyxlab.settings import did_you_mean
+
+SUMMARY_TYPE = "application/vnd.nyxlab.summary+json"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+OnCell = Callable[[str, int, int], None]  # name of the run, cells executed, cells in all
+
+
+class Summary(Record):
+    """One line on what a notebook did: tokens, cost, seconds of its runs, and the verdict in a few words."""
+
+    tokens: int
+    cost: Cost
+    seconds: Seconds
+    verdict: str
+
+    def __str__(self) -> str:
+        amount = money(self.cost.usd, self.cost.certainty)
+        return f"{self.tokens:,} tokens · {amount} · {self.seconds:.1f} s · {self.verdict}"
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Json]:
+        """Tell a notebook the line for people and the same as data, which a batch reads back."""
+        return {"text/plain": str(self), SUMMARY_TYPE: self.to_json()}
+
+
+def summary(*runs: Run, reviews: Sequence[Review] = ()) -> Summary:
+    """Return the summary of a notebook's runs and reviews; its last cell shows it, and a batch collects it."""
+    checkpoints = [run.checkpoint() for run in runs]
+    steps = [step for checkpoint in checkpoints for step in checkpoint["steps"]]
+    chosen = Counter(step["selectedProvider"] for step in steps if len(step["alternatives"]) > 1)
+    verdicts = [step["review"]["verdict"] for step in steps if "review" in step] + [str(r.verdict) for r in reviews]
+    parts = [f"{status} ×{n}" for status, n in Counter(run.status for run in runs).items() if status != "completed"]
+    parts += [f"chose {', '.join(f'{name} ×{n}' for name, n in chosen.most_common())}"] if chosen else []
+    parts += [f"review {', '.join(verdicts)}"] if verdicts else []
+    return Summary(
+        tokens=sum(checkpoint["totals"]["tokens"] for checkpoint in checkpoints),
+        cost=Cost.total(run.cost for run in runs),
+        seconds=sum(run.duration_seconds for run in runs),
+        verdict="; ".join(parts) or "completed",
+    )
+
+
+class Grid(Record):
+    """Which notebook runs with which parameters: the product of ``matrix``, without ``exclude``, plus ``include``.
+
+    ``notebook`` may also be an axis of the matrix or a key of an included entry, so that one grid can run several.
+    Paths are taken from the project's root. An axis is a list, or ``{glob: plans/*.md}``.
+    """
+
+    notebook: str | None = None
+    matrix: dict[str, list[Json] | dict[str, str]] = Field(default_factory=dict)
+    include: list[dict[str, Json]] = Field(default_factory=list)
+    exclude: list[dict[str, Json]] = Field(default_factory=list)
+
+    def entries(self, root: Path) -> list[dict[str, Json]]:
+        """Return one mapping a run, ``notebook`` included; ``InputRefused`` where there is none."""
+        axes = {name: _axis(name, axis, root) for name, axis in self.matrix.items()}
+        cells = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())] if axes else []
+        kept = [cell for cell in cells if not any(without.items() <= cell.items() for without in self.exclude)]
+        entries = [{"notebook": self.notebook} | cell for cell in (*kept, *self.include)]
+        if not entries and self.notebook:
+            entries = [{"notebook": self.notebook}]
+        if not entries:
+            raise InputRefused("the grid is empty: give 'notebook', and parameters under 'matrix' or 'include'")
+        return entries
+
+
+def _axis(name: str, axis: list[Json] | dict[str, str], root: Path) -> list[Json]:
+    if isinstance(axis, list):
+        return axis
+    if set(axis) != {"glob"}:
+        raise InputRefused(f"axis '{name}' must be a list or {{glob: PATTERN}}")
+    pattern = axis["glob"]
+    if pattern.startswith("/") or ".." in Path(pattern).parts:
+        raise InputRefused(f"axis '{name}': the pattern must stay inside the project, without '..'")
+    return sorted(str(path.relative_to(root)) for path in root.glob(pattern))
+
+
+class Job(Record):
+    """One notebook run that has been checked and can start; ``name`` is the stem of its files in ``reports/``."""
+
+    name: str
+    notebook: Path
+    parameters: dict[str, Json]
+
+
+class Result(Record):
+    """What came of a job: the executed notebook and its HTML, the summary it showed, or the error that stopped it."""
+
+    name: str
+    notebook: Path
+    report: Path
+    seconds: Seconds
+    summary: Summary | None
+    error: str | None
+
+
+def read_grid(path: Path, root: Path) -> list[Job]:
+    """Return the checked jobs of a grid file; ``InputRefused`` names the file and what is wrong, before any starts."""
+    try:
+        value, lines = read_yaml(path.read_text(encoding="utf-8"), path.name)
+        grid = Grid.model_validate(value)
+    except (OSError, UnicodeDecodeError):
+        raise InputRefused(f"{path}: no such grid, or not UTF-8 text") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        said = did_you_mean(str(first["loc"][0]), list(Grid.model_fields)) if first["type"] == "extra_forbidden" else ""
+        line = lines.get(first["loc"][:1], 1)
+        raise InputRefused(f"{path.name}:{line}: {'.'.join(map(str, first['loc']))}: {first['msg']}{said}") from None
+    entries = grid.entries(root)
+    stems = Counter(Path(str(entry["notebook"])).stem for entry in entries)
+    jobs, seen = [], Counter[str]()
+    for entry in entries:
+        notebook = root / str(entry["notebook"] or "")
+        seen[notebook.stem] += 1
+        name = notebook.stem if stems[notebook.stem] == 1 else f"{notebook.stem}-{seen[notebook.stem]:02d}"
+        parameters = {key: value for key, value in entry.items() if key != "notebook"}
+        check_parameters(notebook, parameters)
+        jobs.append(Job(name=name, notebook=notebook, parameters=parameters))
+    return jobs
+
+
+def check_parameters(notebook: Path, parameters: Mapping[str, Json]) -> None:
+    """Refuse what papermill would execute as code or silently ignore: bad, secret-looking and undeclared names."""
+    import nbformat
+    import papermill
+
+    if not NAME.fullmatch(notebook.name) or notebook.suffix != ".ipynb":
+        raise InputRefused(
+            f"{notebook.name[:80]!r} is not the name of a notebook: letters, digits, '.', '-' and '_', ending in .ipynb"
+        )
+    try:
+        cells = nbformat.read(notebook, as_version=4).cells
+    except (OSError, ValueError, nbformat.ValidationError):
+        raise InputRefused(f"{notebook}: no such notebook, or not a notebook's JSON") from None
+    if not any("parameters" in cell.metadata.get("tags", ()) for cell in cells):
+        raise InputRefused(f"{notebook.name}: no cell is tagged 'parameters', so it takes none")
+    declared = list(papermill.inspect_notebook(str(notebook)))
+    for name in parameters:
+        if looks_secret(name):
+            raise InputRefused(
+                f"parameter '{name}' looks like a secret, and parameters are stored; keys belong in .env"
+            )
+        if not name.isidentifier() or name not in declared:
+            raise InputRefused(f"{notebook.name} declares no parameter '{name[:80]}'{did_you_mean(name, declared)}")
+
+
+async def run_job(job: Job, folder: Path, on_cell: OnCell) -> Result:
+    """Execute one notebook into ``folder`` and export it; a failing cell keeps the partial notebook and its report."""
+    folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - one quick call before anything runs
+    executed, report = folder / f"{job.name}.ipynb", folder / f"{job.name}.html"
+    command = [
+        sys.executable, "-m", "papermill", str(job.notebook), str(executed), "--cwd", str(job.notebook.parent),
+        "--kernel", "python3", "--no-progress-bar", "--log-level", "INFO", "-y", json.dumps(job.parameters),
+    ]  # fmt: skip
+    started = time.perf_counter()
+    tail: list[str] = []
+    async with await anyio.open_process(command, stdout=None, stderr=-1) as process:
+        assert process.stderr is not None  # noqa: S101 - piped, two lines above
+        async for text in TextReceiveStream(process.stderr, errors="replace"):
+            for line in text.splitlines():
+                if found := re.search(r"Executing Cell (\d+)", line):
+                    on_cell(job.name, int(found[1]), _cells(job.notebook))
+            tail = [*tail, *text.splitlines()][-40:]
+        code = await process.wait()
+    error = (
+        None if code == 0 else next((line for line in reversed(tail) if line.strip()), f"papermill ended with {code}")
+    )
+    if not executed.exists():
+        raise InputRefused(f"{job.notebook.name} did not start: {error}")
+    report.write_text(export_notebook(executed), encoding="utf-8")
+    taken = time.perf_counter() - started
+    return Result(
+        name=job.name, notebook=executed, report=report, seconds=taken, summary=_summary(executed), error=error
+    )
+
+
+def _cells(notebook: Path) -> int:
+    return len(json.loads(notebook.read_text(encoding="utf-8"))["cells"])
+
+
+def _summary(executed: Path) -> Summary | None:
+    """Return the summary that the notebook showed; None where it shows none."""
+    for cell in json.loads(executed.read_text(encoding="utf-8"))["cells"]:
+        for shown in cell.get("outputs", ()):
+            if found := shown.get("data", {}).get(SUMMARY_TYPE):
+                return Summary.model_validate(found)
+    return None

@@ -1,0 +1,191 @@
+"""What a terminal shows: progress while a run goes on, tables when it is done."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from nyxlab.engine.records import CallDone, Event, RunStarted, StepDone, StepStarted
+from nyxlab.lab import tables
+from nyxlab.lab.page import plain
+from nyxlab.providers.messages import Json
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+STDERR = Console(stderr=True, highlight=False, markup=False)
+
+
+class RunProgress:
+    """Reads a run's events: a bar on a terminal, one plain line a step elsewhere. Standard output stays untouched.
+
+    ``run_id`` is known from the first event on, so that whoever interrupts can be told how to carry on.
+    """
+
+    def __init__(self) -> None:
+        self.run_id: str | None = None
+        self.console = STDERR
+        self._bar = Progress(
+            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            console=self.console, transient=True, disable=not self.console.is_terminal,
+        )  # fmt: skip
+        self._task = self._bar.add_task("starting", total=None)
+        self._running: list[str] = []
+        self._calls = 0
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        if isinstance(event, RunStarted):
+            self.run_id = event.run_id
+            self.console.print(f"run {event.run_id}", soft_wrap=True)
+            self._bar.update(self._task, total=event.steps, completed=event.done)
+        elif isinstance(event, StepStarted):
+            self._running.append(event.step)
+        elif isinstance(event, CallDone):
+            self._calls += 1
+        elif isinstance(event, StepDone):
+            record = event.record
+            self._running = [name for name in self._running if name != record.id]
+            self._bar.advance(self._task)
+            said = f"  {record.id}: {record.status}{_how(record.payload)}{_why(record.error)}"
+            self.console.print(plain(said), soft_wrap=True)
+        self._bar.update(self._task, description=f"{', '.join(self._running) or 'running'} · {self._calls} calls")
+
+
+def _how(payload: dict[str, Json]) -> str:
+    if payload.get("selectedProvider"):
+        return f", {payload['selectedProvider']} chosen by {payload['selectedBy']} ({payload['gate']['reason']})"
+    if payload.get("review"):
+        return f", verdict {payload['review']['verdict']}"
+    return ""
+
+
+def _why(error: str | None) -> str:
+    return f": {error}" if error else ""
+
+
+def out(*lines: str | Table) -> None:
+    """Print lines and tables to standard output; no escape sequence of a model's reaches the terminal."""
+    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
+    for line in lines:
+        console.print(line if isinstance(line, Table) else Text(plain(line)), soft_wrap=isinstance(line, str))
+
+
+def run_table(checkpoint: Json) -> Table:
+    """Return one row a step: status, who was chosen by whom, seconds, tokens, cost."""
+    table = _table("step", "status", "provider", "chosen by", "seconds>", "tokens>", "cost>")
+    for row in tables.step_rows(checkpoint):
+        _row(table, row["step"], row["status"], row["selected_provider"], row["selected_by"],
+             seconds(row["duration_s"]), row["tokens"] or "", money(row["usd"], row["certainty"]))  # fmt: skip
+    return table
+
+
+def costs_table(rows: Iterable[tables.Row]) -> Table:
+    """Return the per-provider table: calls, tokens, cost, latency p50/p95 with n, time to first token."""
+    table = _table("provider", "as", "calls>", "tokens>", "cost>", "p50>", "p95>", "n>", "first token>", "waited>")
+    for row in rows:
+        _row(table, row["provider"], row["role"], row["calls"], row["tokens"], money(row["usd"], row["certainty"]),
+             seconds(row["latency_p50_s"]), seconds(row["latency_p95_s"]), row["n"], seconds(row["first_token_p50_s"]),
+             seconds(row["wait_s"]))  # fmt: skip
+    return table
+
+
+def plain_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """Return a table of what is given; a column whose name ends in ``>`` is set to the right."""
+    table = _table(*columns)
+    for row in rows:
+        _row(table, *row)
+    return table
+
+
+def totals_line(checkpoint: Json) -> str:
+    """Return the cost line: tokens, money, calls, seconds."""
+    total = checkpoint["totals"]
+    return (
+        f"{total['tokens']:,} tokens · {money(total['usd'], total['certainty'])} · "
+        f"{total['calls']} calls · {total['durationSeconds']:.1f} s"
+    )
+
+
+def money(usd: object, certainty: str | None) -> str:
+    """Return an amount as people read it, with how sure it is: ``$0.0061``, ``≈ $0.0061``, ``$0.0061 + unknown``."""
+    amount = f"${float(str(usd or 0)):.4f}"
+    if certainty == "unknown":
+        return f"{amount} + unknown" if usd and float(str(usd)) else "unknown"
+    return f"≈ {amount}" if certainty == "estimated" else amount
+
+
+def seconds(value: float | None) -> str:
+    """Return seconds with two decimals; nothing for nothing."""
+    return "" if value is None else f"{value:.2f} s"
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(name.rstrip(">"), justify="right" if name.endswith(">") else "left", overflow="fold")
+    return table
+
+
+def _row(table: Table, *cells: object) -> None:
+    table.add_row(*(Text(plain("" if cell is None else str(cell))) for cell in cells))
+
+
+def step_lines(step: Json) -> list[str]:
+    """Return what people read of one step: why who was chosen, Cael's words, each answer or error, the output."""
+    lines = ["", f"── {step['id']} " + "─" * 40]
+    if step["gate"]:
+        lines.append(f"{step['gate']['reason']}; chosen by {step['selectedBy']}: {step['selectedProvider']}")
+        lines += [f"  left out: {each['provider']}: {each['reason']}" for each in step["gate"]["excluded"]]
+    if step["caelReview"]:
+        lines.append(f"Cael: {step['caelReview']['rationale']}")
+        lines += [f"  warning: {warning}" for warning in step["caelReview"]["warnings"]]
+    for told in step["alternatives"] if len(step["alternatives"]) > 1 else ():
+        usage = told["usage"] or {}
+        took = f"{seconds(told['latencySeconds'])}, {usage.get('outputTokens', '?')} tokens out"
+        lines += [
+            "",
+            f"{told['provider']} ({told['status']}, {took}, {money(told['cost']['usd'], told['cost']['certainty'])})",
+        ]
+        lines += [f"  | {line}" for line in (told["output"] or told["error"] or "").splitlines()]
+    if len(step["alternatives"]) < 2 and step["output"] is not None:
+        shown = step["output"] if isinstance(step["output"], str) else json.dumps(step["output"], indent=1)
+        lines += [f"  | {line}" for line in shown.splitlines()]
+    if step["error"]:
+        lines.append(f"error: {step['error']}")
+    return lines
+
+
+def csv_text(rows: Sequence[tables.Row]) -> str:
+    """Return rows as CSV; a cell that a spreadsheet would run as a formula is quoted as text."""
+    if not rows:
+        return ""
+    written = io.StringIO()
+    writer = csv.DictWriter(written, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: _cell(value) for name, value in row.items()})
+    return written.getvalue()
+
+
+def _cell(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value[:1] in FORMULA else value

@@ -1,0 +1,344 @@
+"""Lab: the verbs of nyxlab, and the one place where engine, gate, reviewer and providers are wired together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from nyxlab.engine.records import Event, Run, RunSummary
+from nyxlab.engine.run import execute, load_workflow, start_run
+from nyxlab.engine.store import open_store
+from nyxlab.engine.workflow import Workflow, bind_inputs, parse_workflow
+from nyxlab.errors import InputRefused
+from nyxlab.lab import batch, tables
+from nyxlab.lab.past import Past
+from nyxlab.lab.report import export_notebook, render_review, render_run
+from nyxlab.lab.steps import Options, StepRunner, comparison, documents_of, forecast, override, preflight
+from nyxlab.providers.base import Provider
+from nyxlab.providers.messages import Cost, Json, Message, Record, Request
+from nyxlab.providers.registry import open_provider
+from nyxlab.reviewer.document import Document, parse_documents
+from nyxlab.reviewer.findings import Severity
+from nyxlab.reviewer.phases import ImplementationPrompt
+from nyxlab.reviewer.review import Review, open_documents, review_documents
+from nyxlab.settings import Settings, load_settings
+
+OnEvent = Callable[[Event], None]
+Paths = str | PathLike[str]
+ReviewFormat = Literal["text", "json", "md", "html"]
+
+# One current model a vendor, for the list of what is usable from here; any other model's name works as well.
+KNOWN = ("anthropic:claude-sonnet-5-5", "google:gemini-3.8-flash", "openai:gpt-5.5", "local:smollm2-135m")
+THOUSAND = Request(messages=(Message("user", "word" * 1_000),), max_tokens=1_000)
+
+
+class ProviderState(Record):
+    """One provider as seen from here: why it cannot be called (None: it can), its window in tokens, what it takes.
+
+    ``thousand_tokens`` is the cost of a call with 1,000 tokens of prompt and 1,000 of reply.
+    """
+
+    provider: str
+    unusable: str | None
+    context: int | None
+    output_schema: bool
+    images: bool
+    thousand_tokens: Cost
+
+
+class Lab:
+    """A workbench on one project: its settings, its ledger, its providers.
+
+    Use it as ``async with Lab() as lab``. ``store`` is a database URL that overrides the settings'. Relative paths given
+    to its verbs are taken from the project's root (the nearest folder upwards with a ``nyxlab.toml``), so that a
+    notebook in ``notebooks/`` and a command at the root mean the same file.
+    """
+
+    def __init__(self, store: str | None = None, *, settings: Settings | None = None) -> None:
+        self.settings = settings or load_settings()
+        self._store = open_store(store or self.settings.store)
+        self._providers: dict[str, Provider] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for provider in self._providers.values():
+            await provider.aclose()
+        await self._store.aclose()
+
+    def open(self, ref: str) -> Provider:
+        """Return the provider of that name; one object a name, so that connections and a loaded model are shared."""
+        if ref not in self._providers:
+            self._providers[ref] = open_provider(ref, settings=self.settings)
+        return self._providers[ref]
+
+    # ---- workflows -------------------------------------------------------------------------------------------------
+
+    async def run(
+        self,
+        workflow: Paths | Workflow,
+        *,
+        inputs: Mapping[str, object] | None = None,
+        providers: str | Sequence[str] | None = None,
+        judge: str | None = None,
+        max_tokens: int | None = None,
+        budget: Decimal | str | None = None,
+        on_event: OnEvent | None = None,
+    ) -> Run:
+        """Run a workflow to its end, a pause or a failure, and return the run.
+
+        ``providers`` (a list, or text with commas) and ``judge`` replace every step's own; ``max_tokens`` replaces the
+        longest reply of a step; ``budget`` in USD pauses the run rather than pass it. ``InputRefused`` before anything is
+        written for a bad workflow, input or provider.
+        """
+        loaded, options = self._load(workflow, providers, judge, max_tokens)
+        given = bind_inputs(loaded, inputs or {})
+        planned = self._plan(loaded, options)
+        limit = _usd(budget) if budget is not None else None
+        run_id = await start_run(
+            self._store, loaded, given, options=options.to_json() | {"budget": str(limit) if limit else None}
+        )
+        return await self._execute(run_id, planned, limit, on_event)
+
+    def forecast(
+        self,
+        workflow: Paths | Workflow,
+        *,
+        inputs: Mapping[str, object] | None = None,
+        providers: str | Sequence[str] | None = None,
+        judge: str | None = None,
+        max_tokens: int | None = None,
+    ) -> dict[str, Cost]:
+        """Return the most that each provider may cost in this run, judges included; nothing is called or written."""
+        loaded, options = self._load(workflow, providers, judge, max_tokens)
+        bind_inputs(loaded, inputs or {})
+        return forecast(self._plan(loaded, options), self.open, self.settings)
+
+    async def resume(self, run_id: str, *, budget: Decimal | str | None = None, on_event: OnEvent | None = None) -> Run:
+        """Carry a run on: finished steps stay as they are, recorded replies are not bought again.
+
+        ``InputRefused`` for an unknown run and for one that is completed.
+        """
+        run = await self._store.load(run_id)
+        if run.status == "completed":
+            raise InputRefused(f"run {run_id} is completed: nothing is left to do; `nyxlab show {run_id}` shows it")
+        kept = dict(run.options)
+        before = kept.pop("budget", None)
+        options = Options.model_validate(kept)
+        planned = self._plan(parse_workflow(run.source, run.workflow), options)
+        limit = _usd(budget) if budget is not None else Decimal(before) if before else None
+        return await self._execute(run_id, planned, limit, on_event)
+
+    async def compare(
+        self,
+        prompt: str,
+        *,
+        providers: str | Sequence[str],
+        judge: str | None = None,
+        max_tokens: int | None = None,
+        budget: Decimal | str | None = None,
+        on_event: OnEvent | None = None,
+    ) -> Run:
+        """Ask several providers one prompt, side by side, and return the run of one step that records the verdict."""
+        return await self.run(
+            comparison(),
+            inputs={"prompt": prompt},
+            providers=providers,
+            judge=judge,
+            max_tokens=max_tokens,
+            budget=budget,
+            on_event=on_event,
+        )
+
+    def forecast_comparison(
+        self, prompt: str, *, providers: str | Sequence[str], judge: str | None = None, max_tokens: int | None = None
+    ) -> dict[str, Cost]:
+        """Return the most that each provider may cost in a comparison; nothing is called or written."""
+        return self.forecast(
+            comparison(), inputs={"prompt": prompt}, providers=providers, judge=judge, max_tokens=max_tokens
+        )
+
+    def _load(
+        self, workflow: Paths | Workflow, providers: str | Sequence[str] | None, judge: str | None, tokens: int | None
+    ) -> tuple[Workflow, Options]:
+        loaded = workflow if isinstance(workflow, Workflow) else load_workflow(self.settings.resolve(Path(workflow)))
+        return loaded, Options.of(providers, judge, tokens)
+
+    def _plan(self, workflow: Workflow, options: Options) -> Workflow:
+        """Return the workflow as it will run, after every refusal that can be made beforehand."""
+        planned = override(workflow, options, self.settings)
+        preflight(planned, self.open, self.settings)
+        return planned
+
+    async def _execute(self, run_id: str, planned: Workflow, limit: Decimal | None, on_event: OnEvent | None) -> Run:
+        runner = StepRunner(self.open, self.settings, await Past.read(self._store))
+        return await execute(self._store, run_id, planned, runner, budget=limit, on_event=on_event)
+
+    # ---- what is recorded ------------------------------------------------------------------------------------------
+
+    async def show(self, run_id: str) -> Run:
+        """Return one run as the ledger has it."""
+        return await self._store.load(run_id)
+
+    async def runs(self) -> list[RunSummary]:
+        """Return all runs, newest first."""
+        return await self._store.runs()
+
+    async def cost(self, run_id: str | None = None) -> list[tables.Row]:
+        """Return one row a provider over one run or all: calls, tokens, USD, latency p50/p95 with n (seconds)."""
+        wanted = [run_id] if run_id else [run.run_id for run in await self.runs()]
+        return tables.provider_rows([(await self.show(each)).checkpoint() for each in wanted])
+
+    # ---- reviews ---------------------------------------------------------------------------------------------------
+
+    async def review(
+        self,
+        target: str | Sequence[Paths],
+        *,
+        repo: Paths | None = None,
+        fail_on: Severity | str = Severity.CRITICAL,
+        base: Path | None = None,
+    ) -> Review:
+        """Return Cael's review of some files (or directories: their ``*.md``) as one set, or of what a run wrote.
+
+        ``target`` is a list of paths, or a run's id. ``repo`` is a folder whose files tell what is new and what exists.
+        ``base`` is where relative paths start, the project's root unless given.
+        """
+        document = await self.read(target, base=base)
+        known = repo_files((base or self.settings.root) / repo) if repo is not None else None
+        return review_documents(document, fail_on=_severity(fail_on), repo_files=known)
+
+    async def read(self, target: str | Sequence[Paths], *, base: Path | None = None) -> Document:
+        """Return the document that a review of ``target`` reads, each file by the path that findings name."""
+        if not isinstance(target, str):
+            return open_documents([str(path) for path in target], base or self.settings.root)
+        run = await self.show(target)
+        texts = documents_of(
+            ((step.id, step.output) for step in run.steps.values() if step.kind == "prompt"), f"{target}/"
+        )
+        if not texts:
+            raise InputRefused(f"run {target} has written nothing that could be reviewed yet")
+        return parse_documents(texts)
+
+    def prompt(self, review: Review | Mapping[str, Json] | Paths) -> ImplementationPrompt:
+        """Return the phased implementation prompt of a review, its JSON, or a file that holds its JSON."""
+        if isinstance(review, Review):
+            review = review.to_json()
+        if not isinstance(review, Mapping):
+            review = read_json_file(self.settings.resolve(Path(review)), "nyxlab.review/1")
+        return ImplementationPrompt.from_review(dict(review))
+
+    # ---- reports and notebooks -------------------------------------------------------------------------------------
+
+    async def report(self, target: Paths) -> str:
+        """Return one self-contained HTML page for a run (its id), a review (its JSON file) or an executed notebook."""
+        path = self.settings.resolve(Path(target))
+        if path.suffix == ".ipynb":
+            return export_notebook(path)
+        if path.suffix == ".json" or path.exists():
+            review = read_json_file(path, "nyxlab.review/1")
+            return render_review(review, "html", unchanged_documents(review, path.parent))
+        return render_run((await self.show(str(target))).checkpoint())
+
+    async def batch(
+        self, grid: Paths, *, reports: Paths = "reports", on_job: Callable[[batch.Job], None] | None = None,
+        on_cell: batch.OnCell | None = None,
+    ) -> list[batch.Result]:  # fmt: skip
+        """Run the notebooks of a grid one after another and export each; every job is checked before the first starts."""
+        jobs = batch.read_grid(self.settings.resolve(Path(grid)), self.settings.root)
+        results = []
+        for job in jobs:
+            if on_job:
+                on_job(job)
+            results.append(await batch.run_job(job, self.settings.resolve(Path(reports)), on_cell or _quiet))
+        return results
+
+    # ---- providers -------------------------------------------------------------------------------------------------
+
+    def providers(self) -> list[ProviderState]:
+        """Return what is usable from here: one model a vendor, the settings' defaults, every endpoint's models."""
+        named = [f"{name}:{model}" for name, endpoint in self.settings.endpoints.items() for model in endpoint.models]
+        defaults = [self.settings.defaults.provider, self.settings.defaults.judge]
+        return [self._state(name) for name in dict.fromkeys([*filter(None, defaults), *KNOWN, *named])]
+
+    def _state(self, name: str) -> ProviderState:
+        provider = self.open(name)
+        able = provider.capabilities
+        return ProviderState(
+            provider=name,
+            unusable=provider.unusable(),
+            context=able.context,
+            output_schema=able.output_schema,
+            images=able.images,
+            thousand_tokens=provider.estimate(THOUSAND),
+        )
+
+
+def repo_files(folder: Path) -> frozenset[str]:
+    """Return the files of a repository, relative and with ``/``: what git tracks or would, else all that is there."""
+    if not folder.is_dir():
+        raise InputRefused(f"{folder}: no such folder to check files against")
+    command = ["git", "-C", str(folder), "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    try:
+        listed = subprocess.run(command, capture_output=True, check=True).stdout  # noqa: S603 - fixed words, no shell
+        return frozenset(name for name in listed.decode("utf-8", "replace").split("\0") if name)
+    except (OSError, subprocess.CalledProcessError):
+        return frozenset(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def read_json_file(path: Path, schema: str) -> dict[str, Json]:
+    """Return the document of a JSON file of ours; ``InputRefused`` where it is none or of another kind."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        raise InputRefused(f"{path}: no such file, or not JSON; expected a document with schema {schema}") from None
+    if not isinstance(value, dict) or value.get("schema") != schema:
+        raise InputRefused(f"{path}: this is not a document with schema {schema}")
+    return value
+
+
+def unchanged_documents(review: Mapping[str, Json], base: Path) -> dict[str, str]:
+    """Return the texts of the reviewed documents that are still there as they were reviewed (by hash), by path.
+
+    A path in a file is not trusted: one that leads out of ``base`` is left alone.
+    """
+    found: dict[str, str] = {}
+    for document in review.get("documents") or ():
+        path = (base / str(document.get("path"))).resolve()
+        if not path.is_relative_to(base.resolve()) or not path.is_file():
+            continue
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() == document.get("sha256"):
+            found[document["path"]] = data.decode("utf-8", "replace")
+    return found
+
+
+def _usd(amount: Decimal | str) -> Decimal:
+    try:
+        value = Decimal(amount)
+    except ArithmeticError:
+        value = Decimal("NaN")
+    if not value.is_finite() or value <= 0:
+        raise InputRefused(f"a budget is an amount in USD above zero, such as 0.50, not {str(amount)[:40]!r}")
+    return value
+
+
+def _severity(level: Severity | str) -> Severity:
+    try:
+        return Severity(str(level).upper())
+    except ValueError:
+        raise InputRefused(f"unknown severity '{level}': use {', '.join(s.lower() for s in Severity)}") from None
+
+
+def _quiet(_name: str, _cell: int, _cells: int) -> None:
+    return

@@ -1,0 +1,64 @@
+"""What the ledger knows of providers: how fast they were and how often they won, as the gate asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from statistics import median
+
+from nyxlab.engine.records import Run
+from nyxlab.engine.store import Store
+
+RECENT = 20  # runs; providers change, and reading all of a large ledger would delay every start
+
+
+def _no_budget() -> Decimal | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Past:
+    """The newest runs' latencies (seconds) and comparisons (won: 1 or 0) per provider; a ``History`` for the gate."""
+
+    latencies: dict[str, list[float]] = field(default_factory=dict)
+    outcomes: dict[str, list[int]] = field(default_factory=dict)
+    left: Callable[[], Decimal | None] = _no_budget
+
+    @classmethod
+    async def read(cls, store: Store) -> Past:
+        """Read the newest runs of a ledger; an empty one knows nothing."""
+        past = cls()
+        for summary in (await store.runs())[:RECENT]:
+            past._learn(await store.load(summary.run_id))
+        return past
+
+    def _learn(self, run: Run) -> None:
+        for call in run.calls:
+            if call.reply is not None and call.role == "candidate":
+                self.latencies.setdefault(call.provider, []).append(call.reply.latency_seconds)
+        for step in run.steps.values():
+            told = [each for each in step.payload.get("alternatives", ()) if each["status"] == "ok"]
+            # Only Cael's and people's choices are evidence of quality: a policy's choice would prove itself right.
+            if len(told) > 1 and step.payload.get("selectedBy") in {"judge", "person"}:
+                for each in told:
+                    won = each["provider"] == step.payload["selectedProvider"]
+                    self.outcomes.setdefault(each["provider"], []).append(int(won))
+
+    def with_money(self, left: Callable[[], Decimal | None]) -> Past:
+        """Return the same past beside a budget of which ``left`` tells the rest in USD."""
+        return replace(self, left=left)
+
+    def money_left(self) -> Decimal | None:
+        """Return the USD that may still be spent; None where there is no budget."""
+        return self.left()
+
+    def latency(self, provider_id: str) -> tuple[float, int] | None:
+        """Return the median service time in seconds and the number of calls behind it."""
+        took = self.latencies.get(provider_id)
+        return (median(took), len(took)) if took else None
+
+    def wins(self, provider_id: str) -> tuple[float, int] | None:
+        """Return the share of judged comparisons that the provider won, and their number."""
+        results = self.outcomes.get(provider_id)
+        return (sum(results) / len(results), len(results)) if results else None

@@ -1,0 +1,95 @@
+"""The protocol that every rule answers: what it claims, how bad it can be and why, and examples that are its tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from nyxlab.providers.messages import Json
+from nyxlab.reviewer.document import Document
+from nyxlab.reviewer.findings import MAX_SPAN, Category, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Lines of one file, both ends included, counted from 1."""
+
+    path: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One thing a rule found, before it has an id and quotes.
+
+    ``entities`` are the names it is about and ``claims`` the values that do not fit together: they make its fingerprint.
+    The first place is where the fault is best mended; a contradiction shows both sides.
+    """
+
+    severity: Severity
+    title: str
+    explanation: str
+    fix: str
+    places: tuple[Place, ...]
+    entities: tuple[str, ...]
+    claims: tuple[str, ...] = ()
+    confidence: float = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One deterministic rule. The docstring of ``check`` states what it claims.
+
+    ``severities`` maps each level it can give to the reason; ``firing`` and ``quiet`` are example plans: one text, or several by path.
+    """
+
+    id: str
+    kind: str
+    category: Category
+    consequence: str
+    severities: Mapping[Severity, str]
+    firing: tuple[str | Mapping[str, str], ...]
+    quiet: tuple[str | Mapping[str, str], ...]
+    check: Callable[[Document], Iterator[Claim]]
+
+    @property
+    def claim(self) -> str:
+        """What the rule says is wrong when it fires."""
+        return " ".join((self.check.__doc__ or "").split())
+
+    def to_json(self) -> dict[str, Json]:
+        """Return what `nyxlab rules` shows: id, kind, claim, category, each possible severity with its reason, an example."""
+        example = self.firing[0]
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "claim": self.claim,
+            "category": self.category,
+            "consequence": self.consequence,
+            "severities": {str(level): reason for level, reason in self.severities.items()},
+            "example": example if isinstance(example, str) else dict(example),
+        }
+
+
+class Spanned(Protocol):
+    """Anything with a place in a file."""
+
+    @property
+    def path(self) -> str:
+        """Its file."""
+
+    @property
+    def line(self) -> int:
+        """Its first line."""
+
+
+def at(*things: Spanned) -> tuple[Place, ...]:
+    """Return where things stand, each cut to the lines that a person can take in."""
+    found = []
+    for thing in things:
+        source = getattr(thing, "sentence", None) or thing
+        end = min(getattr(source, "end_line", source.line), source.line + MAX_SPAN - 1)
+        found.append(Place(source.path, source.line, end))
+    return tuple(dict.fromkeys(found))
