@@ -10,7 +10,7 @@ from typing import Literal
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-Where = Literal["paragraph", "heading", "item", "cell", "quote"]
+Where = Literal["paragraph", "heading", "item", "task", "cell", "quote"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -295,12 +295,13 @@ class _Walk:
 
     def _paragraph(self, token: Token) -> None:
         content = token.content
+        where: Where = "quote" if self.quotes else "paragraph"
         if self.items:
             own = self.items[-1][1]
             box = _BOX.match(content) if not own else None
             own.append(content)
-            content = content[box.end() :] if box else content
-        self._speak(content, _lines(token)[0], "item" if self.items else "quote" if self.quotes else "paragraph")
+            content, where = (content[box.end() :], "task") if box else (content, "item")
+        self._speak(content, _lines(token)[0], where)
 
     def _item(self) -> None:
         token, texts = self.items.pop()

@@ -60,6 +60,8 @@ class Document:
     fences: tuple[Fence, ...]
     anchors: Mapping[str, frozenset[str]]
     references: Mapping[str, Mapping[str, tuple[str, int]]]
+    beside: frozenset[str] | None = None
+    """Paths of files known to exist that are not under review; None where nobody has looked."""
 
     def quote(self, path: str, start: int, end: int) -> str:
         """Return lines ``start`` to ``end`` of a file exactly as they stand there, without the last line feed."""
@@ -105,6 +107,11 @@ class Document:
         """Definitions by family ("FR-", "T", "phase"), in reading order."""
         return group((i.family, i) for i in self.identifiers if i.defines)
 
+    def declared(self, family: str, path: str) -> tuple[Identifier, ...]:
+        """Return a family's definitions in one file, those of the firmest form alone: what else repeats them in passing."""
+        here = [i for i in self.definitions.get(family, ()) if i.path == path]
+        return tuple(i for i in here if i.rank == max(d.rank for d in here))
+
     @cached_property
     def sections(self) -> Mapping[Heading | None, tuple[Sentence, ...]]:
         """Sentences by the heading they stand under directly; None for text before any heading."""
@@ -130,7 +137,7 @@ def group(pairs: Iterable[tuple[K, T]]) -> dict[K, tuple[T, ...]]:
     return {key: tuple(values) for key, values in found.items()}
 
 
-def parse_documents(texts: Mapping[str, str]) -> Document:
+def parse_documents(texts: Mapping[str, str], beside: frozenset[str] | None = None) -> Document:
     """Read a set of Markdown texts by path into one frozen model. Never raises on any text; linear in its length."""
     read: list[Blocks] = [read_blocks(path, text) for path, text in texts.items()]
     return Document(
@@ -142,4 +149,5 @@ def parse_documents(texts: Mapping[str, str]) -> Document:
         fences=tuple(f for b in read for f in b.fences),
         anchors={b.path: frozenset(b.anchors) for b in read},
         references={b.path: b.references for b in read},
+        beside=beside,
     )

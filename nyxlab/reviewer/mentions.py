@@ -38,6 +38,20 @@ class Identifier:
         return f"{self.family.title()} {self.number}" if self.family.islower() else f"{self.family}{self.number}"
 
     @property
+    def rank(self) -> int:
+        """How firmly it is defined: 3 by a heading or a task, 2 by a bold opening, 1 by a plain item, 0 by a cell."""
+        where = self.sentence.where
+        return (
+            3
+            if where in ("heading", "task")
+            else 0
+            if where == "cell"
+            else 2
+            if self.sentence.text.startswith(("**", "__"))
+            else 1
+        )
+
+    @property
     def ordinal(self) -> int:
         """The whole number in it, for order and gaps."""
         return int(re.search(r"\d+", self.number)[0])  # type: ignore[index]  # the pattern demands a digit
@@ -90,14 +104,16 @@ class Day:
 # --- identifiers and numbered parts -------------------------------------------------------------------------------
 
 PARTS = "phase|step|stage|milestone|user story|story|option|alternative|example|scenario|appendix|figure|table|section|chapter|part|task|goal|risk|epic|sprint|iteration|requirement|question|decision"
-_PART = re.compile(rf"\b({PARTS})(s?)\s+#?(\d{{1,3}}(?:\.\d{{1,3}})*[a-z]?)\b(?![.,]?\d|%|-\w|\()", re.IGNORECASE)
+_PART = re.compile(
+    rf"(?<![\w-])({PARTS})(s?)\s+#?(\d{{1,3}}(?:\.\d{{1,3}})*[a-z]?)\b(?![.,]?\d|%|-\w|\()", re.IGNORECASE
+)
 _MORE = re.compile(
     r"(\s*(?:,\s*and|,|and|or|&|/)\s*|\s*(?:[\u2013\u2014-]|to|through)\s*)(\d{1,3}(?:\.\d{1,3})*[a-z]?)\b(?![%\w]|\.\d)"
 )
 _SPREAD = ("\u2013", "\u2014", "-", "to", "through")
-_ID = re.compile(r"(?<![\w/.$\[#-])([A-Z][A-Z]{0,9})(-?)(\d{1,4}[a-z]?)\b(?![-\w/(\[]|\.\w)")
+_ID = re.compile(r"(?<![\w.$\[#-])(?<![a-z.]/)([A-Z][A-Z]{0,9})(-?)(\d{1,4}[a-w]?)\b(?![-\w(\[]|\.\w|/[a-z.])")
 _OPENING = re.compile(r"[^\w§\[`]*+")
-_DEFINING = re.compile(r"\s*(?:[:\u2013\u2014)\].]|-\s|\*\*|\(|\[|$|[^\w\s]?\s*[A-Z`\"])")
+_DEFINING = re.compile(r"\s*(?:[:\u2013\u2014)\].]|-\s|\*\*|\(|\[|$|[^\w\s+&/,]?\s*[A-Z`\"])")
 _TITLED = re.compile(r"\s*(?:[:\u2013\u2014.)]|-\s|\(|$)")
 _NOT_IDS = {"UTF", "SHA", "MD", "HTTP", "TLS", "SSL", "IPV", "ISO", "RFC", "PEP", "KEP", "BCP", "CVE", "GA", "V", "X", "ES", "EC", "S", "H", "UTC", "GMT", "ARM", "AMD", "RSA", "AES", "BASE", "INT", "UINT", "CRC", "PR", "GH", "CSS", "HTML", "PY", "GPT", "K", "P", "Q", "M", "WCAG", "CWE", "OIDC", "OAUTH", "B", "I", "F", "U", "N", "C", "L"}  # fmt: skip
 
@@ -105,12 +121,15 @@ _NOT_IDS = {"UTF", "SHA", "MD", "HTTP", "TLS", "SSL", "IPV", "ISO", "RFC", "PEP"
 def identifiers(sentence: Sentence) -> Iterator[Identifier]:
     """Yield what a sentence defines and refers to. Code spans are searched for definitions' names only by their prose."""
     text = sentence.prose
-    opening = _OPENING.match(text).end() if sentence.first else -1  # type: ignore[union-attr]  # matches the empty text too
-    head = sentence.where in ("heading", "item", "cell") or "**" in sentence.text[:4] or "__" in sentence.text[:4]
+    indexed = sentence.where == "item" and "](#" in sentence.text
+    opening = _OPENING.match(text).end() if sentence.first and not indexed else -1  # type: ignore[union-attr]  # matches the empty text too
+    head = (
+        sentence.where in ("heading", "item", "task", "cell") or "**" in sentence.text[:4] or "__" in sentence.text[:4]
+    )
     for m in _ID.finditer(text):
         if m[1] in _NOT_IDS and not (m[2] and len(m[1]) == 1):
             continue
-        defines = m.start() == opening and head and bool(_DEFINING.match(text, m.end()))
+        defines = m.start() == opening and head and (sentence.where == "task" or bool(_DEFINING.match(text, m.end())))
         if sentence.where == "cell":
             defines = m.start() == opening and m.end() >= len(text.rstrip(" *_"))
         yield Identifier(m[1] + m[2], m[3], sentence.path, sentence.line, defines, sentence)

@@ -1,0 +1,124 @@
+"""K10: a link that leads nowhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from posixpath import dirname, join, normpath
+from urllib.parse import unquote
+
+from nyxlab.reviewer.document import Document, Link
+from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.rules.base import Claim, Rule, at
+
+_BARE = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*\.md")
+
+
+def check(document: Document) -> Iterator[Claim]:
+    """Find a link that names an anchor, a link label or a file that does not exist in the set or, where that is known, beside it."""
+    for link in document.links:
+        problem = _label(document, link) if link.label is not None else _target(document, link)
+        if problem:
+            yield _claim(link, *problem)
+    for path, labels in document.references.items():
+        for target, line in labels.values():
+            named = Link("", target, None, path, line)
+            if target.startswith("#") and (problem := _target(document, named)):
+                yield _claim(named, *problem)
+    yield from _bare_names(document)
+
+
+def _label(document: Document, link: Link) -> tuple[str, str] | None:
+    """Judge ``[text][label]`` in a file that defines link labels, but not this one; elsewhere it may be an index."""
+    labels = document.references[link.path]
+    if not labels or not link.label or link.label in labels or len(link.label) < 2 or link.label.isdigit():
+        return None
+    return f"the link label [{link.label}]", "no line defines it"
+
+
+def _target(document: Document, link: Link) -> tuple[str, str] | None:
+    """Judge an anchor in this file or in another one of the set, or a relative file."""
+    target = unquote(link.target or "")
+    if not target or re.match(r"[a-zA-Z][\w+.-]*:|//|/|<|\{|\$", target) or "@" in target:
+        return None
+    name, _, anchor = target.partition("#")
+    name = name.partition("?")[0]
+    path = normpath(join(dirname(link.path), name)) if name else link.path
+    known = {normpath(p): p for p in document.files}
+    if normpath(path) in known:
+        anchors = document.anchors[known[normpath(path)]]
+        if (
+            anchor
+            and path.endswith(".md")
+            and anchor not in anchors
+            and anchor.lower() not in {a.lower() for a in anchors}
+            and not re.fullmatch(r"L\d+(-L\d+)?|:~:.*", anchor)
+        ):
+            return f"the anchor #{anchor}", f"no heading of {known[normpath(path)]} has it"
+        return None
+    if not name:
+        return None
+    if path.startswith(".."):
+        return None  # outside the folder at hand: not ours to judge
+    if document.beside is not None:
+        return None if path in document.beside else (f"the file {name}", "it does not exist")
+    if name.endswith(".md") and "/" not in name:
+        return f"the file {name}", "it is not among the files under review"
+    return None
+
+
+def _bare_names(document: Document) -> Iterator[Claim]:
+    """In a set of several files, a sibling named by its bare name (research.md) that is not there, while others so named are."""
+    names = {p.rsplit("/", 1)[-1] for p in document.files} | {p.rsplit("/", 1)[-1] for p in document.beside or ()}
+    folders = {dirname(p).rsplit("/", 1)[-1] for p in document.files} - {""}
+    if len(document.files) < 2:
+        return
+    told: set[tuple[str, str]] = set()
+    for mention in document.file_mentions:
+        folder, _, name = mention.name.rpartition("/")
+        if (
+            mention.action
+            or mention.sentence is None
+            or not _BARE.fullmatch(name)
+            or name in names
+            or (mention.path, name) in told
+        ):
+            continue
+        if not folder or folder in folders:
+            told.add((mention.path, name))
+            yield _claim(
+                Link(name, name, None, mention.path, mention.line), f"the file {mention.name}", "it is not in the set"
+            )
+
+
+def _claim(link: Link, what: str, why: str) -> Claim:
+    return Claim(
+        Severity.LOW,
+        f"Broken link: {what}",
+        f"The text points to {what}, but {why}.",
+        "Point to the place that is meant, or add it.",
+        at(link),
+        (what,),
+        confidence=0.95,
+    )
+
+
+RULE = Rule(
+    id="broken-link",
+    kind="K10",
+    category=Category.CLAIM,
+    consequence="Readers cannot find what the plan relies on; if it was never written, a part is missing.",
+    severities={Severity.LOW: "nothing that is built changes, as long as the text itself is complete"},
+    firing=(
+        "# A\n\n[there](#b)\n",
+        "[x][one] and [y][two]\n\n[one]: https://example.org\n",
+        {"plan.md": "See [spec](spec.md#goals).\n", "spec.md": "# Aims\n"},
+        {"plan.md": "Input: spec.md, domain.md\n", "spec.md": "# Aims\n"},
+    ),
+    quiet=(
+        "# A b {#c}\n\n[there](#a-b), [here](#c), [far](https://example.org/#x)\n",
+        "The cell s[i][j] is free.\n",
+        {"plan.md": "See [spec](./spec.md#aims).\n", "spec.md": "# Aims\n"},
+    ),
+    check=check,
+)

@@ -1,0 +1,247 @@
+"""K6: an order of steps in which nobody can work."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from nyxlab.reviewer.document import Document, Heading, Identifier, Sentence, group
+from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.rules.base import Claim, Rule, at
+
+_NEEDS = re.compile(
+    r"\b(?:depend(?:s|ent|ing)? (?:up)?on|requires?|needs?|prerequisites?|blocked (?:by|on|until)|waits? (?:for|on|until)|builds? (?:up)?on|relies on|based on the (?:results?|output) of|"
+    r"(?:can|may|must|should|will)(?: only)? (?:start|begin|run|follow|happen|come)s?(?: only)? (?:once|after|when)|starts? (?:only )?(?:once|after|when)|only (?:once|after)|comes? after|"
+    r"follows|is done after|after|preceded by|not before)\b(?! (?:no|none|nothing|n/a))",
+    re.IGNORECASE,
+)  # fmt: skip
+_ENDS = re.compile(
+    r"[.;]\s|\)(?:\s|$)|\b(?:covers?|blocks|blocking|enables|unblocks|but|before|independent|while|whereas|because|instead)\b|\s\u2014\s|\bnot\b",
+    re.IGNORECASE,
+)
+_NOTHING = re.compile(
+    r"\b(?:not|no longer|never|don't|doesn't|without|no|optional(?:ly)?|nothing)\W+(?:\w+\W+){0,2}$", re.IGNORECASE
+)
+_STAGES = {"pre-alpha": 0, "alpha": 1, "beta": 2, "ga": 3, "stable": 3, "general availability": 3}
+_STAGE = re.compile(r"\b(pre-alpha|alpha|beta|GA|stable|general availability)\b", re.IGNORECASE)
+_THIS = re.compile(
+    r"\b(?:this|the present) (phase|step|stage|milestone|story|task|part|iteration|sprint)\b", re.IGNORECASE
+)
+_STEPS = frozenset(
+    {"T", "phase", "step", "stage", "milestone", "iteration", "sprint", "task", "T-", "TASK-", "S", "M", "part"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """``who`` cannot start before ``what`` is done: (family, number) pairs."""
+
+    who: tuple[str, str]
+    what: tuple[str, str]
+    sentence: Sentence
+
+
+def check(document: Document) -> Iterator[Claim]:
+    """Find a step, task or phase that needs a later one, or several that need each other, so that none can start."""
+    defined = {
+        (i.family, _key(i.number)): i
+        for found in document.definitions.values()
+        for i in reversed(found)
+        if i.rank > 0 and i.family in _STEPS
+    }
+    mentioned = group((i.sentence, i) for i in document.identifiers if i.family in _STEPS)
+    names = _titles(defined)
+    needs: list[_Need] = []
+    owner: Identifier | None = None
+    for sentence in document.sentences:
+        here = mentioned.get(sentence, ())
+        if sentence.first:
+            owner = next((i for i in here if i.defines), None) if sentence.where in ("item", "task") else None
+        needs.extend(_needs(sentence, here, names, owner))
+    looped: set[tuple[str, str]] = set()
+    for loop in _cycles(needs):
+        looped |= {n.who for n in loop}
+        yield _cycle(loop)
+    for need in needs:
+        if {need.who, need.what} <= looped or need.who[0] != need.what[0] or _order(need.what) <= _order(need.who):
+            continue
+        one, two = defined.get(need.who), defined.get(need.what)
+        if need.who[0] != "grade" and not (one and two and (one.path != two.path or one.line < two.line)):
+            continue
+        yield Claim(
+            Severity.HIGH,
+            f"{_name(need.who)} needs {_name(need.what)}, which comes later",
+            f"{_name(need.who)} is planned before {_name(need.what)} but cannot start without it.",
+            "Move one of the two, or take the shared part into a step of its own ahead of both.",
+            at(need.sentence, *([two] if two else [])),
+            (_name(need.who), _name(need.what)),
+        )
+
+
+def _key(number: str) -> str:
+    return number.lstrip("0") or "0"
+
+
+def _order(part: tuple[str, str]) -> tuple[float, str]:
+    number = re.match(r"\d+(?:\.\d+)?", part[1])
+    return (float(number[0]) if number else 0.0, part[1])
+
+
+def _name(part: tuple[str, str]) -> str:
+    family, number = part
+    if family == "grade":
+        return next(name for name, value in _STAGES.items() if str(value) == number).title().replace("Ga", "GA")
+    return (
+        f"{family.title()} {number}" if family.islower() else f"{family}{number.zfill(3) if family == 'T' else number}"
+    )
+
+
+def _titles(defined: Mapping[tuple[str, str], Identifier]) -> dict[str, tuple[str, str]]:
+    """Names that stand for a numbered phase: "User Story 1" and "Foundational" in "Phase 3: User Story 1 - Foundational (MVP)"."""
+    names: dict[str, tuple[str, str]] = {}
+    for part, found in defined.items():
+        if part[0] in ("phase", "step", "stage") and found.sentence.where == "heading":
+            title = re.sub(r"^\W*\w+ [\d.]+\w?\W+", "", found.sentence.plain)
+            short = re.split(r"[(\u2014\u2013:]| - ", title)[0].strip().lower()
+            for name in {short, *re.findall(r"user story \d+", title.lower())}:
+                if 2 < len(name) < 40:
+                    names.setdefault(name, part)
+    return names
+
+
+def _needs(
+    sentence: Sentence,
+    mentioned: tuple[Identifier, ...],
+    names: Mapping[str, tuple[str, str]],
+    owner: Identifier | None,
+) -> Iterator[_Need]:
+    """Read "A depends on B": A is named before the verb, or is the item or the section that the sentence stands in."""
+    text = sentence.plain
+    verb = next(
+        (m for m in _NEEDS.finditer(text) if not _NOTHING.search(text[max(0, m.start() - 30) : m.start()])), None
+    )
+    if verb is None:
+        return
+    rest = text[verb.end() : verb.end() + 240]
+    stop = _ENDS.search(rest.removeprefix(":"))
+    rest = rest[: stop.start() + rest.startswith(":")] if stop else rest
+    head = text[: verb.start()]
+    what = [
+        (i.family, _key(i.number))
+        for i in mentioned
+        if i.name in rest or f"{i.family} {i.number}".lower() in rest.lower()
+    ]
+    what += [part for name, part in names.items() if name in rest.lower()]
+    who = _who(sentence, head, mentioned, names, owner)
+    if (who and what and verb[0].lower() not in ("after", "follows", "needs", "requires", "need", "require")) or (
+        who and sentence.first
+    ):
+        for other in dict.fromkeys(what):
+            if who[0] == other[0]:
+                yield _Need(who, other, sentence)
+    grades = [("grade", str(_STAGES[m[1].lower()])) for m in _STAGE.finditer(rest)]
+    if grades and verb[0].lower() not in ("after", "requires", "needs", "require", "need", "follows"):
+        own = [("grade", str(_STAGES[m[1].lower()])) for m in _STAGE.finditer(head)] or (
+            _graded(sentence.section) if _THIS.search(head) else []
+        )
+        if own and own[-1] != grades[0]:
+            yield _Need(own[-1], grades[0], sentence)
+
+
+def _graded(section: Heading | None) -> list[tuple[str, str]]:
+    found = _STAGE.findall(section.text) if section else []
+    return [("grade", str(_STAGES[found[0].lower()]))] if len(found) == 1 else []
+
+
+def _who(
+    sentence: Sentence,
+    head: str,
+    mentioned: tuple[Identifier, ...],
+    names: Mapping[str, tuple[str, str]],
+    owner: Identifier | None,
+) -> tuple[str, str] | None:
+    """Return what needs something: the item's own part, the last part named before the verb, else the section's."""
+    if owner:
+        return (owner.family, _key(owner.number))
+    before = [
+        i for i in mentioned if i.name.lower() in head.lower() or f"{i.family} {i.number}".lower() in head.lower()
+    ]
+    if before:
+        first = before[0] if before[0].defines else before[-1]
+        return (first.family, _key(first.number))
+    named = [part for name, part in names.items() if re.match(rf"\W*{re.escape(name)}\b", head.lower())]
+    if named:
+        return named[0]
+    section = sentence.section
+    if section and (len(head.strip(" *:-")) < 4 or _THIS.search(head)):
+        own = re.match(
+            r"\W*(phase|step|stage|milestone|task|iteration|sprint|part)\s+#?(\d+(?:\.\d+)?[a-z]?)\b",
+            section.text.lower(),
+        )
+        return (own[1], own[2]) if own else None
+    return None
+
+
+def _cycles(needs: list[_Need]) -> Iterator[list[_Need]]:
+    """Yield one loop of needs for each group of parts that wait for each other; a depth-first walk without recursion."""
+    edges = group((n.who, n) for n in needs if n.who != n.what)
+    state: dict[tuple[str, str], int] = {}
+    for root in edges:
+        if root in state:
+            continue
+        path: list[_Need] = []
+        stack: list[tuple[tuple[str, str], Iterator[_Need]]] = [(root, iter(edges[root]))]
+        state[root] = 1
+        while stack:
+            node, rest = stack[-1]
+            need = next(rest, None)
+            if need is None:
+                state[node] = 2
+                stack.pop()
+                if path:
+                    path.pop()
+            elif state.get(need.what) == 1:
+                start = next(n for n, (part, _) in enumerate(stack) if part == need.what)
+                yield [*path[start:], need]
+            elif need.what in edges and need.what not in state:
+                state[need.what] = 1
+                path.append(need)
+                stack.append((need.what, iter(edges[need.what])))
+
+
+def _cycle(loop: list[_Need]) -> Claim:
+    names = [_name(n.who) for n in loop]
+    return Claim(
+        Severity.CRITICAL,
+        "\u2192".join([*names, names[0]]) + ": each needs the next",
+        " needs ".join([*names, names[0]]) + ": none of them can ever start.",
+        "Take what they share into a step of its own ahead of all of them, or drop one of the needs.",
+        at(*(n.sentence for n in loop[-5:])),
+        tuple(names),
+    )
+
+
+RULE = Rule(
+    id="impossible-order",
+    kind="K6",
+    category=Category.ORDER,
+    consequence="Work stops at a step that cannot start, or it is built without what it needs and redone.",
+    severities={
+        Severity.CRITICAL: "the steps need each other in a circle: there is no order at all in which they can be built",
+        Severity.HIGH: "a step needs a later one: the order that is written down is impossible",
+    },
+    firing=(
+        "## Step 1: A\n\nNeeds: Step 2.\n\n## Step 2: B\n",
+        "## Phase 1\n\nDepends on Phase 2.\n\n## Phase 2\n\nDepends on Phase 1.\n",
+        "- [ ] T001 Write it (depends on T002)\n- [ ] T002 Plan it\n",
+        "Alpha builds on the results of GA.\n",
+    ),
+    quiet=(
+        "## Step 1: A\n\n## Step 2: B\n\nNeeds: Step 1.\n",
+        "- [ ] T001 Plan it\n- [ ] T002 Write it (depends on T001)\n",
+        "## Phase 1\n\nDoes not depend on Phase 2.\n\n## Phase 2\n",
+        "GA builds on the results of Beta.\n",
+    ),
+    check=check,
+)

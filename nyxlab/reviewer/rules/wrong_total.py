@@ -1,0 +1,134 @@
+"""K2: a total against the sum of its parts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+
+from nyxlab.reviewer.document import Document, Row, Sentence, Table
+from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.rules.base import Claim, Place, Rule, at
+
+_TOTAL = re.compile(
+    r"\W*(?:(?:grand|overall|estimated)\s)?(?:totals?|sum|altogether|overall|all)\b(?!\s(?:of|the|other))",
+    re.IGNORECASE,
+)
+_SUBTOTAL = re.compile(r"\W*sub-?total", re.IGNORECASE)
+_CELL = re.compile(r"[$\u20ac\u00a3]?\s?(-?\d{1,3}(?:,\d{3})++|-?\d{1,12})(\.\d{1,6})?\s?(?:[A-Za-z%/ -]{0,16})$")
+_SAID = re.compile(r"\b(?:totals?|sum|altogether|in all|overall|combined)\b", re.IGNORECASE)
+_NUMBER = r"(?<![\w.#-])(\d{1,3}(?:,\d{3})++|\d{1,12})(\.\d{1,6})?(?![\w.]*\d)"
+_FIRST = re.compile(_NUMBER)
+_LEADING = re.compile(
+    rf"(?:^|[,;(:]|\band\b|\bplus\b|\+)\s*(?:and\s)?{_NUMBER}\s*(?:[\w-]+\s)??(?:for|on|in|to|of|by|from)\b"
+)
+_LABELLED = re.compile(rf"[\w)\"'`]\s?[:=]\s*{_NUMBER}\s*(?:[a-z-]{{1,12}}\s?)?(?=[,;).]|\band\b|$)")
+_COUNTED = re.compile(
+    rf"(?:^|[,;(:]|\band\b)\s*(?:and\s)?{_NUMBER}\s+[A-Za-z][\w-]*+(?:\s[A-Za-z][\w-]*+){{0,3}}\s*(?=[,;).]|\band\b|$)"
+)
+_OPENED = re.compile(r"[:(\u2014]\s?(?=\D{0,60}\d)")
+_SUM = re.compile(rf"((?:{_NUMBER}\s*(?:[a-z]{{1,8}}\s*)?\+\s*){{1,30}}{_NUMBER})\s*(?:[a-z]{{1,8}}\s*)?=\s*{_NUMBER}")
+
+
+def check(document: Document) -> Iterator[Claim]:
+    """Find a total in a table or in a sentence that is not the sum of the parts that stand with it."""
+    for table in document.tables:
+        yield from _table(table)
+    for sentence in document.sentences:
+        if (sentence.where != "cell" or len(sentence.plain) > 40) and any(c.isdigit() for c in sentence.plain):
+            yield from _sentence(sentence)
+
+
+def _table(table: Table) -> Iterator[Claim]:
+    """Check each column of numbers above a row of totals; parts of a subtotal are not counted twice."""
+    parts: list[Row] = []
+    for row in table.rows:
+        label = next((c for c in row.cells if c.strip()), "")
+        if not _TOTAL.match(label) and not _SUBTOTAL.match(label):
+            parts.append(row)
+            continue
+        for column in range(1, len(row.cells)):
+            total = _amount(row.cells[column])
+            values = [_amount(p.cells[column]) if column < len(p.cells) else None for p in parts]
+            known = [v for v in values if v is not None]
+            blank = all(
+                v is not None or not p.cells[column].strip(" -\u2013\u2014")
+                for v, p in zip(values, parts, strict=True)
+                if column < len(p.cells)
+            )
+            if total is not None and len(known) > 1 and blank and sum(known) != total and "%" not in row.cells[column]:
+                name = table.header[column] if column < len(table.header) else ""
+                yield _claim(name or "Total", total, sum(known), (Place(table.path, row.line, row.line), *at(table)))
+        if _SUBTOTAL.match(label):
+            parts = []
+
+
+def _amount(cell: str) -> Decimal | None:
+    m = _CELL.match(cell.strip(" *_~"))
+    return Decimal(m[1].replace(",", "") + (m[2] or "")) if m and not cell.strip().startswith("~") else None
+
+
+def _sentence(sentence: Sentence) -> Iterator[Claim]:
+    """Check "12 days in total: 5 for A, 4 for B …", "Total: 9 (A: 4, B: 6)", "9 endpoints: 6 public and 4 internal", "3 + 4 = 8"."""
+    text = sentence.prose
+    for m in _SUM.finditer(text):
+        parts = [_decimal(n) for n in _FIRST.finditer(m[1])]
+        total = _decimal(list(_FIRST.finditer(m[0]))[-1])
+        if sum(parts) != total and not re.search(r"[*\u00d7/]\s*$", text[max(0, m.start() - 4) : m.start()]):
+            yield _claim(m[0], total, sum(parts), at(sentence))
+            return
+    said = bool(_SAID.search(text))
+    for opened in _OPENED.finditer(text):
+        before = list(_FIRST.finditer(text, 0, opened.start()))
+        after = list(_FIRST.finditer(text, opened.end(), opened.end() + 20)) if said else []
+        if before or after:
+            break
+    else:
+        return
+    head = before[-1] if before else after[0]
+    total, body = _decimal(head), text[opened.end() if before else head.end() :]
+    for pattern in (_LEADING, _LABELLED, *([_COUNTED] if before and text[opened.start()] == ":" else [])):
+        parts = [_decimal(m) for m in pattern.finditer(body)]
+        if len(parts) > 1 and (said or (pattern is _COUNTED and len(parts) == len(_FIRST.findall(body)))):
+            if sum(parts) != total and max(parts) <= total * 2:
+                yield _claim(
+                    text[max(0, opened.start() - 60) : opened.start()].strip(), total, sum(parts), at(sentence)
+                )
+            return
+
+
+def _decimal(m: re.Match[str]) -> Decimal:
+    return Decimal(m[1].replace(",", "") + (m[2] or ""))
+
+
+def _claim(name: str, total: Decimal, parts: Decimal | int, places: tuple[Place, ...]) -> Claim:
+    return Claim(
+        Severity.MEDIUM,
+        f"The total is given as {total}, the parts add up to {parts}",
+        f"{name.strip(' *:')}: the parts that are listed add up to {parts}, not {total}.",
+        f"Correct the total to {parts}, or the part that is wrong.",
+        places,
+        (name,),
+        (str(total), str(parts)),
+        0.95,
+    )
+
+
+RULE = Rule(
+    id="wrong-total",
+    kind="K2",
+    category=Category.CLAIM,
+    consequence="Effort, money or capacity is planned with a number that nothing supports.",
+    severities={Severity.MEDIUM: "what is built on the total (a budget, a date, a limit) is off by the difference"},
+    firing=(
+        "| Part | Days |\n|---|---|\n| A | 3 |\n| B | 4 |\n| Total | 8 |\n",
+        "We need 12 days in total: 5 for the schema, 4 for the API and 2 for tests.\n",
+        "Total tasks: 9 (Phase 1: 4, Phase 2: 6)\n",
+    ),
+    quiet=(
+        "| Part | Days |\n|---|---|\n| A | 3 |\n| B | 4 |\n| Subtotal | 7 |\n| C | 1 |\n",
+        "We need 11 days in total: 5 for Phase 2, 4 for the API and 2 for tests.\n",
+        "The limit is 5 in total: see section 3 and section 4.\n",
+    ),
+    check=check,
+)
