@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import get_args
@@ -17,6 +17,8 @@ from nyxlab.gate.judge import Answer, Bench, CaelReview, Ruling, SelectedBy, arb
 from nyxlab.gate.policy import Policy, rank
 from nyxlab.providers.base import Capabilities, Provider
 from nyxlab.providers.messages import Cost, Json, Record, Reply, Request
+
+GRACE = 1.0  # seconds past a request's deadline after which a provider that does not hold it is given up
 
 
 class Routing(Record):
@@ -65,8 +67,7 @@ class Gate(Provider):
     should have. ``seed`` is the secret from which the judge's fences are made: a run that is resumed must give the
     same one, or its recorded verdicts are bought again; None: a random one.
 
-    An error that is not about one provider (a budget that runs out between two calls, a ledger that cannot be
-    written) is shown beside the candidate that it struck, and raised as it is when no other answer can be used.
+    An error that is not about one provider (``BudgetExhausted`` between two calls, ``StoreBroken``) is shown beside the candidate that it struck, and raised as it is when no other answer can be used.
     """
 
     def __init__(
@@ -147,29 +148,16 @@ class Gate(Provider):
         Raises NoCandidate where neither a candidate nor a fallback can be called, GateFailed where none of those
         called gave a usable answer, InputRefused where the request's schema is no JSON Schema.
         """
-        problem = usability(request)
         resolution = self.resolve(request)
         scores = {standing.provider: standing.score for standing in rank(self.policy, resolution.live, self.history)}
-        live = {candidate.provider.id: candidate.provider for candidate in resolution.live}
-        together = self.compare and len(live) > 1
-        if together:
-            outcomes = await self._at_once(tuple(live.values()), request, problem)
-        else:
-            outcomes = await self._in_turn([live[name] for name in scores], request, problem)
-        excluded = resolution.excluded
-        if not any(outcome.reply for outcome in outcomes):
-            rest = self._fallbacks(request, resolution)
-            excluded += rest.excluded
-            outcomes += await self._in_turn([candidate.provider for candidate in rest.live], request, problem)
-        if not outcomes:
-            raise _nobody(Resolution(resolution.listed, (), excluded))
+        outcomes, excluded = await self._outcomes(request, resolution, scores)
         usable = [Answer(o.provider.id, o.provider.vendor, o.reply) for o in outcomes if o.reply]
-        ruling = await self._choose(request, usable, scores, together) if usable else None
+        ruling = await self._choose(request, usable, scores) if usable else None
         alternatives = tuple(outcome.alternative for outcome in outcomes)
         routing = Routing(
             listed=resolution.listed,
-            live=len(live),
-            reason=_reason(resolution.listed, len(live), excluded, alternatives, ruling, together),
+            live=len(scores),
+            reason=self._reason(resolution.listed, len(scores), excluded, alternatives, ruling),
             excluded=excluded,
             policy=self.policy,
             scores=scores,
@@ -185,15 +173,37 @@ class Gate(Provider):
             cael_review=ruling.review,
         )
 
+    async def _outcomes(
+        self, request: Request, resolution: Resolution, ranking: Iterable[str]
+    ) -> tuple[list[_Outcome], tuple[Exclusion, ...]]:
+        """Call the live candidates, then the fallbacks if need be; return what became of each, and who was left out."""
+        problem = usability(request)
+        live = {candidate.provider.id: candidate.provider for candidate in resolution.live}
+        if self.compare and len(live) > 1:
+            outcomes = await self._at_once(tuple(live.values()), request, problem)
+        else:
+            outcomes = await self._in_turn([live[name] for name in ranking], request, problem)
+        if any(outcome.reply for outcome in outcomes):
+            return outcomes, resolution.excluded
+        # Whoever was called or left out already is not tried a second time.
+        identities, names = {provider.identity for provider in live.values()}, live.keys() | resolution.reasons.keys()
+        spare = [p for p in self.fallback if p.identity not in identities and p.id not in names]
+        rest = resolve(spare, request, self._money_left(), together=False)
+        outcomes += await self._in_turn([candidate.provider for candidate in rest.live], request, problem)
+        excluded = resolution.excluded + rest.excluded
+        if not outcomes:
+            nobody = Resolution(resolution.listed, (), excluded)
+            listing = "; ".join(f"{name}: {reason}" for name, reason in nobody.reasons.items()) or "none is listed"
+            message = f"no provider can take this call: {listing}"
+            raise NoCandidate(message, reasons=nobody.reasons, only_budget=nobody.only_budget)
+        return outcomes, excluded
+
     def _money_left(self) -> Decimal | None:
         return self.history.money_left() if self.history else None
 
-    def _fallbacks(self, request: Request, resolution: Resolution) -> Resolution:
-        """Resolve the fallbacks; whoever was called or left out already is not tried a second time."""
-        known = {candidate.provider.identity for candidate in resolution.live}
-        names = {candidate.provider.id for candidate in resolution.live} | resolution.reasons.keys()
-        rest = [p for p in self.fallback if p.identity not in known and p.id not in names]
-        return resolve(rest, request, self._money_left(), together=False)
+    def _limit(self, request: Request) -> float:
+        """Return the seconds of one round; a provider holds the request's own deadline, and the gate backs it up."""
+        return request.deadline + GRACE if self.deadline is None else self.deadline
 
     async def _at_once(self, providers: Sequence[Provider], request: Request, problem: Problem) -> list[_Outcome]:
         """Call all providers at the same moment; return their outcomes in the order given."""
@@ -218,7 +228,7 @@ class Gate(Provider):
 
     async def _call(self, provider: Provider, request: Request, problem: Problem) -> _Outcome:
         """Call one provider within the deadline."""
-        limit = self.deadline or request.deadline
+        limit = self._limit(request)
         try:
             with anyio.move_on_after(limit):
                 reply = await provider.ask(request)
@@ -237,22 +247,35 @@ class Gate(Provider):
         late = f"no answer within {limit:g} s: cancelled, possibly billed"
         return _Outcome(provider, Alternative(provider=provider.id, status="cancelled", error=late))
 
-    async def _choose(
-        self, request: Request, usable: Sequence[Answer], scores: Mapping[str, float], together: bool
-    ) -> Ruling:
+    async def _choose(self, request: Request, usable: Sequence[Answer], scores: Mapping[str, float]) -> Ruling:
         """Choose among the usable answers; one alone is never judged."""
         if len(usable) > 1:
-            limit = self.deadline or request.deadline
-            bench = Bench(self.judge, self._money_left(), limit, self._seed) if self.judge else None
+            bench = Bench(self.judge, self._money_left(), self._limit(request), self._seed) if self.judge else None
             return await arbitrate(request, usable, scores, bench, self.sections)
         name = usable[0].provider
         if name not in scores:
             return Ruling(name, "fallback", f"fallback {name} answered")
-        if together:
+        if len(scores) == 1:
+            return Ruling(name, "only")
+        if self.compare:
             return Ruling(name, "only", f"only {name} gave a usable answer, so nothing was judged")
-        if len(scores) > 1:
-            return Ruling(name, "policy", f"policy {self.policy} chose {name}")
-        return Ruling(name, "only")
+        return Ruling(name, "policy", f"policy {self.policy} chose {name}")
+
+    def _reason(
+        self,
+        listed: int,
+        live: int,
+        excluded: Sequence[Exclusion],
+        alternatives: Sequence[Alternative],
+        ruling: Ruling | None,
+    ) -> str:
+        """Say in one line how the call was routed."""
+        notes = [f"{exclusion.provider}: {exclusion.reason}" for exclusion in excluded]
+        notes += ["single path"] if live == 1 else ["compared"] if live > 1 and self.compare else []
+        verbs = {"error": "failed", "invalid": "gave no usable answer", "cancelled": "was too late"}
+        notes += [f"{a.provider} {verbs[a.status]} ({a.error})" for a in alternatives if a.status != "ok"]
+        notes += [ruling.note] if ruling and ruling.note else []
+        return f"{listed} listed, {live} usable: {'; '.join(notes)}"
 
     def _failure(self, routing: Routing, outcomes: Sequence[_Outcome]) -> NyxlabError:
         """Return what to raise where nothing can be used: what stopped nyxlab itself, else who failed and how."""
@@ -268,34 +291,3 @@ class Gate(Provider):
         }
         failures = "; ".join(f"{a.provider}: {a.error}" for a in alternatives)
         return GateFailed(f"no usable answer: {failures}", provider=self.id, payload=payload)
-
-
-def _nobody(resolution: Resolution) -> NoCandidate:
-    """Return the error of a call that nobody can take."""
-    listing = "; ".join(f"{name}: {reason}" for name, reason in resolution.reasons.items())
-    return NoCandidate(
-        f"no listed provider can take this call: {listing or 'none is listed'}",
-        reasons=resolution.reasons,
-        only_budget=resolution.only_budget,
-    )
-
-
-def _reason(
-    listed: int,
-    live: int,
-    excluded: Sequence[Exclusion],
-    alternatives: Sequence[Alternative],
-    ruling: Ruling | None,
-    together: bool,
-) -> str:
-    """Say in one line how the call was routed."""
-    notes = [f"{exclusion.provider}: {exclusion.reason}" for exclusion in excluded]
-    if live == 1:
-        notes.append("single path")
-    elif together:
-        notes.append("compared")
-    verbs = {"error": "failed", "invalid": "gave no usable answer", "cancelled": "was too late"}
-    notes += [f"{a.provider} {verbs[a.status]} ({a.error})" for a in alternatives if a.status != "ok"]
-    if ruling and ruling.note:
-        notes.append(ruling.note)
-    return f"{listed} listed, {live} usable: {'; '.join(notes)}"

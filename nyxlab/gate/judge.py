@@ -43,7 +43,7 @@ VERDICT_SCHEMA: dict[str, Json] = {
     "additionalProperties": False,
 }
 
-_LINE_MARKS = re.compile(r"(?m)^[ \t]*(?:#{1,6}[ \t]|>|[-*+][ \t]|\d{1,3}[.)][ \t]|```.*$|~~~.*$|[|:\- \t]{3,}$)")
+_MARKS = re.compile(r"^(?:[|:\- ]{3,}$|(?:```|~~~).*|(?:(?:#{1,6}|>|[-*+]|\d{1,3}[.)]) )+)")
 _EMPHASIS = re.compile(r"(?<![\w*])\*{1,3}(?=[^\s*])|(?<=[^\s*])\*{1,3}(?![\w*])|`+")
 _LINK = re.compile(r"\[([^\[\]\n]{1,300})\]\([^()\s]{1,300}\)")
 
@@ -131,24 +131,22 @@ async def arbitrate(
 
 def questions(request: Request, answers: Sequence[Answer], seed: bytes) -> dict[tuple[str, str], Request]:
     """Return what the judge is asked for every ordered pair of answers."""
-    return {
-        (one.provider, two.provider): _question(request, one.reply.text, two.reply.text, seed)
-        for one, two in permutations(answers, 2)
-    }
+    bare = {answer.provider: _bare(request, answer.reply.text) for answer in answers}
+    return {pair: _question(request, *even(bare[pair[0]], bare[pair[1]]), seed) for pair in permutations(bare, 2)}
 
 
 def plain(text: str) -> str:
     """Return a text without Markdown style, control characters and invisible ones: words, numbers and line breaks."""
     visible = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cf"})
-    bare = _LINK.sub(r"\1", _EMPHASIS.sub("", _LINE_MARKS.sub("", visible)))
-    lines = (" ".join(line.split()) for line in bare.split("\n"))
-    return "\n".join(line for line in lines if line)
+    # Blanks go first: a pattern that had to skip them itself would try every length of them.
+    lines = (_MARKS.sub("", " ".join(line.split())) for line in visible.split("\n"))
+    return _LINK.sub(r"\1", _EMPHASIS.sub("", "\n".join(line for line in lines if line)))
 
 
 def even(one: str, two: str) -> tuple[str, str]:
     """Return two texts cut to about the same length, so that the longer one does not win by being longer."""
     limit = max(SHOWN, min(len(one), len(two)) * 5 // 4)
-    shown = [text if len(text) <= limit else text[:limit].rsplit(maxsplit=1)[0] + " […]" for text in (one, two)]
+    shown = [t if len(t) <= limit else (t[:limit].rpartition(" ")[0] or t[:limit]) + " […]" for t in (one, two)]
     return shown[0], shown[1]
 
 
@@ -177,17 +175,19 @@ def copeland(names: Sequence[str], winners: Mapping[tuple[str, str], str | None]
     return points
 
 
+def _bare(request: Request, text: str) -> str:
+    """Return an answer without style; that of JSON is its layout, and taking Markdown out of it would take meaning."""
+    if request.output_schema is None:
+        return plain(text)
+    return json.dumps(read_json(text), indent=1, sort_keys=True, ensure_ascii=False)
+
+
 def _question(request: Request, one: str, two: str, seed: bytes) -> Request:
     """Ask for one ordered pair.
 
     The fence's code is an HMAC of the question under a secret of the run: no author of an answer can know it, each call
     has another, and a resumed run asks the very same question again, so that the recorded verdict is not bought twice.
     """
-    if request.output_schema is None:
-        one, two = plain(one), plain(two)
-    else:  # style in JSON is its layout; stripping Markdown from it would strip meaning
-        one, two = (json.dumps(read_json(text), indent=1, sort_keys=True, ensure_ascii=False) for text in (one, two))
-    one, two = even(one, two)
     code = hmac.new(seed, "\0".join((request.digest(), one, two)).encode(), hashlib.sha256).hexdigest()[:24]
     blocks = (("TASK", request.text), ("FIRST ANSWER", one), ("SECOND ANSWER", two))
     return Request(
@@ -201,6 +201,7 @@ def _question(request: Request, one: str, two: str, seed: bytes) -> Request:
         ),
         max_tokens=VERDICT_TOKENS,
         output_schema=VERDICT_SCHEMA,
+        deadline=request.deadline,
     )
 
 
