@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import heapq
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from nyxlab.reviewer import promises
 from nyxlab.reviewer.document import Action, Document
 from nyxlab.reviewer.findings import Finding, Severity
+from nyxlab.reviewer.order import Choices, files_of, in_order
 from nyxlab.reviewer.prompt import (
     NOT_STATED,
     PHASE_TOKENS,
     Context,
-    Decision,
     Deferral,
     Edge,
     Excerpt,
@@ -34,7 +33,6 @@ from nyxlab.reviewer.steps import Step, section_ends, steps_of
 
 __all__ = ["ImplementationPrompt", "compile_prompt"]
 
-_ROOM = 3_600  # characters of a phase for what can be split; the rest is for its title, outcome, entry and way back
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _DECIDE = "Decide"
 
@@ -58,14 +56,6 @@ class _Draft:
     rollback: str | None = None
 
 
-@dataclass
-class _Choices:
-    """What was settled on the way by order alone, and what is left to a person: (decision, labels of the phases that wait)."""
-
-    settled: list[Decision] = field(default_factory=list)
-    open: list[tuple[OpenDecision, list[str]]] = field(default_factory=list)
-
-
 def compile_prompt(
     document: Document, findings: Sequence[Finding], repo_files: frozenset[str] | None
 ) -> ImplementationPrompt:
@@ -78,12 +68,14 @@ def compile_prompt(
     live = [f for f in findings if f.suppressed is None]
     deferred = [Deferral(finding=f.id, reason=reason) for f in live if (reason := _why_not(f))]
     to_close = [f for f in live if not _why_not(f)]
-    choices = _Choices()
-    steps = _in_order(steps_of(document), choices)
-    drafts = [_draft(step) for step in steps]
-    _settle_files(steps, drafts, repo_files, choices)
+    choices = Choices()
+    steps = in_order(steps_of(document), choices)
+    drafts = [_draft(step, files) for step, files in zip(steps, files_of(steps, repo_files, choices), strict=True)]
     drafts = _close(to_close, steps, drafts, document, choices)
-    phases, numbers, parts = _number([part for draft in drafts for part in _split(draft)])
+    quotes = {
+        f.id: sum(len(inline(e.quote, 160)) + min(len(e.path), 80) + 30 for e in f.evidence[:3]) for f in to_close
+    }
+    phases, numbers, parts = _number([part for draft in drafts for part in _split(draft, quotes)])
     plan = _summary(document, steps, to_close, phases, parts, numbers, choices)
     prompt = ImplementationPrompt(phases=tuple(phases), deferred=tuple(deferred), plan=plan, findings=tuple(findings))
     return prompt.model_copy(update={"plan": plan.model_copy(update={"contexts": _contexts(document, prompt, parts)})})
@@ -100,89 +92,10 @@ def _why_not(finding: Finding) -> str:
     return "" if finding.verified else "unverified: its quote was not found in the plan"
 
 
-# --- order -----------------------------------------------------------------------------------------------------------
-
-
-def _in_order(steps: list[Step], choices: _Choices) -> list[Step]:
-    """Sort steps so that each comes after what it needs, else as the plan has them; needs that close a circle are taken out openly."""
-    place = {s.label: n for n, s in enumerate(steps)}
-    needs = {s.label: list(dict.fromkeys(label for label, _ in s.needs if label in place)) for s in steps}
-    circle = _circles(needs)
-    for step in steps:
-        words = dict(reversed(step.needs))
-        for label in [n for n in needs[step.label] if place[n] >= place[step.label]]:
-            if circle[label] == circle[step.label]:
-                needs[step.label].remove(label)
-                question = f"{step.label} needs {label}, which itself comes after {step.label}: how does {step.label} begin without it?"
-                said = f'the plan says: "{words[label]}"'
-                default = (
-                    f"the plan's own order is kept, {step.label} first; what it does without {label} is {NOT_STATED}"
-                )
-                choices.open.append((OpenDecision(question=question, options=(said,), default=default), [step.label]))
-                step.open.append(f"{question} The plan says: {words[label]}")
-            else:
-                choices.settled.append(
-                    Decision(
-                        decision=f"{label} comes before {step.label}.",
-                        chosen=f"{step.label} needs it",
-                        rejected=("the order of the plan's text",),
-                    )
-                )
-        step.open += [
-            f"it needs {label}, which the plan does not have" for label, _ in step.needs if label not in place
-        ]
-        step.needs = [(label, words[label]) for label in needs[step.label]]
-    waiting = {label: len(found) for label, found in needs.items()}
-    followers: dict[str, list[str]] = {label: [] for label in needs}
-    for label, found in needs.items():
-        for need in found:
-            followers[need].append(label)
-    ready = [place[label] for label, count in waiting.items() if not count]
-    heapq.heapify(ready)
-    ordered: list[Step] = []
-    while ready:
-        ordered.append(steps[heapq.heappop(ready)])
-        for label in followers[ordered[-1].label]:
-            waiting[label] -= 1
-            if not waiting[label]:
-                heapq.heappush(ready, place[label])
-    return ordered
-
-
-def _circles(needs: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Name the circle each label stands in (its strongly connected component), in linear time and without recursion."""
-    finished: dict[str, None] = {}
-    seen: set[str] = set()
-    for root in needs:
-        stack = [(root, iter(needs[root]))] if root not in seen else []
-        seen.add(root)
-        while stack:
-            label, rest = stack[-1]
-            following = next((n for n in rest if n not in seen), None)
-            if following is None:
-                finished[stack.pop()[0]] = None
-            else:
-                seen.add(following)
-                stack.append((following, iter(needs[following])))
-    backwards: dict[str, list[str]] = {label: [] for label in needs}
-    for label, found in needs.items():
-        for need in found:
-            backwards[need].append(label)
-    circle: dict[str, str] = {}
-    for root in reversed(finished):
-        reach = [root] if root not in circle else []
-        while reach:
-            label = reach.pop()
-            if label not in circle:
-                circle[label] = root
-                reach += backwards[label]
-    return circle
-
-
 # --- from a step to a draft -------------------------------------------------------------------------------------------
 
 
-def _draft(step: Step) -> _Draft:
+def _draft(step: Step, files: Sequence[PhaseFile]) -> _Draft:
     """Turn a step into a draft. What the plan does not state is asked for, not made up."""
     paths = list(step.actions)
     notes = step.notes if step.tasks else []
@@ -199,6 +112,7 @@ def _draft(step: Step) -> _Draft:
         or (step.done[0] if step.done else f"{NOT_STATED}: what can a user see after {step.label}?"),
         source=f"{step.label} of {step.path}, lines {step.line} to {step.end_line}",
         needs=[label for label, _ in step.needs],
+        files=list(files),
         tasks=[Task(id="", path=by_line.get(line, only), action=text, why=why) for line, text in tasks],
         done=step.done or [f"{NOT_STATED}: what proves that {step.label} is done?"],
         open=list(dict.fromkeys(step.open)),
@@ -209,59 +123,11 @@ def _draft(step: Step) -> _Draft:
     )
 
 
-def _settle_files(
-    steps: Sequence[Step], drafts: Sequence[_Draft], repo: frozenset[str] | None, choices: _Choices
-) -> None:
-    """Give each draft its files, so that new ones are not there yet and modified ones are, in the repository or from an earlier phase."""
-    made: dict[str, str] = {}
-    news = {path for s in steps for path, action in s.actions.items() if action == "new"}
-    known = {path for s in steps for path in s.actions}
-    full = {name: paths[0] for name, paths in _by_name(known).items() if len(paths) == 1}
-    for step, draft in zip(steps, drafts, strict=True):
-        for path, said in {
-            full.get(p, p): a for p, a in step.actions.items() if a or full.get(p, p) not in step.actions
-        }.items():
-            exists = None if repo is None else path in repo
-            action = said or ("modify" if exists or path in made else None)
-            there = exists or path in made
-            if action == "new" and there:
-                origin = made.get(path, "the repository")
-                choices.settled.append(
-                    Decision(
-                        decision=f"{path} in {step.label}:",
-                        chosen=f"modified, since it comes from {origin}",
-                        rejected=("created anew",),
-                    )
-                )
-                action = "modify"
-            elif action == "modify" and not there and (repo is not None or path in news):
-                draft.open.append(
-                    f"`{path}` is to be modified, but nothing before this phase creates it: it is created here; what belongs in it is {NOT_STATED}"
-                )
-                action = "new"
-            elif action == "delete" and not there and repo is not None:
-                draft.open.append(f"`{path}` is to be deleted, but it is not there: {NOT_STATED}")
-                continue
-            if action == "new":
-                made[path] = step.label
-            if action:
-                draft.files.append(PhaseFile(path=path, action=action, exists=exists))
-
-
-def _by_name(paths: Iterable[str]) -> dict[str, list[str]]:
-    """Group full paths by their last part, so that a bare name means the one file of that name."""
-    found: dict[str, list[str]] = {}
-    for path in sorted(paths):
-        if "/" in path:
-            found.setdefault(path.rsplit("/", 1)[1], []).append(path)
-    return found
-
-
 # --- findings find their phase ----------------------------------------------------------------------------------------
 
 
 def _close(
-    findings: Sequence[Finding], steps: Sequence[Step], drafts: list[_Draft], document: Document, choices: _Choices
+    findings: Sequence[Finding], steps: Sequence[Step], drafts: list[_Draft], document: Document, choices: Choices
 ) -> list[_Draft]:
     """Give each finding one task in one phase: where it stands, else where its words are at home; what needs a decision goes first."""
     decide = [f for f in findings if f.severity is Severity.CRITICAL and _readings(f) > 1]
@@ -353,44 +219,46 @@ class _homes:  # noqa: N801  # used like a function: what it reads of the steps 
 # --- parts, numbers and what goes with them ---------------------------------------------------------------------------
 
 
-def _split(draft: _Draft) -> list[_Draft]:
-    """Cut a draft that is too long for one phase into parts that are built one after the other; nothing is left out."""
+def _split(draft: _Draft, quotes: Mapping[str, int]) -> list[_Draft]:
+    """Cut a draft that is too long for one phase into parts that are built one after the other; nothing is left out.
+
+    ``quotes`` is how many characters the quotes of each finding take.
+    """
+    fixed = 900 + len(inline(draft.outcome)) + len(inline(draft.rollback or "")) + 220 * min(len(draft.needs), 4)
     units: list[tuple[str, object, int]] = [("open", text, len(inline(text)) + 4) for text in draft.open]
     units += [("files", f, min(len(f.path), 200) + 40) for f in draft.files]
-    units += [
-        (
-            "tasks",
-            t,
-            len(inline(t.action, 400))
-            + len(inline(t.why, 250))
-            + min(len(t.path or ""), 200)
-            + 60
-            + 1_200 * bool(t.closes),
-        )
-        for t in draft.tasks
-    ]
+    units += [("tasks", t, _length(t) + sum(quotes[f] for f in t.closes)) for t in draft.tasks]
     units += [("done", text, len(inline(text)) + 4) for text in draft.done]
     rooms: list[list[tuple[str, object]]] = [[]]
-    used = 0
+    used = fixed
     for kind, unit, cost in units:
-        if rooms[-1] and used + cost > _ROOM:
+        if rooms[-1] and used + cost > 4 * PHASE_TOKENS:
             rooms.append([])
-            used = 0
+            used = fixed
         rooms[-1].append((kind, unit))
         used += cost
-    if len(rooms) == 1:
-        return [draft]
     parts: list[_Draft] = []
     for n, room in enumerate(rooms, 1):
         kinds = {kind: [unit for k, unit in room if k == kind] for kind in ("open", "files", "tasks", "done")}
         label = draft.label if n == len(rooms) else f"{draft.label}\0{n}"
-        needs = draft.needs if n == 1 else [parts[-1].label]
-        title = f"{draft.title} (part {n} of {len(rooms)})"
         done = kinds.pop("done") or [
             f"All tasks of this part are done and every test still passes; part {len(rooms)} proves the whole."
         ]
-        parts.append(replace(draft, label=label, title=title, needs=needs, done=done, **kinds))  # type: ignore[arg-type]  # kinds hold what each list held
-    return parts
+        needs = [parts[-1].label] if parts else draft.needs
+        title = f"{draft.title} (part {n} of {len(rooms)})"
+        parts.append(replace(draft, label=label, title=title, needs=needs, done=done, **kinds))  # type: ignore[arg-type]  # each kind holds what its list held
+    return parts if len(parts) > 1 else [draft]
+
+
+def _length(task: Task) -> int:
+    """Count the characters that a task takes in a phase, without its quotes."""
+    return (
+        len(inline(task.action, 400))
+        + len(inline(task.why, 250))
+        + min(len(task.path or ""), 200)
+        + 40
+        + 8 * len(task.closes)
+    )
 
 
 def _number(parts: list[_Draft]) -> tuple[list[Phase], dict[str, int], list[_Draft]]:
@@ -424,7 +292,7 @@ def _summary(
     phases: Sequence[Phase],
     parts: Sequence[_Draft],
     numbers: Mapping[str, int],
-    choices: _Choices,
+    choices: Choices,
 ) -> PlanSummary:
     """Gather what every phase has to know."""
     disputed = {
