@@ -96,8 +96,9 @@ def _check(node: nodes.Node) -> None:
         raise TemplateRefused(f"unknown filter '{node.name}'; filters are {', '.join(FILTERS)}", node.lineno)
     if isinstance(node, nodes.Name) and node.ctx == "store" and node.name in VARIABLES:
         raise TemplateRefused(f"'{node.name}' cannot be redefined; choose another name", node.lineno)
-    if isinstance(node, nodes.Getattr) and node.attr.startswith("_"):
-        raise TemplateRefused(f"'{node.attr}' is not available in a template", node.lineno)
+    name = node.attr if isinstance(node, nodes.Getattr) else node.value if isinstance(node, nodes.Const) else ""
+    if isinstance(name, str) and name.startswith("__"):
+        raise TemplateRefused(f"'{name}' is not available in a template", node.lineno)
 
 
 def _uses(node: nodes.Node) -> Iterator[Reference]:

@@ -10,8 +10,6 @@ from decimal import Decimal
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Literal
 
-from jsonschema import SchemaError
-from jsonschema.validators import validator_for
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic.alias_generators import to_snake
 from pydantic_core import ErrorDetails
@@ -47,6 +45,9 @@ def _money(value: object) -> Decimal:
 
 
 def _json_schema(schema: dict[str, Json]) -> dict[str, Json]:
+    from jsonschema import SchemaError  # takes up to two seconds, which a workflow without a schema need not wait
+    from jsonschema.validators import validator_for
+
     try:
         json.dumps(schema, allow_nan=False)
         validator_for(schema).check_schema(schema)

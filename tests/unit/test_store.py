@@ -1,0 +1,190 @@
+"""Laws of the store: what is written is read back, and whatever is wrong with the file is one sentence."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+import anyio
+import pytest
+
+from nyxlab.engine.records import Pause, StepRecord
+from nyxlab.engine.run import start_run
+from nyxlab.engine.store import Store, open_store
+from nyxlab.engine.workflow import parse_workflow
+from nyxlab.errors import InputRefused, StoreBroken
+
+FLOW = parse_workflow("name: w\ninputs: {t: {}}\nsteps: [{id: b, prompt: '{{ inputs.t }}'}, {id: a, prompt: y}]\n", "w")
+pytestmark = pytest.mark.anyio
+
+
+def at(path: Path) -> Store:
+    return open_store(f"sqlite:///{path}", patience=0.1)
+
+
+async def test_a_run_is_read_back_as_written(tmp_path):
+    """Every field of a run survives, steps in the workflow's order, whatever the text holds."""
+    store = at(tmp_path / "deep" / "nyxlab.db")
+    odd = "quote ' \" \\ newline \n nul \x00 lone \ud800 emoji 😀"
+    run_id = await start_run(store, FLOW, {"t": odd}, options={"providers": ["a:b"]})
+    await store.finish_step(
+        run_id, StepRecord(id="b", kind="prompt", status="completed", output={"x": [odd, 1.5, None]})
+    )
+    pause = Pause(kind="budget", step="a", reason="no money")
+    await store.finish_run(run_id, "paused", pause=pause, skipped=[], duration=1.5)
+    await store.aclose()
+    run = await at(tmp_path / "deep" / "nyxlab.db").load(run_id)
+    assert (run.inputs, run.options, run.source) == ({"t": odd}, {"providers": ["a:b"]}, FLOW.source)
+    assert list(run.steps) == ["b", "a"]
+    assert run.steps["b"].output == {"x": [odd, 1.5, None]}
+    assert (run.status, run.pause, run.duration_seconds) == ("paused", pause, 1.5)
+    assert run.seed not in repr(run)
+    assert run.checkpoint()["pause"]["reason"] == "no money"
+
+
+async def test_runs_newest_first(tmp_path):
+    """The list of runs starts with the newest."""
+    store = at(tmp_path / "s.db")
+    ids = [await start_run(store, FLOW, {"t": "x"}) for _ in range(3)]
+    assert [run.run_id for run in await store.runs()] == ids[::-1]
+
+
+async def test_reading_writes_nothing(tmp_path):
+    """Where there is no store, looking for runs finds none and creates nothing."""
+    store = at(tmp_path / "new" / "s.db")
+    assert await store.runs() == []
+    assert await store.calls() == []
+    with pytest.raises(InputRefused, match="no run 'x'"):
+        await store.load("x")
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_bad_inputs_write_nothing(tmp_path):
+    """A run whose inputs are refused leaves no store behind."""
+    with pytest.raises(InputRefused):
+        await start_run(at(tmp_path / "s.db"), FLOW, {"password": "x"})
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_durability_is_on(tmp_path):
+    """The store is in WAL mode, and every connection waits for the disk."""
+    store = at(tmp_path / "s.db")
+    await start_run(store, FLOW, {"t": "x"})
+    with store._engine.connect() as conn:
+        assert conn.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert conn.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+
+
+async def test_a_started_write_completes(tmp_path):
+    """Cancelling the caller does not undo a write that has begun: here it waits for another program's lock."""
+    await _written(tmp_path / "s.db")
+    holder = sqlite3.connect(tmp_path / "s.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    store = open_store(f"sqlite:///{tmp_path}/s.db", patience=10)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(start_run, store, FLOW, {"t": "x"})
+        await anyio.sleep(0.2)
+        tasks.cancel_scope.cancel()
+        holder.execute("ROLLBACK")
+    newest = (await store.runs())[0]
+    assert len(await store.runs()) == 2
+    assert (await store.load(newest.run_id)).steps.keys() == {"a", "b"}
+    holder.close()
+
+
+async def _written(path: Path) -> None:
+    store = at(path)
+    await start_run(store, FLOW, {"t": "x" * 50_000})
+    await store.aclose()
+
+
+def _newer(path: Path) -> None:
+    with sqlite3.connect(path) as conn:
+        conn.execute("INSERT INTO migrations VALUES (99, 'later', 'then')")
+
+
+def _foreign(path: Path) -> None:
+    path.unlink()
+    with sqlite3.connect(path) as conn:
+        conn.execute("CREATE TABLE bookmarks (x)")
+
+
+def _wrong_types(path: Path) -> None:
+    with sqlite3.connect(path) as conn:
+        conn.execute("UPDATE runs SET duration_seconds = 'long', status = 'odd'")
+
+
+def _not_json(path: Path) -> None:
+    with sqlite3.connect(path) as conn:
+        conn.execute("UPDATE runs SET inputs = x'80049503', pause = '{'")
+
+
+def _text(path: Path) -> None:
+    path.write_text("not a database, " * 1000)
+
+
+def _truncated(path: Path) -> None:
+    os.truncate(path, 4096)
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (_newer, "was written by a newer nyxlab (store version 99, known here: 1); upgrade nyxlab"),
+        (_foreign, "is the database of another program"),
+        (_wrong_types, "holds a row that nyxlab did not write"),
+        (_not_json, "holds a row that nyxlab did not write"),
+        (_text, "is not a database"),
+        (_truncated, "is damaged"),
+    ],
+)
+async def test_a_bad_file_is_one_sentence(tmp_path, harm, said: str):
+    """Reading a newer, foreign, tampered, damaged or other file says what it is, names it, and leaves it as it is."""
+    path = tmp_path / "s.db"
+    await _written(path)
+    run_id = (await at(path).runs())[0].run_id
+    harm(path)
+    before = path.read_bytes()
+    store = at(path)
+    with pytest.raises(StoreBroken) as caught:
+        await store.load(run_id)
+    assert said in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    if harm in {_newer, _foreign, _text}:
+        with pytest.raises(StoreBroken):
+            await start_run(store, FLOW, {"t": "x"})
+        assert path.read_bytes() == before
+
+
+async def test_a_locked_store(tmp_path):
+    """A store that another program holds is said to be locked, after a short patience."""
+    await _written(tmp_path / "s.db")
+    holder = sqlite3.connect(tmp_path / "s.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreBroken, match="is locked by another program"):
+        await start_run(at(tmp_path / "s.db"), FLOW, {"t": "x"})
+    holder.close()
+
+
+async def test_a_place_that_is_no_folder(tmp_path):
+    """A store under something that is no folder is refused in one sentence."""
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StoreBroken, match=r"s\.db cannot be"):
+        await start_run(at(tmp_path / "file" / "s.db"), FLOW, {"t": "x"})
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+async def test_a_place_that_cannot_be_written(tmp_path):
+    """A store in a read-only folder is refused in one sentence."""
+    (tmp_path / "closed").mkdir(mode=0o500)
+    with pytest.raises(StoreBroken, match="cannot be opened"):
+        await start_run(at(tmp_path / "closed" / "s.db"), FLOW, {"t": "x"})
+
+
+@pytest.mark.parametrize("url", ["", "data.db", "sqlite://", "sqlite:///:memory:", "nosuch://x", "http://x/y"])
+async def test_urls_that_name_no_store(url: str):
+    """What is no store's URL is refused with an example of one."""
+    with pytest.raises(InputRefused, match=r"sqlite:///data/nyxlab\.db"):
+        open_store(url)
