@@ -195,14 +195,16 @@ def refusal(
     names_at: Callable[[Location], Iterable[str]],
 ) -> InputRefused:
     """Turn pydantic's first complaint about a file into one sentence with the file, the line and the nearest key."""
-    first = error.errors(include_url=False, include_input=False)[0]
+    errors = error.errors(include_url=False, include_input=False)
+    # A misspelt key is also a missing one: the spelling is the cause.
+    first = next((item for item in errors if item["type"] == "extra_forbidden"), errors[0])
     where = tuple(part for part in first["loc"] if part != "[key]")
     place = f"{name}:{line_of(where)}"
     if first["type"] == "extra_forbidden":
         key = str(where[-1])
         return InputRefused(f"{place}: unknown key '{key}'{did_you_mean(key, names_at(where[:-1]))}")
     said = first["msg"].removeprefix("Value error, ")
-    return InputRefused(f"{place}: {'.'.join(map(str, where))}: {said}")
+    return InputRefused(": ".join(filter(None, (place, ".".join(map(str, where)), said))))
 
 
 def _read(file: Path) -> _File:

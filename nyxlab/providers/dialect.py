@@ -101,11 +101,11 @@ def usage(
         return None
 
 
-def minus(total: Json, *parts: Json) -> Json:
-    """Return what is left of a total; None (so: no usage) unless all are true integers."""
-    if any(type(number) is not int for number in (total, *parts)):
+def tally(*counts: Json, less: Sequence[Json] = ()) -> Json:
+    """Return the sum of counts less others; None (so: no usage) unless each is a true integer from 0 up."""
+    if any(type(number) is not int or number < 0 for number in (*counts, *less)):
         return None
-    return total - sum(parts)
+    return sum(counts) - sum(less)
 
 
 def closed(schema: Json, drop: Sequence[str] = ()) -> Json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from nyxlab.providers.dialect import Answer, Sampling, count, minus, pick, usage
+from nyxlab.providers.dialect import Answer, Sampling, count, pick, tally, usage
 from nyxlab.providers.messages import Json, Message, Request, Stop, Usage
 
 _REFUSALS = (
@@ -69,10 +69,9 @@ def _usage(counts: Json) -> Usage | None:
     if not isinstance(counts, dict):
         return None
     cached, thoughts = count(counts, "cachedContentTokenCount"), count(counts, "thoughtsTokenCount")
-    fed_back = count(counts, "toolUsePromptTokenCount")
     return usage(
-        minus(counts.get("promptTokenCount"), cached, minus(0, fed_back)),
-        minus(count(counts, "candidatesTokenCount"), minus(0, thoughts)),
+        tally(counts.get("promptTokenCount"), count(counts, "toolUsePromptTokenCount"), less=(cached,)),
+        tally(count(counts, "candidatesTokenCount"), thoughts),
         read=cached,
         reasoning=thoughts,
     )

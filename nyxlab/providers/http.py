@@ -121,7 +121,6 @@ class HttpProvider(Provider):
         trip = _Trip(deadline=request.deadline, started=time.perf_counter())
         failure: ProviderError | None = None
         received: Json = None
-        # Errors are raised outside the except blocks: the originals hold requests, and requests hold keys and prompts.
         with anyio.move_on_after(request.deadline) as patience:
             try:
                 received = await self._retry(body, request, trip)
@@ -133,7 +132,8 @@ class HttpProvider(Provider):
             said = f"no reply within {request.deadline:g} s; allow a longer deadline or use another provider"
             failure = self._error(ProviderBroken, said, trip)
         if failure:
-            raise failure.with_traceback(None) from None
+            failure.__context__ = None  # the original error holds the request, and that holds the key and the prompt
+            raise failure.with_traceback(None)
         return self._reply(received, trip)
 
     async def aclose(self) -> None:
@@ -294,7 +294,7 @@ def _tls() -> ssl.SSLContext:
 
 
 def _parse(data: bytes) -> Json:
-    def refuse(name: str) -> Any:  # noqa: ANN401 - never returns
+    def refuse(name: str) -> Any:
         raise ValueError(name)
 
     return json.loads(data, parse_constant=refuse)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nyxlab.providers.dialect import Answer, Sampling, closed, count, minus, pick, usage
+from nyxlab.providers.dialect import Answer, Sampling, closed, count, pick, tally, usage
 from nyxlab.providers.messages import Json, Message, Request, Stop
 
 _STOPS: dict[str | None, Stop] = {"stop": "end", "length": "length", "content_filter": "refusal"}
@@ -57,7 +57,7 @@ class OpenAIDialect:
             refusal=None if not refused else "content_filter" if reason == "content_filter" else "refusal",
             model=pick(body, "model", kind=str) if "model" in body else None,
             usage=usage(
-                minus(pick(counts, "prompt_tokens"), cached, written),
+                tally(pick(counts, "prompt_tokens"), less=(cached, written)),
                 pick(counts, "completion_tokens"),
                 read=cached,
                 write=written,

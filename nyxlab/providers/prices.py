@@ -90,7 +90,7 @@ def _sheet(vendor: str, model: str) -> Tariff:
     return Tariff(price=price, context=found.model.context_window, listed=(vendor, model))
 
 
-def _unit(price: Any) -> Decimal | None:  # noqa: ANN401 - a Decimal, or the sheet's own class of tiers
+def _unit(price: Any) -> Decimal | None:
     """Return a unit price; of tiers the base, which is what a short prompt pays (costs do use the tiers)."""
     return price if price is None else Decimal(getattr(price, "base", price))
 
@@ -100,7 +100,7 @@ def _sheet_cost(vendor: str, model: str, usage: Usage) -> Decimal:
     return total
 
 
-def _calculate(vendor: str, model: str, usage: Usage) -> Any:  # noqa: ANN401 - genai-prices' own record
+def _calculate(vendor: str, model: str, usage: Usage) -> Any:
     # Imported here because it takes 0.4 s, which a run on local models or scripts need not wait for.
     import genai_prices
 

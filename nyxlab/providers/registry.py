@@ -42,6 +42,8 @@ def parse_reference(ref: str) -> Reference:
         pairs = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True)) if query else {}
     except ValueError:
         raise InputRefused(f"'{ref}': write the sampling as ?name=value&name=value") from None
+    if query.count("&") + 1 > max(len(pairs), 1):
+        raise InputRefused(f"'{ref}': a name stands twice in the sampling")
     for name in pairs:
         if name not in Sampling.model_fields:
             near = did_you_mean(name, Sampling.model_fields) or f"; there are {', '.join(Sampling.model_fields)}"

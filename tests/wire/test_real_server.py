@@ -1,0 +1,151 @@
+"""The same calls against a real server of other people: llama.cpp's own, on loopback, and in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import anyio
+import pytest
+
+from nyxlab.errors import ProviderBroken, ProviderMisused
+from nyxlab.providers import local
+from nyxlab.providers.base import Provider
+from nyxlab.providers.messages import Message, Request
+from nyxlab.providers.registry import open_provider
+from nyxlab.settings import load_settings
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.skipif(local._missing() is not None, reason=f"no real server here: {local._missing()}"),
+]
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"fruits": {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2}},
+    "required": ["fruits"],
+    "additionalProperties": False,
+}
+KEY = "loopback-key-0123456789"
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = str(local._weights())
+    params.n_ctx, params.n_parallel, params.warmup, params.verbosity = 1024, 1, False, 0
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+    params.api_keys, params.hostnames, params.port = [KEY], ["127.0.0.1"], 0
+    server = xllamacpp.Server(params)
+    yield server.listening_address
+    del server
+
+
+def ask(text: str, **options: object) -> Request:
+    return Request(messages=[Message("user", text)], **{"max_tokens": 24, "temperature": 0.0, "deadline": 60, **options})
+
+
+def over_http(kind: str, url: str, key: str = KEY) -> Provider:
+    return open_provider(f"{kind}:smollm", settings=load_settings(), base_url=f"{url}/v1", api_key=key)
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic"])
+async def test_a_real_server_answers(url: str, kind: str) -> None:
+    """A server we did not write understands our body and we its reply, with counts that the two formats agree on."""
+    async with over_http(kind, url) as provider:
+        reply = await provider.ask(ask("Say hello.", system="You are brief."))
+        cut = await provider.ask(ask("Count from one to a hundred.", max_tokens=4))
+    assert reply.text.strip()
+    assert reply.usage.input_tokens + reply.usage.cache_read_tokens > 10
+    assert 0 < reply.usage.output_tokens <= 24
+    assert cut.truncated
+    assert cut.usage.output_tokens == 4
+
+
+async def test_both_formats_give_one_answer(url: str) -> None:
+    """The same greedy question gives the same text and the same number of tokens through either format."""
+    async with over_http("openai", url) as one, over_http("anthropic", url) as other:
+        first, second = await one.ask(ask("Name a colour.")), await other.ask(ask("Name a colour."))
+    assert first.text == second.text
+    assert first.usage.tokens == second.usage.tokens
+
+
+async def test_a_schema_is_enforced(url: str) -> None:
+    """A schema sent in OpenAI's way constrains what a real server generates."""
+    async with over_http("openai", url) as provider:
+        reply = await provider.ask(ask("Two fruits as JSON.", max_tokens=120, output_schema=SCHEMA))
+    assert len(json.loads(reply.text)["fruits"]) == 2
+
+
+async def test_a_wrong_key_and_a_long_prompt(url: str) -> None:
+    """A real server's 401 and 400 are the caller's to mend, and its words do not repeat the prompt."""
+    async with over_http("openai", url, key="wrong-key-000") as provider:
+        with pytest.raises(ProviderMisused, match="key was not accepted"):
+            await provider.ask(ask("hi"))
+    async with over_http("openai", url) as provider:
+        with pytest.raises(ProviderMisused, match="context size") as raised:
+            await provider.ask(ask("pineapple " * 2_000))
+    assert "pineapple" not in str(raised.value)
+
+
+async def test_the_embedded_model() -> None:
+    """Without key or network: real tokens, exactly free, first token timed, and greedy text that repeats itself."""
+    provider = open_provider("local:smollm2-135m")
+    first, second = await provider.ask(ask("Name a fruit.")), await provider.ask(ask("Name a fruit."))
+    assert first.text == second.text != ""
+    assert (first.cost.usd, first.cost.certainty, provider.estimate(ask("x")).usd) == (0, "exact", 0)
+    assert 0 < second.time_to_first_token_seconds < second.latency_seconds
+    assert second.usage.output_tokens > 1
+    drawn = open_provider("local:smollm2-135m?temperature=0.8&seed=7")
+    assert (await drawn.ask(ask("Name a fruit.", temperature=None))).text != ""
+    assert drawn.identity != provider.identity == open_provider("local:smollm2-135m?temperature=0").identity
+
+
+async def test_the_embedded_model_takes_turns_and_leaves_the_loop_free() -> None:
+    """Calls at once wait for their turn, which is measured apart, while the event loop goes on."""
+    provider = open_provider("local:smollm2-135m")
+    replies, ticks = [], 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while len(replies) < 2:
+            await anyio.sleep(0.01)
+            ticks += 1
+
+    async def one() -> None:
+        replies.append(await provider.ask(ask("Tell me a story.")))
+
+    async with anyio.create_task_group() as group:
+        for task in (tick, one, one):
+            group.start_soon(task)
+    assert replies[1].wait_seconds >= replies[0].latency_seconds * 0.5
+    assert ticks > 5
+
+
+async def test_the_embedded_model_stops_when_nobody_waits() -> None:
+    """Past its deadline a call ends, the model stops, and the next call has it for itself."""
+    provider = open_provider("local:smollm2-135m")
+    await provider.ask(ask("hi", max_tokens=1))
+    with pytest.raises(ProviderBroken, match=r"no reply within 0\.5 s"):
+        await provider.ask(ask("Write a very long story.", max_tokens=2_000, deadline=0.5))
+    assert (await provider.ask(ask("hi", max_tokens=1))).wait_seconds < 2
+
+
+async def test_the_embedded_model_refuses_what_it_cannot_hold() -> None:
+    """A prompt longer than the window is the caller's to mend."""
+    with pytest.raises(ProviderMisused, match="longer than 4096 tokens"):
+        await open_provider("local:smollm2-135m").ask(ask("word " * 6_000))
+
+
+def test_the_embedded_models_own_port_is_shut() -> None:
+    """The HTTP port that comes with the model answers nobody without a key, and no foreign page at all."""
+    import httpx
+
+    address = local._server().listening_address
+    assert address.startswith("http://127.0.0.1:")
+    body = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 1}
+    reply = httpx.post(f"{address}/v1/chat/completions", json=body, headers={"origin": "https://evil.example"})
+    assert reply.status_code == 401
+    assert reply.headers.get("access-control-allow-origin") not in ("*", "https://evil.example")
