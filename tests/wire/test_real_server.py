@@ -44,7 +44,9 @@ def url() -> Iterator[str]:
 
 
 def ask(text: str, **options: object) -> Request:
-    return Request(messages=[Message("user", text)], **{"max_tokens": 24, "temperature": 0.0, "deadline": 60, **options})
+    return Request(
+        messages=[Message("user", text)], **{"max_tokens": 24, "temperature": 0.0, "deadline": 60, **options}
+    )
 
 
 def over_http(kind: str, url: str, key: str = KEY) -> Provider:
