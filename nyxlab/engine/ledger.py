@@ -161,12 +161,7 @@ class _Recorded(Provider):
             provider=self.id,
             role=self._role,
             sample=sample,
-            status="sent",
-            possibly_billed=False,
             estimate=estimate,
-            reply=None,
-            error=None,
-            error_status=None,
             started_at=datetime.now(UTC),
         )
 

@@ -66,13 +66,13 @@ class CallRecord(Record):
     provider: str
     role: Role
     sample: int
-    status: CallStatus
-    possibly_billed: bool
     estimate: Cost
-    reply: Reply | None
-    error: str | None
-    error_status: int | None
     started_at: AwareDatetime
+    status: CallStatus = "sent"
+    possibly_billed: bool = False
+    reply: Reply | None = None
+    error: str | None = None
+    error_status: int | None = None
 
     @property
     def cost(self) -> Cost:

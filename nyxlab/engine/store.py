@@ -11,13 +11,11 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from json import JSONDecodeError
 from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
 import sqlalchemy as sa
-from pydantic import ValidationError
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from nyxlab.engine.records import (
@@ -55,6 +53,10 @@ def open_store(url: str, *, patience: float = 5.0) -> Store:
     if backend == "sqlite" and parsed.database in {None, "", ":memory:"}:
         raise InputRefused("a store in memory would forget what was paid for; name a file: sqlite:///data/nyxlab.db")
     return Store(engine)
+
+
+class _OddRow(Exception):
+    """A row that is not what this file writes."""
 
 
 class Store:
@@ -241,7 +243,7 @@ class Store:
             told = str(getattr(error, "orig", None) or error).splitlines()[0]
             meaning = next((said for sign, said in TROUBLE.items() if sign in told.lower()), f"cannot be used: {told}")
             raise StoreBroken(f"the store {self.name} {meaning}") from error
-        except (ValidationError, JSONDecodeError) as error:
+        except _OddRow as error:
             raise StoreBroken(f"the store {self.name} holds a row that nyxlab did not write; restore a copy") from error
 
 
@@ -282,8 +284,11 @@ def _this(table: sa.Table, run_id: str, column: str, value: str | int) -> sa.Col
 def _record(kind: type[R], row: Mapping[Any, Any], **more: object) -> R:
     """Read a row as a record; columns that it does not have are ours alone."""
     found = {name: row[name] for name in kind.model_fields if name in row}
-    decoded = {name: json.loads(value) if name in JSON_COLUMNS else value for name, value in found.items()}
-    return kind.model_validate({**decoded, **more})
+    try:
+        decoded = {name: json.loads(value) if name in JSON_COLUMNS else value for name, value in found.items()}
+        return kind.model_validate({**decoded, **more})
+    except (ValueError, TypeError, RecursionError) as error:
+        raise _OddRow from error
 
 
 def _read_calls(conn: sa.Connection, run_id: str | None, *where: sa.ColumnElement[bool]) -> list[CallRecord]:

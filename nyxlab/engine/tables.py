@@ -4,69 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 
 TABLES = sa.MetaData()
-_key = partial(sa.Column, primary_key=True)
-_need = partial(sa.Column, nullable=False)
+NUMBERS: dict[str, Any] = {
+    "version": sa.Integer,
+    "position": sa.Integer,
+    "number": sa.Integer,
+    "sample": sa.Integer,
+    "error_status": sa.Integer,
+    "possibly_billed": sa.Boolean,
+    "duration_seconds": sa.Double,
+}
+OPTIONAL = {"error", "error_status", "started_at", "duration_seconds"}
 
-MIGRATED = sa.Table("migrations", TABLES, _key("version", sa.Integer), _need("name", sa.Text), _need("at", sa.Text))
-RUNS = sa.Table(
-    "runs",
-    TABLES,
-    _key("run_id", sa.Text),
-    _need("workflow", sa.Text),
-    _need("status", sa.Text),
-    _need("pause", sa.Text),
-    _need("inputs", sa.Text),
-    _need("options", sa.Text),
-    _need("source", sa.Text),
-    _need("seed", sa.Text),
-    _need("created_at", sa.Text),
-    _need("duration_seconds", sa.Double),
-)
-STEPS = sa.Table(
-    "steps",
-    TABLES,
-    _key("run_id", sa.Text),
-    _key("id", sa.Text),
-    _need("position", sa.Integer),
-    _need("kind", sa.Text),
-    _need("status", sa.Text),
-    _need("output", sa.Text),
-    _need("payload", sa.Text),
-    sa.Column("error", sa.Text),
-    sa.Column("started_at", sa.Text),
-    sa.Column("duration_seconds", sa.Double),
-)
-CALLS = sa.Table(
+
+def _table(name: str, key: str, columns: str) -> sa.Table:
+    """Declare a table; a column is text unless it is one of the ``NUMBERS``, and filled unless it is ``OPTIONAL``."""
+    keys = [sa.Column(column, NUMBERS.get(column, sa.Text), primary_key=True) for column in key.split()]
+    rest = [sa.Column(c, NUMBERS.get(c, sa.Text), nullable=c in OPTIONAL) for c in columns.split()]
+    return sa.Table(name, TABLES, *keys, *rest)
+
+
+MIGRATED = _table("migrations", "version", "name at")
+RUNS = _table("runs", "run_id", "workflow status pause inputs options source seed created_at duration_seconds")
+STEPS = _table("steps", "run_id id", "position kind status output payload error started_at duration_seconds")
+CALLS = _table(
     "calls",
-    TABLES,
-    _key("run_id", sa.Text),
-    _key("number", sa.Integer),
-    _need("step", sa.Text),
-    _need("key", sa.Text),
-    _need("provider", sa.Text),
-    _need("role", sa.Text),
-    _need("sample", sa.Integer),
-    _need("status", sa.Text),
-    _need("possibly_billed", sa.Boolean),
-    _need("estimate", sa.Text),
-    _need("reply", sa.Text),
-    sa.Column("error", sa.Text),
-    sa.Column("error_status", sa.Integer),
-    _need("started_at", sa.Text),
-    sa.Index("calls_by_key", "run_id", "key"),
+    "run_id number",
+    "step key provider role sample status possibly_billed estimate reply error error_status started_at",
 )
+sa.Index("calls_by_key", CALLS.c.run_id, CALLS.c.key)
 
 Migration = Callable[[sa.Connection], None]
 MIGRATIONS: list[Migration] = []
 
 
 def migration(change: Migration) -> Migration:
-    """Register the next change of the tables; it runs once a store, recorded in the same transaction."""
+    """Register the next change of the tables; it runs once a store."""
     MIGRATIONS.append(change)
     return change
 

@@ -117,7 +117,17 @@ def _wrong_types(path: Path) -> None:
 
 def _not_json(path: Path) -> None:
     with sqlite3.connect(path) as conn:
-        conn.execute("UPDATE runs SET inputs = x'80049503', pause = '{'")
+        conn.execute("UPDATE runs SET pause = '{'")
+
+
+def _pickle(path: Path) -> None:
+    with sqlite3.connect(path) as conn:
+        conn.execute("UPDATE runs SET inputs = x'80049503'")
+
+
+def _tower(path: Path) -> None:
+    with sqlite3.connect(path) as conn:
+        conn.execute("UPDATE steps SET output = ?", ("[" * 100_000,))
 
 
 def _text(path: Path) -> None:
@@ -135,6 +145,8 @@ def _truncated(path: Path) -> None:
         (_foreign, "is the database of another program"),
         (_wrong_types, "holds a row that nyxlab did not write"),
         (_not_json, "holds a row that nyxlab did not write"),
+        (_pickle, "holds a row that nyxlab did not write"),
+        (_tower, "holds a row that nyxlab did not write"),
         (_text, "is not a database"),
         (_truncated, "is damaged"),
     ],
