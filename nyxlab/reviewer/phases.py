@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from nyxlab.reviewer import promises
-from nyxlab.reviewer.document import Action, Document
-from nyxlab.reviewer.findings import Finding, Severity
+from nyxlab.reviewer.document import Document, Heading, group
+from nyxlab.reviewer.findings import Evidence, Finding, Severity
 from nyxlab.reviewer.order import Choices, files_of, in_order
 from nyxlab.reviewer.prompt import (
     NOT_STATED,
@@ -20,7 +21,6 @@ from nyxlab.reviewer.prompt import (
     Excerpt,
     ImplementationPrompt,
     Ledger,
-    LedgerEntry,
     OpenDecision,
     Phase,
     PhaseFile,
@@ -137,17 +137,18 @@ def _close(
         "The plan says one thing where it said two, and a person has agreed to it.",
         "the review",
     )
+    first.rollback = "nothing is built here: take the words back out of the plan."
     first.done = [
         "Each decision is written into the plan with its reason.",
         "A new review of the plan no longer finds what is closed here.",
     ]
     groups: dict[str, _Draft] = {}
-    homes = _homes(steps, document)
+    homes = _Homes(steps, document)
     for finding in sorted(findings, key=lambda f: (f.severity.rank, f.id)):
         if finding in decide:
             home = first
         elif steps:
-            home = drafts[homes(finding)]
+            home = drafts[homes.find(finding)]
         else:
             name = finding.category.value
             home = groups.setdefault(
@@ -169,7 +170,7 @@ def _close(
             closes=(finding.id,),
         )
         home.tasks.insert(sum(bool(t.closes) for t in home.tasks), task)
-        if _readings(finding) > 1 and finding.severity.at_least(Severity.MEDIUM):
+        if _readings(finding) > 1 and finding.severity.at_least(Severity.HIGH):
             options = tuple(f"{e.path}:{e.start_line}: {e.quote}" for e in finding.evidence)
             waiting = [d.label for d in drafts] if home is first else [home.label]
             choices.open.append(
@@ -191,29 +192,49 @@ def _readings(finding: Finding) -> int:
     return len({(e.path, e.start_line) for e in finding.evidence})
 
 
-class _homes:  # noqa: N801  # used like a function: what it reads of the steps is read once
-    """Finds the step in which a finding is closed."""
+class _Homes:
+    """Finds the step in which a finding is closed; what has to be read of the steps is read once."""
 
     def __init__(self, steps: Sequence[Step], document: Document) -> None:
         self.steps = steps
         self.at = {
             (s.path, line): n for n, s in reversed(list(enumerate(steps))) for line in range(s.line, s.end_line + 1)
         }
-        self.words = [set(_WORD.findall(document.quote(s.path, s.line, s.end_line).casefold())) for s in steps]
+        self.words = [_stems(document.quote(s.path, s.line, s.end_line)) for s in steps]
         self.rarity = Counter(word for words in self.words for word in words)
+        self.headings = group((h.path, h) for h in document.headings)
 
-    def __call__(self, finding: Finding) -> int:
+    def find(self, finding: Finding) -> int:
         """Return the first step in order that holds its words, else the one that covers what it names or shares most rare words with it."""
         inside = [self.at[spot] for e in finding.evidence if (spot := (e.path, e.start_line)) in self.at]
         if inside:
             return min(inside)
-        quotes = " ".join(e.quote for e in finding.evidence)
-        words = set(_WORD.findall(f"{finding.title} {quotes}".casefold())) & self.rarity.keys()
+        said = [
+            finding.title,
+            *(e.quote for e in finding.evidence),
+            *(h.text for e in finding.evidence for h in self._above(e)),
+        ]
+        words = _stems(" ".join(said)) & self.rarity.keys()
         scores = [
-            (10 * sum(name in quotes for name in s.covers) + sum(1 / self.rarity[w] for w in words & own), -n)
+            (
+                10 * sum(name in text for name in s.covers for text in said)
+                + sum(1 / self.rarity[w] for w in words & own),
+                -n,
+            )
             for n, (s, own) in enumerate(zip(self.steps, self.words, strict=True))
         ]
         return -max(scores)[1]
+
+    def _above(self, evidence: Evidence) -> Iterator[Heading]:
+        """Yield the headings that the evidence stands under, but for the title."""
+        headings = self.headings.get(evidence.path, ())
+        place = bisect_right(headings, evidence.start_line, key=lambda h: h.line)
+        return (h for h in (headings[place - 1].ancestry if place else ()) if h.parent)
+
+
+def _stems(text: str) -> set[str]:
+    """Return the longer words of a text by their first six letters, so that "billing" meets "billed" half-way."""
+    return {word[:6] for word in _WORD.findall(text.casefold())}
 
 
 # --- parts, numbers and what goes with them ---------------------------------------------------------------------------
@@ -306,7 +327,7 @@ def _summary(
     for part in parts:
         owners.setdefault(part.label.split("\0")[0], []).append(numbers[part.label])
     always, never = promises.laws_of(document, disputed)
-    uncovered = _uncovered(document, steps)
+    uncovered = promises.uncovered(document, [s.covers for s in steps])
     asked = [
         d.model_copy(update={"blocks": tuple(sorted(n for label in labels for n in owners.get(label, ())))})
         for d, labels in choices.open
@@ -326,62 +347,19 @@ def _summary(
         never=never,
         glossary=promises.glossary_of(document, disputed),
         open_decisions=(*asked, *promises.questions_of(document)),
-        file_ledger=_ledger(phases),
+        file_ledger=Ledger.of(phases),
         edges=tuple(Edge(phase=p.number, needs=n) for p in phases for n in p.needs),
     )
-
-
-def _ledger(phases: Sequence[Phase]) -> Ledger:
-    """Add the files up: the totals are counted here, whatever the plan says."""
-    touched: dict[str, list[tuple[PhaseFile, int]]] = {}
-    for phase in phases:
-        for f in phase.files:
-            touched.setdefault(f.path, []).append((f, phase.number))
-    entries = tuple(
-        LedgerEntry(
-            path=path,
-            action=uses[0][0].action,
-            exists=uses[0][0].exists,
-            phases=tuple(dict.fromkeys(n for _, n in uses)),
-        )
-        for path, uses in sorted(touched.items())
-    )
-    totals = Counter[Action](e.action for e in entries)
-    return Ledger(entries=entries, new=totals["new"], modify=totals["modify"], delete=totals["delete"])
-
-
-def _requirements(document: Document, steps: Sequence[Step]) -> dict[str, str]:
-    """Return the text of each requirement by its name: what is defined outside the steps."""
-    texts = {(i.path, i.line): i.text for b in document.lists for i in b.items}
-    found: dict[str, str] = {}
-    for i in document.identifiers:
-        if i.defines and not i.family.islower() and not any(s.holds(i.path, i.line) for s in steps):
-            text = texts.get((i.path, i.line), i.sentence.text)
-            found[i.name] = f"{found[i.name]} / {text}" if i.name in found else text
-    return found
-
-
-def _uncovered(document: Document, steps: Sequence[Step]) -> dict[str, str]:
-    """Return the requirements that no step covers, of those families that the steps cover for the most part."""
-    covered = {name for s in steps for name in s.covers}
-    defined = _requirements(document, steps)
-    family = {name: re.split(r"\d", name, maxsplit=1)[0] for name in defined}
-    count, kept = Counter(family.values()), Counter(family[name] for name in defined if name in covered)
-    return {
-        name: text
-        for name, text in defined.items()
-        if name not in covered and 2 * kept[family[name]] > count[family[name]]
-    }
 
 
 def _contexts(document: Document, prompt: ImplementationPrompt, parts: Sequence[_Draft]) -> tuple[Context, ...]:
     """Put beside each phase what the plan says elsewhere, as much as fits: requirements, notes, then the sections it refers to."""
     ends = section_ends(document)
     sections = {h.number: h for h in reversed(document.headings) if h.number}
-    texts = _requirements(document, [])
+    texts = promises.requirements_of(document)
     found = []
     for phase, part in zip(prompt.phases, parts, strict=True):
-        context = Context(phase=phase.number, source=part.source, rollback=part.rollback)
+        context = Context(phase=phase.number, source=part.source, covers=tuple(part.covers), rollback=part.rollback)
         bare = prompt.model_copy(update={"plan": prompt.plan.model_copy(update={"contexts": (context,)})})
         room = 4 * PHASE_TOKENS - len(bare.phase_markdown(phase)) - 120
         kept: dict[str, list[str]] = {"requirements": [], "notes": []}

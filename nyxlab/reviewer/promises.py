@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 
 from nyxlab.reviewer.document import Document, Heading, Item
 from nyxlab.reviewer.prompt import NOT_STATED, Decision, OpenDecision, Term
@@ -79,6 +80,30 @@ def laws_of(document: Document, disputed: Collection[Spot]) -> tuple[tuple[str, 
     never = dict.fromkeys(s.plain for s in said if _NEVER.search(s.prose))
     always = dict.fromkeys(s.plain for s in said if _ALWAYS.search(s.prose) and s.plain not in never)
     return tuple(always), tuple(never)
+
+
+def requirements_of(document: Document) -> dict[str, str]:
+    """Return the text of each requirement by its name; one that is defined twice has both."""
+    texts = {(i.path, i.line): i.text for b in document.lists for i in b.items}
+    found: dict[str, str] = {}
+    for i in document.identifiers:
+        if i.defines and not i.family.islower():
+            text = texts.get((i.path, i.line), i.sentence.text)
+            found[i.name] = f"{found[i.name]} / {text}" if i.name in found else text
+    return found
+
+
+def uncovered(document: Document, covers: Iterable[Collection[str]]) -> dict[str, str]:
+    """Return the requirements that no step covers, of those families that the steps cover for the most part."""
+    covered = {name for names in covers for name in names}
+    defined = requirements_of(document)
+    family = {name: name.rstrip("abcdefghijklmnopqrstuvwxyz").rstrip("0123456789") for name in defined}
+    count, kept = Counter(family.values()), Counter(family[name] for name in defined if name in covered)
+    return {
+        name: text
+        for name, text in defined.items()
+        if name not in covered and 2 * kept[family[name]] > count[family[name]]
+    }
 
 
 def _headed(document: Document, pattern: re.Pattern[str]) -> Iterator[Heading]:

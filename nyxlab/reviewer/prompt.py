@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cache, cached_property
 from typing import Annotated, Literal, Self
@@ -106,6 +107,25 @@ class Ledger(Record):
     modify: int = 0
     delete: int = 0
 
+    @classmethod
+    def of(cls, phases: Iterable[Phase]) -> Ledger:
+        """Add the files of phases up, whatever the plan says their number is."""
+        touched: dict[str, list[tuple[PhaseFile, int]]] = {}
+        for phase in phases:
+            for f in phase.files:
+                touched.setdefault(f.path, []).append((f, phase.number))
+        entries = tuple(
+            LedgerEntry(
+                path=path,
+                action=uses[0][0].action,
+                exists=uses[0][0].exists,
+                phases=tuple(dict.fromkeys(n for _, n in uses)),
+            )
+            for path, uses in sorted(touched.items())
+        )
+        totals = Counter(e.action for e in entries)
+        return cls(entries=entries, new=totals["new"], modify=totals["modify"], delete=totals["delete"])
+
 
 class Edge(Record):
     """``phase`` needs ``needs`` to be done before."""
@@ -128,6 +148,7 @@ class Context(Record):
 
     phase: Number
     source: str
+    covers: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     excerpts: tuple[Excerpt, ...] = ()
@@ -224,7 +245,7 @@ class ImplementationPrompt(Record):
 # --- text of plans is hostile: on its way into Markdown it stays one line of plain words ------------------------------
 
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
-_SPECIAL = re.compile(r"[\\<>\[\]|]")
+_SPECIAL = re.compile(r"[\\<>\[\]]")
 _OPENING = re.compile(r"^(?:[#>+=~-]|\*(?=[\s*]*$|\s)|_(?=[\s_]*$)|\d{1,9}[.)](?=\s|$))")
 
 
@@ -249,15 +270,18 @@ def inline(text: str, limit: int = 300) -> str:
     if len(pieces) % 2 == 0 or "``" in words:  # an open code span would swallow what follows
         words = _SPECIAL.sub(r"\\\g<0>", words).replace("`", "\\`")
     else:
-        words = "`".join(
-            piece.replace("|", "\\|") if n % 2 else _SPECIAL.sub(r"\\\g<0>", piece) for n, piece in enumerate(pieces)
-        )
+        words = "`".join(piece if n % 2 else _SPECIAL.sub(r"\\\g<0>", piece) for n, piece in enumerate(pieces))
+    return words
+
+
+def opening(words: str) -> str:
+    """Return ``inline`` words as the start of a line or list item: they open no heading, list or rule."""
     return _OPENING.sub(lambda m: m[0][:-1] + "\\" + m[0][-1], words)
 
 
 def code(text: str, limit: int = 200) -> str:
     """Return a name as a code span that its own backticks cannot close."""
-    return "`" + (clip(tame(text), limit).replace("`", "'").replace("|", "/") or "?") + "`"
+    return "`" + (clip(tame(text), limit).replace("`", "'") or "?") + "`"
 
 
 def fence(text: str) -> str:
@@ -281,5 +305,5 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.filters.update(inline=inline, code=code, fence=fence, names=names)
+    env.filters.update(inline=inline, opening=opening, code=code, fence=fence, names=names)
     return env.get_template("prompt.md.j2")

@@ -23,6 +23,7 @@ _POINTS = re.compile(
     r"(?i)\b(?:see|refer|describ|detail|explain|given|defin|specif|list|cover|discuss|outlin|summari|above|below|per|according|set out|document|plan|follow)"
 )
 _SIGN = re.compile(r"\u00a7\s?(\d{1,3}(?:\.\d{1,3}){0,4})\b")
+_STAGES = ("step", "phase", "stage", "milestone")
 _COMMON = (
     "step",
     "stage",
@@ -90,7 +91,10 @@ def _missing(reference: Identifier, known: set[str], numbered: set[str], longest
         )
     if family in _COMMON and reference.number.isdigit() and int(reference.number) <= longest:
         return False
-    return len(known) > 1 and reference.number not in numbered and key != "0" and not (dot and base in known)
+    titled = family in _STAGES  # "Step 10" is not the section "10. Rollout" where steps have headings of their own
+    return (
+        len(known) > 1 and (titled or reference.number not in numbered) and key != "0" and not (dot and base in known)
+    )
 
 
 def _sections(document: Document, sentence: Sentence, numbered: set[str]) -> Iterator[Claim]:

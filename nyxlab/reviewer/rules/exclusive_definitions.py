@@ -80,7 +80,7 @@ class _Said:
 
 def check(document: Document) -> Iterator[Claim]:
     """Find two statements about the domain that exclude each other: exactly one against several, or two terms as the same thing and as two that hold each other."""
-    told = [s for s in document.sentences if s.where != "heading" and not _OLD.search(s.plain)]
+    told = [s for s in document.sentences if s.where != "heading"]
     strict, loose = [x for s in told for x in _said(_STRICT, s)], [x for s in told for x in _said(_OPEN, s)]
     yield from _cardinalities(strict, loose)
     same = [x for s in told for pattern in (_SAME, _BOTH, _SWAPPED) for x in _said(pattern, s)]
@@ -91,7 +91,8 @@ def check(document: Document) -> Iterator[Claim]:
 def _said(pattern: re.Pattern[str], sentence: Sentence) -> Iterator[_Said]:
     for m in pattern.finditer(sentence.plain):
         subject, object_ = _singular(m[1]), _singular(m[2])
-        if not {subject, object_} & _WORDLESS and subject != object_:
+        clause = sentence.plain[: m.end()] + re.split(r"[,;:.(\u2013\u2014]", sentence.plain[m.end() :], maxsplit=1)[0]
+        if not {subject, object_} & _WORDLESS and subject != object_ and not _OLD.search(clause):
             yield _Said(sentence, subject, object_)
 
 
@@ -154,6 +155,7 @@ RULE = Rule(
     firing=(
         "Each member belongs to exactly one team.\n\nA member may join several teams.\n",
         "**Tenant** \u2014 the same thing as a team.\n\nA tenant contains one or more teams.\n",
+        "Each member belongs to exactly one team.\n\nA member may join several teams: joining never ends a membership.\n",
         "Every invoice has a single currency.\n\nInvoices can contain multiple currencies.\n",
     ),
     quiet=(
