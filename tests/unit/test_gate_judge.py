@@ -65,6 +65,14 @@ def test_three_answers_are_counted_by_pairs():
     assert len(judge.asked) == 6
 
 
+def test_order_of_answers_leaves_the_review_as_it_is():
+    """The same answers in another order give the same questions, verdicts and winner."""
+    one, other = Player("j:j", preferring("42")), Player("j:j", preferring("42"))
+    given = answers("43", "42", "44")
+    assert ruled(one, given=given) == ruled(other, given=given[::-1])
+    assert [q.digest() for q in one.asked] == [q.digest() for q in other.asked]
+
+
 def test_circle_of_three_is_a_tie():
     """When each beats the next nobody is ahead."""
     pairs = {("a", "b"): "a", ("b", "a"): "a", ("b", "c"): "b", ("c", "b"): "b", ("a", "c"): "c", ("c", "a"): "c"}
@@ -207,3 +215,12 @@ def test_answer_cannot_close_its_fence():
     judge = Player("j:j", verdict("tie"))
     ruled(judge, hostile, "honest")
     assert shown(judge.asked[0])[1] == "honest"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 200_000, " " * 200_000 + "x", "*" * 200_000, "# " * 100_000, "|" * 200_000 + "x", "[a](" * 50_000, "`" * 9],
+)
+def test_hostile_text_is_stripped_in_linear_time(text):
+    """Text made to trip patterns up is stripped within the test's patience; in quadratic time it would take minutes."""
+    assert len(plain(text)) <= len(text)

@@ -11,6 +11,7 @@ from gate_players import ASK, Past, Player, preferring, verdict
 from nyxlab.errors import GateFailed, InputRefused, NoCandidate, NyxlabError, ProviderBusy, ProviderError
 from nyxlab.gate.gate import Gate
 from nyxlab.providers.messages import Cost, Reply
+from nyxlab.providers.scripted import ScriptedProvider
 
 pytestmark = pytest.mark.anyio
 BUSY = ProviderBusy("429: wait", provider="b:y")
@@ -208,3 +209,23 @@ def test_settings_that_mean_nothing_are_refused(options):
     """An unknown policy or a deadline that leaves no time is refused when the gate is made."""
     with pytest.raises(InputRefused):
         Gate([Player("a:x")], **options)
+
+
+async def test_scripted_judge_can_be_written_by_hand():
+    """A script's judge finds an answer by its label and first words, so that a demonstration has a judge of substance."""
+    candidates = [
+        ScriptedProvider(["**Quotas** per tenant"], id="script:a"),
+        ScriptedProvider(["Quotas per team"], id="script:b"),
+    ]
+    judge = ScriptedProvider(
+        [
+            {"match": "FIRST ANSWER\nQuotas per tenant", "json": {"rationale": "Tenants pay.", "verdict": "first"}},
+            {"match": "SECOND ANSWER\nQuotas per tenant", "json": {"rationale": "Tenants pay.", "verdict": "second"}},
+        ],
+        id="script:judge",
+        vendor="judge",
+    )
+    found = await Gate(candidates, compare=True, judge=judge).decide(ASK)
+    assert (found.selected_provider, found.selected_by) == ("script:a", "judge")
+    assert found.cael_review.rationale == "Tenants pay."
+    assert found.cael_review.warnings == ()
