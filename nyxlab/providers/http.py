@@ -64,6 +64,7 @@ class _Trip:
     waited: float = 0.0
     service: float = 0.0
     request_id: str | None = None
+    failed: ProviderError | None = None  # the last attempt's error, while the next one is waited for
 
     @property
     def left(self) -> float:
@@ -130,7 +131,7 @@ class HttpProvider(Provider):
                 failure = error
         if patience.cancelled_caught:
             said = f"no reply within {request.deadline:g} s; allow a longer deadline or use another provider"
-            failure = self._error(ProviderBroken, said, trip)
+            failure = trip.failed or self._error(ProviderBroken, said, trip)
         if failure:
             failure.__context__ = None  # the original error holds the request, and that holds the key and the prompt
             raise failure.with_traceback(None)
@@ -146,9 +147,8 @@ class HttpProvider(Provider):
         def wait(error: Exception) -> bool | float:
             if not isinstance(error, _TryAgain):
                 return False
-            if error.after is None:
-                return True
-            return error.after if error.after < trip.left else False
+            trip.failed = error.error
+            return error.after is None or (error.after < trip.left and error.after)
 
         content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         failed_at: float | None = None
@@ -156,7 +156,7 @@ class HttpProvider(Provider):
             on=wait, attempts=ATTEMPTS, timeout=None, wait_initial=0.5, wait_max=8.0, wait_jitter=0.5
         ):
             with attempt:
-                trip.attempts += 1
+                trip.attempts, trip.failed = trip.attempts + 1, None
                 began = time.perf_counter()
                 trip.waited += began - failed_at if failed_at else 0.0
                 try:
@@ -215,26 +215,27 @@ class HttpProvider(Provider):
 
     def _refusal(self, response: httpx.Response, data: bytes, request: Request, trip: _Trip) -> Exception:
         """Name what a status other than 200 means by the caller's next move."""
-        status = response.status_code
-        why = _explain(data, self._key, request)
+        status, why = response.status_code, _explain(data, self._key, request)
+        kind: type[ProviderError] = ProviderMisused
         if status in RETRIED and "insufficient_quota" not in why:
-            if status in _BUSY:
-                error = self._error(ProviderBusy, f"overloaded or rate-limited (HTTP {status}){why}", trip, status)
-            else:
-                error = self._error(ProviderBroken, f"failed on its side (HTTP {status}){why}", trip, status)
+            kind = ProviderBusy if status in _BUSY else ProviderBroken
+            said = "is overloaded or rate-limited" if status in _BUSY else "failed on its side"
+            error = self._error(kind, f"{said} (HTTP {status}){why}", trip, status)
             return _TryAgain(error, retry_after(response.headers.get("retry-after"), datetime.now(UTC)))
-        if 300 <= status < 400:
-            said = f"answered with a redirect (HTTP {status}), which is not followed; correct base_url"
-            return self._error(ProviderBroken, said, trip, status)
-        if 200 <= status < 300:
-            return self._error(ProviderBroken, f"answered HTTP {status} without a reply", trip, status)
         if status in (401, 403):
-            why = f"the key was not accepted (HTTP {status}); check the key and what it may use"
+            said = f"the key was not accepted (HTTP {status}); check the key and what it may use"
         elif status == 404:
-            why = f"no such model or address (HTTP 404); check '{self.model}' and base_url{why}"
+            said = f"no such model or address (HTTP 404); check '{self.model}' and base_url{why}"
+        elif status >= 400:
+            said = f"the request was not accepted (HTTP {status}){why or '; check the model and its options'}"
+        elif status >= 300:
+            kind, said = (
+                ProviderBroken,
+                f"answered with a redirect (HTTP {status}), which is not followed; correct base_url",
+            )
         else:
-            why = f"the request was not accepted (HTTP {status}){why or '; check the model and its options'}"
-        return self._error(ProviderMisused, why, trip, status)
+            kind, said = ProviderBroken, f"answered HTTP {status} without a reply"
+        return self._error(kind, said, trip, status)
 
     def _reply(self, body: Json, trip: _Trip) -> Reply:
         answer = None

@@ -32,28 +32,14 @@ from typing import Annotated, Literal, Self
 import anyio
 from pydantic import Field, ValidationError, model_validator
 
-from nyxlab.errors import (
-    InputRefused,
-    ProviderBroken,
-    ProviderBusy,
-    ProviderError,
-    ProviderMisused,
-    ProviderRefused,
-)
+from nyxlab.errors import InputRefused, ProviderBroken, ProviderBusy, ProviderMisused, ProviderRefused
 from nyxlab.providers.base import Capabilities, Provider
 from nyxlab.providers.messages import Cost, Json, Price, Record, Reply, Request, Seconds, Stop, Usage
 from nyxlab.providers.prices import cost_of, estimate_of
 from nyxlab.providers.strictyaml import Lines, read_yaml
 from nyxlab.settings import Location, did_you_mean, refusal
 
-_ERRORS: dict[str, type[ProviderError]] = {
-    "busy": ProviderBusy,
-    "refused": ProviderRefused,
-    "broken": ProviderBroken,
-    "misused": ProviderMisused,
-}
-
-
+_ERRORS = {"busy": ProviderBusy, "refused": ProviderRefused, "broken": ProviderBroken, "misused": ProviderMisused}
 _Part = Annotated[str, Field(min_length=1)]
 
 
@@ -155,7 +141,7 @@ class ScriptedProvider(Provider):
             stop=entry.stop,
             usage=entry.usage,
             cost=_cost(entry),
-            price=entry.price,
+            price=entry.price and entry.price.model_copy(update={"sheet": "script"}),  # pretended, whatever it says
             latency_seconds=time.perf_counter() - started,
         )
 
@@ -190,16 +176,9 @@ def _entry(reply: str | Mapping[str, Json] | ScriptedReply) -> ScriptedReply:
     if isinstance(reply, ScriptedReply):
         return reply
     try:
-        return ScriptedReply.model_validate({"text": reply} if isinstance(reply, str) else _priced(reply))
+        return ScriptedReply.model_validate({"text": reply} if isinstance(reply, str) else reply)
     except ValidationError as error:
         raise refusal(error, "script", lambda _: 1, lambda _: _NAMES) from None
-
-
-def _priced(entry: Json) -> Json:
-    """Mark a price that a script states as such: it is pretended, whatever it says about its own source."""
-    if isinstance(entry, Mapping) and isinstance(entry.get("price"), Mapping):
-        return {**entry, "price": {**entry["price"], "sheet": "script"}}
-    return entry
 
 
 _NAMES = ["json" if name == "data" else name for name in ScriptedReply.model_fields]
@@ -220,7 +199,7 @@ def _read_channel(path: Path, channel: str) -> tuple[ScriptedReply, ...]:
     replies = []
     for number, entry in enumerate(channels[channel]):
         try:
-            replies.append(ScriptedReply.model_validate(_priced(entry)))
+            replies.append(ScriptedReply.model_validate(entry))
         except ValidationError as error:
             here = (channel, number)
             raise refusal(error, path.name, partial(_line_below, lines, here), lambda _: _NAMES) from None
