@@ -59,7 +59,10 @@ class Budget:
 
 
 class Ledger:
-    """The calls of one step. ``definition`` is the step's hash, so that an edited step does not take old replies."""
+    """The calls of one step. ``definition`` is the step's hash, so that an edited step does not take old replies.
+
+    ``calls`` are those made for the step so far: what has a reply among them is replayed.
+    """
 
     def __init__(
         self,
@@ -69,6 +72,7 @@ class Ledger:
         definition: str,
         budget: Budget | None = None,
         on_call: OnCall | None = None,
+        calls: Iterable[CallRecord] = (),
     ) -> None:
         self.store = store
         self.run_id = run_id
@@ -76,11 +80,21 @@ class Ledger:
         self.definition = definition
         self.budget = budget or Budget(None)
         self.on_call = on_call
+        self.recorded = {call.key: call for call in calls if call.reply}
         self._samples: dict[str, set[int]] = {}
 
     def wrap(self, provider: Provider, role: Role = "candidate") -> Provider:
         """Return the provider with its calls recorded under this step."""
         return _Recorded(self, provider, role)
+
+    def left(self) -> Decimal | None:
+        """Return the USD that this step may count on: what is left, and what its recorded replies have cost already.
+
+        So a resumed step sees the money that it saw at first and takes the same decisions; new calls are held to
+        what is really left all the same.
+        """
+        left = self.budget.left()
+        return None if left is None else left + sum((call.charge for call in self.recorded.values()), Decimal(0))
 
     def take_sample(self, question: str) -> int:
         """Return the lowest number under which this question has no answer in this session yet.
@@ -134,7 +148,7 @@ class _Recorded(Provider):
 
     async def _answer(self, request: Request, key: str, sample: int) -> Reply:
         ledger = self._ledger
-        if (known := await ledger.store.recorded(ledger.run_id, key)) and known.reply:
+        if (known := ledger.recorded.pop(key, None)) and known.reply:
             self._tell(known, replayed=True)
             return known.reply.model_copy(update={"cached": True})
         estimate = self._provider.estimate(request)

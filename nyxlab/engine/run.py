@@ -214,7 +214,8 @@ class _Session:
 
     async def outcome(self, step: Step) -> Outcome:
         """Ask the runner; errors of nyxlab's own are outcomes, anything else is a fault and ends this go."""
-        ledger = Ledger(self.store, self.run.run_id, step.id, step.definition, self.budget, self.call_done)
+        before = self.run.steps[step.id].calls
+        ledger = Ledger(self.store, self.run.run_id, step.id, step.definition, self.budget, self.call_done, before)
         seed = hashlib.sha256(f"{self.run.seed}/{step.id}".encode()).digest()
         outputs = dict(self.outputs)
         context = StepContext(self.run.run_id, step, self.workflow, self.run.inputs, outputs, ledger, seed)
@@ -228,7 +229,7 @@ class _Session:
         except NoCandidate as error:
             if not error.only_budget:
                 return Failed(error=str(error))
-            return Paused(pause=Pause(kind="budget", step=step.id, reason=str(error), left=self.budget.left()))
+            return Paused(pause=Pause(kind="budget", step=step.id, reason=str(error), left=ledger.left()))
         except GateFailed as error:
             return Failed(error=str(error), payload=error.payload)
         except NyxlabError as error:

@@ -163,11 +163,6 @@ class Store:
 
         await self._write(work)
 
-    async def recorded(self, run_id: str, key: str) -> CallRecord | None:
-        """Return the call of that key that has a reply, if there is one."""
-        answered = (CALLS.c.key == key) & (CALLS.c.status == "ok")
-        return next(iter(await self._read(lambda conn: _read_calls(conn, run_id, answered)) or []), None)
-
     async def open_call(self, run_id: str, call: CallRecord) -> CallRecord:
         """Write the intent to make a call; return it with its number in the run."""
 

@@ -36,7 +36,6 @@ CALLS = _table(
     "run_id number",
     "step key provider role sample status possibly_billed estimate reply error error_status started_at",
 )
-sa.Index("calls_by_key", CALLS.c.run_id, CALLS.c.key)
 
 Migration = Callable[[sa.Connection], None]
 MIGRATIONS: list[Migration] = []

@@ -173,7 +173,7 @@ class StepRunner:
             judge=ledger.wrap(self._open(step.judge), role="judge") if step.judge else None,
             policy=step.policy,
             fallback=[ledger.wrap(self._open(name)) for name in step.fallback],
-            history=self._past.with_money(ledger.budget.left),
+            history=self._past.with_money(ledger.left),
             deadline=step.deadline,
             seed=context.seed,
         )

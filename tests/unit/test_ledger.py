@@ -53,7 +53,7 @@ async def store(tmp_path):
 
 async def ledger(store: Store, *, run_id: str = "", budget: Budget | None = None, definition: str = "d") -> Ledger:
     run_id = run_id or await start_run(store, FLOW, {})
-    return Ledger(store, run_id, "a", definition, budget)
+    return Ledger(store, run_id, "a", definition, budget, calls=await store.calls(run_id))
 
 
 async def test_a_recorded_reply_is_not_bought_again(store):
@@ -194,10 +194,15 @@ async def test_the_unknown_never_passes_a_budget(store):
 
 
 async def test_a_replay_costs_no_budget(store):
-    """What is on disk is handed out even when nothing is left to spend."""
+    """What is on disk is handed out even when nothing is left to spend, and nothing else is sent."""
     provider = Counting([{"text": "yes", "usage": {"input_tokens": 10}, "price": PRICE}])
     book = await ledger(store, budget=Budget(Decimal("0.03")))
     await book.wrap(provider).ask(ask())
     spent = Budget(Decimal("0.01"), await store.calls(book.run_id))
     assert spent.left() == 0
-    assert (await (await ledger(store, run_id=book.run_id, budget=spent)).wrap(provider).ask(ask())).cached
+    resumed = await ledger(store, run_id=book.run_id, budget=spent)
+    assert resumed.left() == Decimal("0.01")  # as much as it saw before it asked
+    assert (await resumed.wrap(provider).ask(ask())).cached
+    assert resumed.left() == 0
+    with pytest.raises(BudgetExhausted):
+        await resumed.wrap(provider).ask(ask("ho"))
