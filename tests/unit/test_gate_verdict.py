@@ -109,7 +109,10 @@ async def test_policy_routes_one_call_and_falls_to_its_next_choice():
 @pytest.mark.parametrize("says", [BUSY, "", Reply(text="no", provider="a:x", stop="refusal")])
 async def test_fallbacks_are_tried_in_order(says):
     """Where no candidate gave a usable answer the fallbacks are asked in order, and the verdict says who answered."""
-    listed, fallback = [Player("a:x", says)], [Player("a:x"), Player("f:1", BUSY), Player("f:2"), Player("f:3")]
+    listed, fallback = (
+        [Player("a:x", says)],
+        [Player("f:0", identity="a:x"), Player("f:1", BUSY), Player("f:2"), Player("f:3")],
+    )
     found = await Gate(listed, compare=True, fallback=fallback).decide(ASK)
     assert (found.selected_provider, found.selected_by) == ("f:2", "fallback")
     assert [a.provider for a in found.alternatives] == ["a:x", "f:1", "f:2"]
