@@ -27,6 +27,9 @@ MODEL = "smollm2-135m"
 WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 CONTEXT = 4096  # it was trained on 8,192, but past 5,000 it was seen to do nothing but repeat itself
+LONGEST_STRING = (
+    240  # characters; so small a model ends no string of JSON by itself, and would talk until it is cut off
+)
 FREE = Price(input=Decimal(0), output=Decimal(0), cache_read=Decimal(0), cache_write=Decimal(0), sheet="local: free")
 _turn = threading.Lock()  # one model, one slot: calls take turns, and the wait for a turn is measured
 
@@ -58,14 +61,17 @@ class LocalProvider(Provider):
         """Generate in a worker thread; the deadline, or cancelling the caller, stops the model at the next token."""
         if reason := self.unusable():
             raise ProviderMisused(reason, provider=self.id, attempts=0)
-        body = OpenAIDialect().encode(MODEL, request, self._sampling)
-        call = _Call(body)
+        short = request.model_copy(update={"output_schema": _bounded(request.output_schema)})
+        call = _Call(OpenAIDialect().encode(MODEL, short, self._sampling))
         try:
             with anyio.fail_after(request.deadline):
                 await anyio.to_thread.run_sync(call.run, abandon_on_cancel=True)
         except TimeoutError:
             said = f"no reply within {request.deadline:g} s; allow a longer deadline or fewer tokens"
             raise ProviderBroken(said, provider=self.id, wait_seconds=call.waited) from None
+        except (ValueError, RuntimeError):  # what llama.cpp says may quote the prompt, so it is not repeated
+            said = "the embedded model cannot take this request; check the schema, and the text for broken characters"
+            raise ProviderMisused(said, provider=self.id) from None
         finally:
             call.stop.set()
         answer = self._answer(call)
@@ -137,6 +143,18 @@ class _Call:
             "choices": [choice] if reasons else [],
             "usage": next((c["usage"] for c in self.chunks if "usage" in c), None),
         }
+
+
+def _bounded(schema: Json) -> Json:
+    """Return the schema with a length for every string that has none."""
+    if isinstance(schema, list):
+        return [_bounded(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    bounded = {key: _bounded(part) for key, part in schema.items()}
+    if bounded.get("type") == "string" and not {"enum", "const", "pattern", "format", "maxLength"} & set(bounded):
+        bounded["maxLength"] = LONGEST_STRING
+    return bounded
 
 
 def _said(chunk: Json) -> str:

@@ -141,6 +141,13 @@ async def test_the_embedded_model_refuses_what_it_cannot_hold() -> None:
         await open_provider("local:smollm2-135m").ask(ask("word " * 6_000))
 
 
+@pytest.mark.parametrize("wrong", [{"output_schema": {"type": "nonsense"}}, {"system": "half a \ud800 pair"}])
+async def test_the_embedded_model_names_what_it_cannot_take(wrong: dict) -> None:
+    """A schema that is none and a text that is none are the caller's to mend, in one sentence."""
+    with pytest.raises(ProviderMisused, match="cannot take this request"):
+        await open_provider("local:smollm2-135m").ask(ask("hi", **wrong))
+
+
 def test_the_embedded_models_own_port_is_shut() -> None:
     """The HTTP port that comes with the model answers nobody without a key, and no foreign page at all."""
     import httpx
