@@ -45,7 +45,7 @@ MAX_BYTES = 1_000_000
 
 @dataclass(frozen=True)
 class StepContext:
-    """What a step runner is given. ``outputs`` maps the id of every finished step to its output.
+    """What a step runner is given. ``outputs`` maps the id of each step that it needs to that one's output.
 
     ``seed`` is a secret of this step of this run that stays the same at every resume, for what must look random but be
     repeated exactly.
@@ -217,7 +217,7 @@ class _Session:
         before = self.run.steps[step.id].calls
         ledger = Ledger(self.store, self.run.run_id, step.id, step.definition, self.budget, self.call_done, before)
         seed = hashlib.sha256(f"{self.run.seed}/{step.id}".encode()).digest()
-        outputs = dict(self.outputs)
+        outputs = {need: self.outputs[need] for need in step.needs}
         context = StepContext(self.run.run_id, step, self.workflow, self.run.inputs, outputs, ledger, seed)
         try:
             return await self.runner(context)
