@@ -49,10 +49,10 @@ def export_notebook(path: str | Path, *, theme: Path | None = None) -> str:
     try:
         raw = place.read_bytes()
         notebook = nbformat.reads(raw.decode(), as_version=4)  # type: ignore[no-untyped-call]  # shipped without types
-    except (OSError, ValueError, nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
-        raise InputRefused(
-            f"{place}: not a notebook that can be read ({type(error).__name__}): name an .ipynb file"
-        ) from error
+        nbformat.validate(notebook)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, nbformat.ValidationError) as error:
+        why = f"not a notebook that can be read ({type(error).__name__}): name an .ipynb file"
+        raise InputRefused(f"{place}: {why}") from error
     clean = _sanitiser()
     state = notebook.metadata.get("widgets", {}).get("application/vnd.jupyter.widget-state+json", {}).get("state", {})
     figures: list[dict[str, Any]] = []

@@ -118,12 +118,14 @@ def money(cost: Mapping[str, Any] | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """Return a duration as people read it, three significant figures at most; a dash where there is none."""
+    """Return a duration as people read it; a dash where there is none."""
     if value is None:
         return "–"
     if value >= 120:
         return f"{value // 60:.0f} min {value % 60:.0f} s"
-    return f"{value:.3g} s" if value < 100 else f"{value:.0f} s"
+    if 0 < value < 1:
+        return f"{value * 1000:.0f} ms"
+    return f"{value:.{1 if value >= 10 else 2}f} s" if value else "0 s"
 
 
 def count(value: int | None) -> str:
@@ -136,7 +138,7 @@ def pretty(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
 
 
-FILTERS = {"money": money, "seconds": seconds, "count": count, "pretty": pretty}
+FILTERS = {"name": lambda path: Path(path).name, "money": money, "seconds": seconds, "count": count, "pretty": pretty}
 
 
 def _digest(text: str) -> str:

@@ -7,6 +7,7 @@ transparent and ink is a middle grey, so that a figure reads on a light page and
 from __future__ import annotations
 
 import hashlib
+import textwrap
 from collections.abc import Iterable
 
 import pandas as pd
@@ -17,7 +18,7 @@ from nyxlab.lab.tables import Json
 
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a7fd1", "#8c8c8c")
 INK, GRID = "#7a7a7a", "rgba(128,128,128,0.25)"
-ROW = 38  # pixels a horizontal bar or box gets
+ROW = 46  # pixels a horizontal bar or box gets
 
 
 def colours(providers: Iterable[str]) -> dict[str, str]:
@@ -40,11 +41,13 @@ def cost_by_provider(checkpoints: Iterable[Json], palette: dict[str, str] | None
         usd = 0.0 if pd.isna(row["usd"]) else row["usd"]
         said = {"exact": f"${usd:.4f}", "estimated": f"≈ ${usd:.4f}"}.get(row["certainty"], f"${usd:.4f} + unknown")
         figure.add_bar(
-            x=[usd], y=[safe(row["provider"]) + (" (judge)" if judge else "")], orientation="h", text=[said],
+            x=[usd], y=[label(row["provider"]) + (" (judge)" if judge else "")], orientation="h", text=[said],
             marker={"color": hue[row["provider"]], "pattern": {"shape": "/" if judge else ""}},
             hovertemplate="%{y}: " + said + "<extra></extra>",
         )  # fmt: skip
-    figure.update_traces(textposition="auto", cliponaxis=False)
+    figure.update_traces(textposition="outside", cliponaxis=False)
+    most = table["usd"].max()
+    figure.update_xaxes(range=[0, most * 1.4 if most > 0 else 0.01], nticks=4)  # room for the amount after its bar
     return _dress(figure, "cost (USD)", rows=len(table))
 
 
@@ -56,11 +59,11 @@ def latency_by_provider(checkpoints: Iterable[Json], palette: dict[str, str] | N
     figure = go.Figure()
     for name, own in rows.groupby("provider"):
         figure.add_box(
-            x=own["latency_s"].tolist(), name=f"{safe(str(name))}<br>n = {len(own)}", orientation="h",
+            x=own["latency_s"].tolist(), name=f"{label(str(name))}<br>n = {len(own)}", orientation="h",
             boxpoints="all", jitter=0.4, pointpos=0, fillcolor="rgba(0,0,0,0)", line={"width": 1.5, "color": hue[str(name)]},
             marker={"color": hue[str(name)], "size": 7, "opacity": 0.8}, hovertemplate="%{x:.3f} s<extra></extra>",
         )  # fmt: skip
-    return _dress(figure, "service time of a call (s)", rows=rows["provider"].nunique())
+    return _dress(figure, "latency of a call (s)", rows=rows["provider"].nunique())
 
 
 def timeline(checkpoint: Json, palette: dict[str, str] | None = None) -> go.Figure:
@@ -75,15 +78,16 @@ def timeline(checkpoint: Json, palette: dict[str, str] | None = None) -> go.Figu
         figure.add_bar(
             x=[row["duration_s"]], base=[row["start_s"]], y=[row["step"]], orientation="h",
             marker={"color": hue.get(who, INK)}, text=[took], textposition="auto",
-            hovertemplate=f"%{{y}}: {safe(who)}, {took}<extra></extra>",
+            hovertemplate=f"%{{y}}: {label(who)}, {took}<extra></extra>",
         )  # fmt: skip
     figure.update_yaxes(autorange="reversed")
     return _dress(figure, "time since the start (s)", rows=len(table))
 
 
-def safe(text: str) -> str:
-    """Return the text as plotly shows it literally: its labels know a little HTML."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def label(text: str) -> str:
+    """Return the text as plotly shows it literally (its labels know a little HTML), in lines that fit a phone."""
+    lines = textwrap.wrap(text, 21) or [""]
+    return "<br>".join(line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") for line in lines)
 
 
 def _dress(figure: go.Figure, x_title: str, *, rows: int) -> go.Figure:
@@ -93,6 +97,6 @@ def _dress(figure: go.Figure, x_title: str, *, rows: int) -> go.Figure:
         margin={"l": 8, "r": 24, "t": 12, "b": 48}, font={"color": INK, "size": 13},
         paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", hoverlabel={"namelength": -1},
     )  # fmt: skip
-    figure.update_xaxes(title=x_title, rangemode="tozero", **axis)
+    figure.update_xaxes(title={"text": x_title, "font": {"size": 13}}, rangemode="tozero", **axis)
     figure.update_yaxes(**axis | {"gridcolor": "rgba(0,0,0,0)"}, ticklabelstandoff=8)
     return figure

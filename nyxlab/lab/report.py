@@ -67,6 +67,7 @@ def render_run(checkpoint: Json, review: Json | None = None, *, theme: Path | No
         hues=hues,
         providers=rows,
         steps=list(zip(checkpoint["steps"], steps, strict=True)),
+        reviews={s["id"]: _review_context(s["review"], {}) for s in checkpoint["steps"] if s.get("review")},
         span=span or 1.0,
         review=_review_context(review, {}) if review else None,
     )
@@ -177,7 +178,7 @@ def _markdown(value: object) -> object:
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
     text = page.plain(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_{}\[\]()#|!~])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_\[\]#|!~])", r"\\\1", " ".join(text.split()))
 
 
 def _fence(text: str) -> Markup:
