@@ -97,12 +97,13 @@ def _why_not(finding: Finding) -> str:
 
 def _draft(step: Step, files: Sequence[PhaseFile]) -> _Draft:
     """Turn a step into a draft. What the plan does not state is asked for, not made up."""
-    paths = list(step.actions)
     notes = step.notes if step.tasks else []
     tasks = step.tasks or step.notes or [(step.line, f"{step.title}: the tasks are {NOT_STATED}")]
-    by_line: dict[int, str] = {}
+    paths = [f.path for f in files]
+    named: dict[int, str] = {}
     for mention in step.files:
-        by_line.setdefault(mention.line, mention.name)
+        full = next((path for path in paths if path.endswith(f"/{mention.name}")), mention.name)
+        named.setdefault(mention.line, full)
     only = paths[0] if len(paths) == 1 else None
     why = f"{step.label} of the plan" + (f", for {', '.join(step.covers[:6])}" if step.covers else "")
     return _Draft(
@@ -113,7 +114,7 @@ def _draft(step: Step, files: Sequence[PhaseFile]) -> _Draft:
         source=f"{step.label} of {step.path}, lines {step.line} to {step.end_line}",
         needs=[label for label, _ in step.needs],
         files=list(files),
-        tasks=[Task(id="", path=by_line.get(line, only), action=text, why=why) for line, text in tasks],
+        tasks=[Task(id="", path=named.get(line, only), action=text, why=why) for line, text in tasks],
         done=step.done or [f"{NOT_STATED}: what proves that {step.label} is done?"],
         open=list(dict.fromkeys(step.open)),
         covers=list(step.covers),

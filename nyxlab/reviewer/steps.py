@@ -7,6 +7,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 
 from nyxlab.reviewer.document import Action, Document, FileMention, Heading, Identifier, Item, ListBlock, group
+from nyxlab.reviewer.mentions import is_file
 
 _STEP = re.compile(
     r"\W{0,4}(step|phase|milestone|stage|sprint|iteration)\s+#?(\d{1,3})\b[\s:.)\u2013\u2014-]*", re.IGNORECASE
@@ -33,6 +34,7 @@ _LABELS = {
 }
 _MARK = re.compile(rf"[\W_]*[\w ]{{1,30}}?{_COLON}[*_]*\s*|[\W_]*done (?=(?:when|if|once)\b)", re.IGNORECASE)
 _UNFINISHED = re.compile(r"\b(?:TODO|TBD|FIXME|NEEDS CLARIFICATION)\b|\?\?\?")
+_FILE_ALONE = re.compile(r"[`*]*([\w./{}@+-]+)[`*]*\s*(?:\([\w ,]{1,24}\)|[:\u2013\u2014-]\s*\w{1,12})?[.;,]?")
 _NEED = re.compile(r"\b(?:depends? on|needs?|requires?|blocked by|after)\b", re.IGNORECASE)
 
 
@@ -146,7 +148,7 @@ def _fill(document: Document, steps: list[Step]) -> None:
     blocks = group((at.get((b.path, b.line)), b) for b in document.lists)
     for owner in steps:
         for label, line, text in _items(sorted(blocks.get(owner, ()), key=lambda b: (b.line, b.depth)), owner):
-            _put(owner, label or "task", line, text)
+            _put(owner, label or ("files" if _names_a_file(text) else "task"), line, text)
     for spoken in document.sentences:
         home = at.get((spoken.path, spoken.line))
         if home and spoken.where in ("paragraph", "quote") and not spoken.plain.endswith(":"):
@@ -212,9 +214,17 @@ def label_of(text: str) -> str:
     return next((name for name, m in _LABELS.items() if m.match(opening)), "")
 
 
+def _names_a_file(text: str) -> bool:
+    """Whether an item is a file with at most a mark ("`a.py` (new)"): not a task."""
+    alone = _FILE_ALONE.fullmatch(text[:300])
+    return bool(alone and is_file(alone[1]))
+
+
 def _put(step: Step, label: str, line: int, text: str) -> None:
     """File one item or sentence under its label. What is unfinished in it stays where it is and is asked about as well."""
     said = _MARK.sub("", text, count=1) if label_of(text) == label else text
+    if not said.strip():
+        return
     match label:
         case "task":
             step.tasks.append((line, text))
