@@ -151,7 +151,7 @@ _ABBREVIATIONS = (
     "incl.",
 )
 _NUMBER = re.compile(r"(\d{1,3}(?:\.\d{1,3}){0,5})(?:[.):]\s|\s)")
-_EXPLICIT = re.compile(r"\s*\{\s*#([\w.:-]++)[^{}]*\}\s*$")
+_EXPLICIT = re.compile(r"\{\s{0,4}#([\w.:-]++)[^{}]*+\}\s{0,4}$")
 _ANCHOR_TAG = re.compile(r"<[a-zA-Z]++[^<>]{0,300}?\b(?:id|name)\s*=\s*[\"']?([\w.:-]++)")
 _BOX = re.compile(r"\[([ xX~-])\]\s++")
 
@@ -324,8 +324,10 @@ class _Walk:
 
     def _table(self, token: Token, tokens: Sequence[Token], n: int) -> None:
         start, end = _lines(token)
-        intro, header, rows, cells = self.intro, (), [], []
-        line = start
+        intro, line = self.intro, start
+        header: tuple[str, ...] = ()
+        rows: list[Row] = []
+        cells: list[str] = []
         while tokens[n].type != "table_close":
             n += 1
             match tokens[n].type:

@@ -77,6 +77,7 @@ class Link:
     label: str | None
     path: str
     line: int
+    sentence: Sentence | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,17 +106,18 @@ class Day:
 
 PARTS = "phase|step|stage|milestone|user story|story|option|alternative|example|scenario|appendix|figure|table|section|chapter|part|task|goal|risk|epic|sprint|iteration|requirement|question|decision"
 _PART = re.compile(
-    rf"(?<![\w-])({PARTS})(s?)\s+#?(\d{{1,3}}(?:\.\d{{1,3}})*[a-z]?)\b(?![.,]?\d|%|-\w|\()", re.IGNORECASE
+    rf"(?<![\w-])({PARTS})(s?)\s+#?(\d{{1,3}}(?:\.\d{{1,3}})*[a-z]?)\b(?![.,]?\d|%|-[A-Za-z]|\()", re.IGNORECASE
 )
 _MORE = re.compile(
-    r"(\s*(?:,\s*and|,|and|or|&|/)\s*|\s*(?:[\u2013\u2014-]|to|through)\s*)(\d{1,3}(?:\.\d{1,3})*[a-z]?)\b(?![%\w]|\.\d)"
+    r"(\s{0,3}(?:,\s{0,3}and|,|and|or|&|/)\s{0,3}|\s{0,3}(?:[\u2013\u2014-]|to|through)\s{0,3})(\d{1,3}(?:\.\d{1,3})*[a-z]?)\b(?![%\w]|\.\d)"
 )
 _SPREAD = ("\u2013", "\u2014", "-", "to", "through")
 _ID = re.compile(r"(?<![\w.$\[#-])(?<![a-z.]/)([A-Z][A-Z]{0,9})(-?)(\d{1,4}[a-w]?)\b(?![-\w(\[]|\.\w|/[a-z.])")
 _OPENING = re.compile(r"[^\w§\[`]*+")
-_DEFINING = re.compile(r"\s*(?:[:\u2013\u2014)\].]|-\s|\*\*|\(|\[|$|[^\w\s+&/,]?\s*[A-Z`\"])")
-_TITLED = re.compile(r"\s*(?:[:\u2013\u2014.)]|-\s|\(|$)")
-_NOT_IDS = {"UTF", "SHA", "MD", "HTTP", "TLS", "SSL", "IPV", "ISO", "RFC", "PEP", "KEP", "BCP", "CVE", "GA", "V", "X", "ES", "EC", "S", "H", "UTC", "GMT", "ARM", "AMD", "RSA", "AES", "BASE", "INT", "UINT", "CRC", "PR", "GH", "CSS", "HTML", "PY", "GPT", "K", "P", "Q", "M", "WCAG", "CWE", "OIDC", "OAUTH", "B", "I", "F", "U", "N", "C", "L"}  # fmt: skip
+_DEFINING = re.compile(r"\s{0,3}(?:[:\u2013\u2014)\].]|-\s|\*\*|\(|\[|$|[^\w\s+&/,]?\s{0,3}[A-Z`\"])")
+_TITLED = re.compile(r"\s{0,3}(?:[:\u2013\u2014.)]|-\s|\(|$)")
+_NO_IDS = "AES AMD ARM B BASE BCP C CRC CSS CVE CWE EC ES F GA GH GMT GPT H HTML HTTP I INT IPV ISO K KEP L M MD N OAUTH OIDC P PEP PR PY Q RFC RSA S SHA SSL TLS U UINT UTC UTF V WCAG X"
+_NOT_IDS = frozenset(_NO_IDS.split())
 
 
 def identifiers(sentence: Sentence) -> Iterator[Identifier]:
@@ -163,33 +165,27 @@ _KNOWN = (
     " tfvars hcl lock sum mod gradle csproj sln props targets plist service timer j2 tmpl tpl svg png"
 )
 _EXTENSIONS = frozenset(_KNOWN.split())
-_NAMES = frozenset(
-    {
-        "Dockerfile",
-        "Makefile",
-        "Jenkinsfile",
-        "Procfile",
-        "Caddyfile",
-        "Gemfile",
-        "Rakefile",
-        "Vagrantfile",
-        "Containerfile",
-    }
-)
+_MADE = "Dockerfile Makefile Jenkinsfile Procfile Caddyfile Gemfile Rakefile Vagrantfile Containerfile"
+_NAMES = frozenset(_MADE.split())
 _TOKEN = re.compile(r"[\w./@{}+~-]++")
-_VERBS: dict[str, Action] = (
-    dict.fromkeys(("create", "creates", "created", "creating", "introduce", "introduces", "introduced", "scaffold", "generate", "generates", "new"), "new")
-    | dict.fromkeys(("modify", "modifies", "modified", "modifying", "update", "updates", "updated", "updating", "extend", "extends", "extended", "edit", "edits",
-        "edited", "change", "changes", "changed", "adjust", "adjusts", "refactor", "rewrite", "patch", "existing", "wire", "amend", "alter", "rework"), "modify")
-    | dict.fromkeys(("delete", "deletes", "deleted", "remove", "removes", "removed", "drop", "drops"), "delete")
-)  # fmt: skip
+_MAKING = "create creates created creating introduce introduces introduced scaffold generate generates new"
+_CHANGING = (
+    "modify modifies modified modifying update updates updated updating extend extends extended edit edits edited change changes changed"
+    " adjust adjusts refactor rewrite patch existing wire amend alter rework"
+)
+_REMOVING = "delete deletes deleted remove removes removed drop drops"
+_VERBS: dict[str, Action] = {
+    **dict.fromkeys(_MAKING.split(), "new"),
+    **dict.fromkeys(_CHANGING.split(), "modify"),
+    **dict.fromkeys(_REMOVING.split(), "delete"),
+}
 _MARK = re.compile(
     r"\b(new|create[ds]?|added|modif(?:y|ied|ies)|update[ds]?|change[ds]?|extend(?:ed)?|edit(?:ed)?|delete[ds]?|removed?)\b",
     re.IGNORECASE,
 )
 _AFTER = re.compile(
-    r"`?\s*(?:\((?:an?\s)?(?P<mark>new|create|modified|modify|update|updated|extended|edit|changed|existing|delete|deleted|removed)\b"
-    r"|[\u2013\u2014:-]?\s*(?:is|will be|gets|must be)\s(?:an?\s)?(?P<said>new|created|introduced|added|modified|updated|extended|edited|changed|deleted|removed|existing)\b)",
+    r"`?\s{0,3}(?:\((?:an?\s)?(?P<mark>new|create|modified|modify|update|updated|extended|edit|changed|existing|delete|deleted|removed)\b"
+    r"|[\u2013\u2014:-]?\s{0,3}(?:is|will be|gets|must be)\s(?:an?\s)?(?P<said>new|created|introduced|added|modified|updated|extended|edited|changed|deleted|removed|existing)\b)",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[A-Za-z]++")
@@ -306,10 +302,13 @@ _UNITS = {
     for u in spellings.split()
 }  # fmt: skip
 _SUBJECT = re.compile(
-    r"((?:[\w'/.-]++ ){0,6}?[\w'/.-]++)(?: ?[=:]| (?:(?:must|shall|should|will|may|can) )?(?:is|are|be|of|defaults? to|equals?|expires? after|lasts?|stays?|remains?))"
+    r"(?<![\w'/.-])((?:[\w'/.-]{1,40} ){0,6}?[\w'/.-]{1,40})(?: ?[=:]| (?:(?:must|shall|should|will|may|can) )?(?:is|are|be|of|defaults? to|equals?|expires? after|lasts?|stays?|remains?))"
     r"(?: (?:set|limited|fixed|capped|valid|at|to|for|by|default|exactly|most|up|always|kept|the|a|an|now|after)){0,4} ?[\"'(]?$"
 )
-_FILLERS = "the a an its their this that each every our your and or then so if when per with in on all default"
+_FILLERS = (
+    "the a an its their this that each every our your and or then so if when per with in on all default of for set use uses value has have to by at after"
+    " before from is are as only where raise keep add adds any"
+)
 _STOP = frozenset(_FILLERS.split())
 
 
@@ -321,7 +320,7 @@ def links(sentence: Sentence) -> Iterator[Link]:
     for m in LINK.finditer(text):
         target = m[2].strip("<>") if m[2] is not None else None
         label = None if target is not None else " ".join((m[3] or m[1]).casefold().split())
-        yield Link(m[1], target, label, sentence.path, sentence.line)
+        yield Link(m[1], target, label, sentence.path, sentence.line, sentence)
 
 
 def quantities(sentence: Sentence) -> Iterator[Quantity]:
@@ -331,8 +330,9 @@ def quantities(sentence: Sentence) -> Iterator[Quantity]:
         unit = _UNITS.get(m[3] or "", "")
         before = text[max(0, m.start() - 90) : m.start()]
         said = _SUBJECT.search(before.rstrip() if before.rstrip().endswith(("=", ":")) else before.rstrip(" "))
-        words = [w for w in said[1].lower().split() if w not in _STOP] if said else []
-        subject = " ".join(words[-3:]) or None
+        words = said[1].lower().split() if said else []
+        start = max((n + 1 for n, word in enumerate(words) if word in _STOP), default=0)
+        subject = " ".join(words[start:][-3:]) or None
         yield Quantity(
             Decimal(m[1].replace(",", "") + (m[2] or "")), unit, subject, sentence.path, sentence.line, sentence
         )

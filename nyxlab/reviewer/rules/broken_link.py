@@ -11,7 +11,7 @@ from nyxlab.reviewer.document import Document, Link
 from nyxlab.reviewer.findings import Category, Severity
 from nyxlab.reviewer.rules.base import Claim, Rule, at
 
-_BARE = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*\.md")
+_BARE = re.compile(r"(?<![a-z0-9_-])[a-z0-9][a-z0-9_-]{0,80}\.md")
 
 
 def check(document: Document) -> Iterator[Claim]:

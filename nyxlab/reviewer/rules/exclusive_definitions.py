@@ -10,7 +10,7 @@ from nyxlab.reviewer.document import Document, Sentence, group
 from nyxlab.reviewer.findings import Category, Severity
 from nyxlab.reviewer.rules.base import Claim, Rule, at
 
-_THING = r"([A-Za-z][\w-]*+)"
+_THING = r"(?<![\w-])([A-Za-z][\w-]*+)"
 _SOME = r"(?:(?:team|team's|valid|active|new|given|single|other|distinct|different|separate)\s)?"
 _ONE = r"(?:exactly one|only one|at most one|no more than one|a single|just one|precisely one|one and only one|one(?! or\b))"
 _MANY = r"(?:several|multiple|many|more than one|any number of|two or more|one or more|zero or more|various|a number of|different)"
@@ -25,7 +25,7 @@ _STRICT = re.compile(
 _OPEN = re.compile(
     rf"(?i){_SUBJECT}{_THING}\s(?:(?:must|may|can|could|might|will|shall|should|also|therefore|often)\s){{0,2}}{_TIE}\s(?:to\s)?{_MANY}\s{_SOME}{_THING}"
 )
-_TERM = r"[\"'\u201c`(]?([A-Za-z][\w-]*+)[\"'\u201d`)]?"
+_TERM = r"[\"'\u201c`(]?(?<![\w-])([A-Za-z][\w-]*+)[\"'\u201d`)]?"
 _SAME = re.compile(
     rf"(?i)\b{_TERM}\s?(?:\u2014|\u2013|-|:|,)?\s?(?:is|are|means|as)?\s?(?:just\s|simply\s|exactly\s)?"
     rf"(?:the same (?:thing )?as|another (?:name|word) for|(?:a )?synonyms? (?:for|of)|identical (?:to|with)|equivalent to|interchangeable with|also called|also known as|aka)\s(?:an?\s|the\s)?{_TERM}"

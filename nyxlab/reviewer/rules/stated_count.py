@@ -28,6 +28,7 @@ _TELLS = re.compile(
     r"organi[sz]ed (?:in|into)|broken (?:down )?into|structured (?:in|into)|done in|delivered in|works? in|rolled out in|proceeds? in|altogether|in (?:total|all)|total of)\b",
     re.IGNORECASE,
 )  # fmt: skip
+_GLUE = frozenset({"of", "or", "to", "and", "for", "in", "on", "with", "is", "are", "from", "per", "as", "at", "by"})
 _PARTIAL = re.compile(
     r"\b(?:each|every|per|first|last|remaining|other|these|those|(?:phase|step|stage|story|option|task) \d+)\b",
     re.IGNORECASE,
@@ -44,7 +45,8 @@ _FAMILIES = {
 
 def check(document: Document) -> Iterator[Claim]:
     """Find a sentence that states how many things there are, while the list, table, enumeration or headings that it announces hold another number of them."""
-    announced = {s: block for block in (*document.lists, *document.tables) if (s := block.intro)}
+    blocks: list[ListBlock | Table] = [*document.lists, *document.tables]
+    announced = {block.intro: block for block in blocks if block.intro}
     for sentence in document.sentences:
         counts = [(_value(m[1]), m) for m in _COUNT.finditer(sentence.plain) if _exact(sentence.plain, m)]
         if not counts:
@@ -70,7 +72,7 @@ def _exact(text: str, m: re.Match[str]) -> bool:
         _LOOSE.search(before)
         or m[3].lower() in _MEASURES
         or before.endswith(("-", ".", "/", "#", "v", "$"))
-        or m[2].split()[0].lower() in ("of", "or", "to", "and")
+        or not _GLUE.isdisjoint(m[2].lower().split())
     )
 
 

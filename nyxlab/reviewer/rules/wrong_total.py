@@ -11,10 +11,10 @@ from nyxlab.reviewer.findings import Category, Severity
 from nyxlab.reviewer.rules.base import Claim, Place, Rule, at
 
 _TOTAL = re.compile(
-    r"\W*(?:(?:grand|overall|estimated)\s)?(?:totals?|sum|altogether|overall|all)\b(?!\s(?:of|the|other))",
+    r"\W{0,6}(?:(?:grand|overall|estimated)\s)?(?:totals?|sum|altogether|overall|all)\b(?!\s(?:of|the|other))",
     re.IGNORECASE,
 )
-_SUBTOTAL = re.compile(r"\W*sub-?total", re.IGNORECASE)
+_SUBTOTAL = re.compile(r"\W{0,6}sub-?total", re.IGNORECASE)
 _CELL = re.compile(r"[$\u20ac\u00a3]?\s?(-?\d{1,3}(?:,\d{3})++|-?\d{1,12})(\.\d{1,6})?\s?(?:[A-Za-z%/ -]{0,16})$")
 _SAID = re.compile(r"\b(?:totals?|sum|altogether|in all|overall|combined)\b", re.IGNORECASE)
 _NUMBER = r"(?<![\w.#-])(\d{1,3}(?:,\d{3})++|\d{1,12})(\.\d{1,6})?(?![\w.]*\d)"
@@ -27,7 +27,9 @@ _COUNTED = re.compile(
     rf"(?:^|[,;(:]|\band\b)\s*(?:and\s)?{_NUMBER}\s+[A-Za-z][\w-]*+(?:\s[A-Za-z][\w-]*+){{0,3}}\s*(?=[,;).]|\band\b|$)"
 )
 _OPENED = re.compile(r"[:(\u2014]\s?(?=\D{0,60}\d)")
-_SUM = re.compile(rf"((?:{_NUMBER}\s*(?:[a-z]{{1,8}}\s*)?\+\s*){{1,30}}{_NUMBER})\s*(?:[a-z]{{1,8}}\s*)?=\s*{_NUMBER}")
+_SUM = re.compile(
+    rf"(?<!\+)(?<!\+\s)((?:{_NUMBER}\s*(?:[a-z]{{1,8}}\s*)?\+\s*){{1,30}}{_NUMBER})\s*(?:[a-z]{{1,8}}\s*)?=\s*{_NUMBER}"
+)
 
 
 def check(document: Document) -> Iterator[Claim]:

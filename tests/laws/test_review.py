@@ -1,0 +1,116 @@
+"""Laws of a review: whatever the Markdown says, findings stay inside it, quote it exactly, and come out the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from nyxlab.errors import InputRefused
+from nyxlab.reviewer.document import parse_documents
+from nyxlab.reviewer.evidence import verify
+from nyxlab.reviewer.findings import MAX_SPAN, Severity, count
+from nyxlab.reviewer.review import MAX_LINE, find, judge, open_documents, read_documents, review_documents
+
+PIECES = st.sampled_from(
+    ["# ", "## Phase 2: ", "## 1. ", "- ", "- [ ] T001 ", "1. ", "3. ", "> ", "    ", "| a | 2 |\n|---|---|\n", "| Total | 9 |\n", "```\n", "~~~\n", "<!--", "-->", "---\n"]
+    + ["FR-001", "T002", "Phase 3", "Steps 1-4 ", "Section 8.3", "\u00a73.1", "three ", "the following 4 items:\n\n", "TODO", "[x](#y)", "[x][y]", "[y]: z\n", "`a.py` (new) ", "src/a.py ", "depends on "]
+    + ["must ", "must not ", "each member belongs to exactly one team. ", "A member may join several teams. ", "**", "`", "``", "*", "\n", "\n\n", "\r\n", "\r", "\t", "\0", "\u2028", "\ufeff", "\x0c", " ", ". ", ": ", "(", ")", "{#a}"]
+)  # fmt: skip
+MARKDOWN = st.lists(st.one_of(PIECES, PIECES, PIECES, st.text(max_size=8)), max_size=60).map("".join)
+
+
+@given(st.dictionaries(st.sampled_from(["plan.md", "spec.md", "a/b.md"]), MARKDOWN, min_size=1))
+@example({"plan.md": "---\n"})
+@example({"plan.md": "+++\n+++"})
+@example({"plan.md": "- " * 200 + "a"})
+@example({"plan.md": ">" * 5000})
+def test_any_markdown_is_reviewed_with_exact_quotes(texts: dict[str, str]) -> None:
+    """No text raises; every span lies within its file, is short, and its quote equals its lines; a second review says the same."""
+    document = parse_documents(texts)
+    findings = find(document)
+    for finding in findings:
+        assert finding.verified
+        for evidence in finding.evidence:
+            lines = texts[evidence.path].split("\n")
+            assert 1 <= evidence.start_line <= evidence.end_line <= len(lines)
+            assert evidence.end_line - evidence.start_line < MAX_SPAN
+            assert evidence.quote == "\n".join(lines[evidence.start_line - 1 : evidence.end_line])
+            assert verify(document, evidence)
+    assert findings == find(parse_documents(texts))
+    assert [f.severity.rank for f in findings] == sorted(f.severity.rank for f in findings)
+    assert [f.id for f in findings] == [f"F-{n:03d}" for n in range(1, len(findings) + 1)]
+    assert len({f.fingerprint for f in findings}) == len(findings)
+    assert sum(count(findings).values()) == sum(f.severity is not Severity.INFO for f in findings)
+
+
+PLAN = '# Plan\n\nIt has three states:\n\n- a\n- b\n\nSee the "Rollback" section.\n\n- **FR-001**: x\n- **FR-001**: y\n'
+
+
+@given(st.lists(st.sampled_from(["Words that claim nothing.", "## More", "- a point"]), max_size=5))
+def test_fingerprints_do_not_depend_on_lines(padding: list[str]) -> None:
+    """Text put before a plan moves its findings but keeps their names."""
+    moved = "\n\n".join([*padding, "", PLAN])
+    assert {f.fingerprint for f in find(parse_documents({"p.md": PLAN}))} <= {
+        f.fingerprint for f in find(parse_documents({"p.md": moved}))
+    }
+
+
+def test_the_verdict_follows_the_worst_finding() -> None:
+    """FAIL at or above the limit, CONCERNS for another HIGH or MEDIUM, PASS else; lenses that did not run are named."""
+    fatal = review_documents(
+        parse_documents({"p.md": "Each member belongs to exactly one team.\n\nA member may join several teams.\n"})
+    )
+    doubtful = review_documents(parse_documents({"p.md": PLAN}))
+    sound = review_documents(parse_documents({"p.md": "All is well.\n"}))
+    assert [r.verdict for r in (fatal, doubtful, sound)] == ["FAIL", "CONCERNS", "PASS"]
+    assert sound.headline == "PASS (rules only; 7 lenses not run)"
+    assert all(p.reason == "no provider given" for p in sound.passes if p.status == "skipped")
+    assert judge(doubtful.findings, Severity.MEDIUM) == "FAIL"
+    body = doubtful.to_json()
+    assert (body["schema"], body["failOn"], body["cost"]) == (
+        "nyxlab.review/1",
+        "CRITICAL",
+        {"usd": "0", "certainty": "exact"},
+    )
+    assert body["documents"] == [{"path": "p.md", "sha256": body["documents"][0]["sha256"], "lines": 11}]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("empty.md", b" \n", "empty"),
+        ("binary.md", b"a\0b", "binary"),
+        ("latin.md", b"caf\xe9", "UTF-8"),
+        ("long.md", b"a" * (MAX_LINE + 1), "too long"),
+        ("gone.md", None, "cannot be read"),
+        ("folder", None, "cannot be read"),
+    ],
+)
+def test_what_is_no_plan_is_refused_in_one_sentence(tmp_path: Path, name: str, data: bytes | None, reason: str) -> None:
+    """Missing, empty, binary and oversized files are refused before anything is made of them."""
+    if data is not None:
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(InputRefused, match=reason) as refused:
+        read_documents([tmp_path / name])
+    assert "\n" not in str(refused.value)
+
+
+def test_a_directory_means_its_markdown_files(tmp_path: Path) -> None:
+    """A directory stands for its own *.md files; one without any is refused."""
+    (tmp_path / "b.md").write_bytes(b"B\r\n")
+    (tmp_path / "a.md").write_text("A", encoding="utf-8")
+    (tmp_path / "c.txt").write_text("C", encoding="utf-8")
+    (tmp_path / "none").mkdir()
+    assert read_documents([tmp_path]) == {str(tmp_path / "a.md"): "A", str(tmp_path / "b.md"): "B\r\n"}
+    with pytest.raises(InputRefused, match="no .md file"):
+        read_documents([tmp_path / "none"])
+
+
+def test_a_link_to_a_file_beside_the_plan_is_not_broken(tmp_path: Path) -> None:
+    """Reading from disk looks whether linked files exist; only the missing one is reported."""
+    (tmp_path / "plan.md").write_text("[a](there.md) [b](gone.md)\n", encoding="utf-8")
+    (tmp_path / "there.md").write_text("x\n", encoding="utf-8")
+    assert [f.title for f in find(open_documents([tmp_path / "plan.md"]))] == ["Broken link: the file gone.md"]
