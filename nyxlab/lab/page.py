@@ -138,7 +138,13 @@ def pretty(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
 
 
-FILTERS = {"name": lambda path: Path(path).name, "money": money, "seconds": seconds, "count": count, "pretty": pretty}
+FILTERS: dict[str, Callable[..., str]] = {
+    "name": lambda path: Path(path).name,
+    "money": money,
+    "seconds": seconds,
+    "count": count,
+    "pretty": pretty,
+}
 
 
 def _digest(text: str) -> str:

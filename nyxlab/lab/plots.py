@@ -7,7 +7,7 @@ transparent and ink is a middle grey, so that a figure reads on a light page and
 from __future__ import annotations
 
 import hashlib
-import textwrap
+import re
 from collections.abc import Iterable
 
 import pandas as pd
@@ -39,7 +39,8 @@ def cost_by_provider(checkpoints: Iterable[Json], palette: dict[str, str] | None
     for row in table.to_dict("records"):
         judge = row["role"] == "judge"
         usd = 0.0 if pd.isna(row["usd"]) else row["usd"]
-        said = {"exact": f"${usd:.4f}", "estimated": f"≈ ${usd:.4f}"}.get(row["certainty"], f"${usd:.4f} + unknown")
+        amount = f"${usd:.4f}" if usd else "$0"
+        said = {"exact": amount, "estimated": f"≈ {amount}"}.get(row["certainty"], f"{amount} + unknown")
         figure.add_bar(
             x=[usd], y=[label(row["provider"]) + (" (judge)" if judge else "")], orientation="h", text=[said],
             marker={"color": hue[row["provider"]], "pattern": {"shape": "/" if judge else ""}},
@@ -48,7 +49,7 @@ def cost_by_provider(checkpoints: Iterable[Json], palette: dict[str, str] | None
     figure.update_traces(textposition="outside", cliponaxis=False)
     most = table["usd"].max()
     figure.update_xaxes(range=[0, most * 1.4 if most > 0 else 0.01], nticks=4)  # room for the amount after its bar
-    return _dress(figure, "cost (USD)", rows=len(table))
+    return _dress(figure, "Cost per provider", "cost (USD)", rows=len(table))
 
 
 def latency_by_provider(checkpoints: Iterable[Json], palette: dict[str, str] | None = None) -> go.Figure:
@@ -63,7 +64,7 @@ def latency_by_provider(checkpoints: Iterable[Json], palette: dict[str, str] | N
             boxpoints="all", jitter=0.4, pointpos=0, fillcolor="rgba(0,0,0,0)", line={"width": 1.5, "color": hue[str(name)]},
             marker={"color": hue[str(name)], "size": 7, "opacity": 0.8}, hovertemplate="%{x:.3f} s<extra></extra>",
         )  # fmt: skip
-    return _dress(figure, "latency of a call (s)", rows=rows["provider"].nunique())
+    return _dress(figure, "Latency per provider", "latency of a call (s)", rows=rows["provider"].nunique())
 
 
 def timeline(checkpoint: Json, palette: dict[str, str] | None = None) -> go.Figure:
@@ -81,20 +82,24 @@ def timeline(checkpoint: Json, palette: dict[str, str] | None = None) -> go.Figu
             hovertemplate=f"%{{y}}: {label(who)}, {took}<extra></extra>",
         )  # fmt: skip
     figure.update_yaxes(autorange="reversed")
-    return _dress(figure, "time since the start (s)", rows=len(table))
+    return _dress(figure, "When each step ran", "time since the start (s)", rows=len(table))
 
 
 def label(text: str) -> str:
     """Return the text as plotly shows it literally (its labels know a little HTML), in lines that fit a phone."""
-    lines = textwrap.wrap(text, 21) or [""]
+    lines = [""]
+    for piece in re.findall(r"[^/:#?&\s-]{1,21}[/:#?&\s-]*|[/:#?&\s-]+", text):
+        if lines[-1] and len(lines[-1] + piece.strip()) > 21:
+            lines.append("")
+        lines[-1] += piece
     return "<br>".join(line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") for line in lines)
 
 
-def _dress(figure: go.Figure, x_title: str, *, rows: int) -> go.Figure:
+def _dress(figure: go.Figure, title: str, x_title: str, *, rows: int) -> go.Figure:
     axis = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": GRID, "automargin": True}
     figure.update_layout(
-        template="none", showlegend=False, height=96 + ROW * max(rows, 1), barmode="overlay", bargap=0.35,
-        margin={"l": 8, "r": 24, "t": 12, "b": 48}, font={"color": INK, "size": 13},
+        title={"text": title, "font": {"size": 15}}, template="none", showlegend=False, height=120 + ROW * max(rows, 1), barmode="overlay", bargap=0.35,
+        margin={"l": 8, "r": 24, "t": 44, "b": 48}, font={"color": INK, "size": 13},
         paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", hoverlabel={"namelength": -1},
     )  # fmt: skip
     figure.update_xaxes(title={"text": x_title, "font": {"size": 13}}, rangemode="tozero", **axis)

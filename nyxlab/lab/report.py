@@ -163,14 +163,9 @@ def _run_figures(checkpoint: Json) -> tuple[list[tuple[str, dict[str, Any]]], di
             raise
         return [], {}
     hues = plots.colours(row["provider"] for row in tables.provider_rows([checkpoint]))
-    drawn = [("When each step ran", plots.timeline(checkpoint, hues))]
-    if hues:
-        drawn = [
-            ("Cost per provider", plots.cost_by_provider([checkpoint], hues)),
-            ("Service time per provider", plots.latency_by_provider([checkpoint], hues)),
-            *drawn,
-        ]
-    return [(caption, json.loads(figure.to_json())) for caption, figure in drawn], hues
+    drawn = [plots.cost_by_provider([checkpoint], hues), plots.latency_by_provider([checkpoint], hues)] if hues else []
+    figures = [json.loads(figure.to_json()) for figure in (*drawn, plots.timeline(checkpoint, hues))]
+    return [(figure["layout"].pop("title")["text"], figure) for figure in figures], hues
 
 
 def _markdown(value: object) -> object:

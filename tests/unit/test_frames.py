@@ -93,7 +93,7 @@ def test_a_provider_keeps_its_colour(names):
     """Up to the palette's size no two providers share a colour, and the order given does not matter."""
     hues = plots.colours(names)
     assert len(set(hues.values())) == len(names)
-    assert hues == plots.colours(reversed(sorted(names)))
+    assert hues == plots.colours(sorted(names, reverse=True))
 
 
 @pytest.mark.parametrize(

@@ -166,5 +166,5 @@ def test_a_broken_notebook_is_refused(tmp_path, text):
     """What is not a notebook ends in one sentence that names the file."""
     path = tmp_path / "broken.ipynb"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(InputRefused, match="broken.ipynb"):
+    with pytest.raises(InputRefused, match=r"broken\.ipynb"):
         export_notebook(path)

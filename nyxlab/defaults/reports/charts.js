@@ -23,6 +23,10 @@
     delete layout.width;
     layout.autosize = true;
     layout.height ??= 360;
+    if (!layout.title && layout.margin) {  // the page has the caption
+      layout.height -= Math.max(0, layout.margin.t - 12);
+      layout.margin = { ...layout.margin, t: Math.min(12, layout.margin.t ?? 12) };
+    }
     layout.paper_bgcolor = layout.plot_bgcolor = "rgba(0,0,0,0)";
     layout.font = { ...layout.font, color: ink, family: "system-ui, sans-serif" };
     layout.hoverlabel = { ...layout.hoverlabel, bgcolor: paper, bordercolor: grid, font: { color: ink } };
