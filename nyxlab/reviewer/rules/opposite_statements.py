@@ -101,7 +101,7 @@ def check(document: Document) -> Iterator[Claim]:
     ]
     told: set[frozenset[Sentence]] = set()
     for core, said in group(units).items():
-        by_weight = sorted(said, key=lambda u: u.reminder)
+        by_weight = sorted(said, key=lambda u: (u.reminder, bool(u.tail)))
         yes = next((u for u in by_weight if u.affirmed), None)
         no = next((u for u in by_weight if not u.affirmed and yes and u.sentence is not yes.sentence), None)
         if not yes or not no or frozenset((yes.sentence, no.sentence)) in told:
@@ -142,7 +142,14 @@ def _units(sentence: Sentence) -> Iterator[tuple[tuple[str, ...], _Unit]]:
             after = core[marker : marker + 2] if "default" in core[marker : marker + 2] else core[marker : marker + 1]
             yield (
                 ("near", *core[max(0, marker - 3) : marker], *after),
-                _Unit(sentence, here, modal, conditional, reminder, core[marker + len(after) :][:1]),
+                _Unit(
+                    sentence,
+                    here,
+                    modal,
+                    conditional,
+                    reminder,
+                    () if "default" in after else core[marker + 1 : marker + 2],
+                ),
             )
 
 
