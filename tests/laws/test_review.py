@@ -14,10 +14,12 @@ from nyxlab.reviewer.evidence import verify
 from nyxlab.reviewer.findings import MAX_SPAN, Severity, count
 from nyxlab.reviewer.review import MAX_LINE, find, judge, open_documents, read_documents, review_documents
 
-PIECES = st.sampled_from(  # noqa: RUF005  # three rows of pieces read better added than unpacked
-    ["# ", "## Phase 2: ", "## 1. ", "- ", "- [ ] T001 ", "1. ", "3. ", "> ", "    ", "| a | 2 |\n|---|---|\n", "| Total | 9 |\n", "```\n", "~~~\n", "<!--", "-->", "---\n"]
-    + ["FR-001", "T002", "Phase 3", "Steps 1-4 ", "Section 8.3", "\u00a73.1", "three ", "the following 4 items:\n\n", "TODO", "[x](#y)", "[x][y]", "[y]: z\n", "`a.py` (new) ", "src/a.py ", "depends on "]
-    + ["must ", "must not ", "each member belongs to exactly one team. ", "A member may join several teams. ", "**", "`", "``", "*", "\n", "\n\n", "\r\n", "\r", "\t", "\0", "\u2028", "\ufeff", "\x0c", " ", ". ", ": ", "(", ")", "{#a}"]
+PIECES = st.sampled_from(
+    [
+        "# ", "## Phase 2: ", "## 1. ", "- ", "- [ ] T001 ", "1. ", "3. ", "> ", "    ", "| a | 2 |\n|---|---|\n", "| Total | 9 |\n", "```\n", "~~~\n", "<!--", "-->", "---\n",
+        "FR-001", "T002", "Phase 3", "Steps 1-4 ", "Section 8.3", "\u00a73.1", "three ", "the following 4 items:\n\n", "TODO", "[x](#y)", "[x][y]", "[y]: z\n", "`a.py` (new) ", "src/a.py ", "depends on ",
+        "must ", "must not ", "each member belongs to exactly one team. ", "A member may join several teams. ", "**", "`", "``", "*", "\n", "\n\n", "\r\n", "\r", "\t", "\0", "\u2028", "\ufeff", "\x0c", " ", ". ", ": ", "(", ")", "{#a}",
+    ]
 )  # fmt: skip
 MARKDOWN = st.lists(st.one_of(PIECES, PIECES, PIECES, st.text(max_size=8)), max_size=60).map("".join)
 
