@@ -11,20 +11,24 @@ help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(STAMP)  ## Run notebooks 01-03 on the embedded model and export them to reports/*.html
-	@$(BIN)/python notebooks/demo.py
+	@why=$$($(BIN)/python -c 'import nyxlab; print(nyxlab.open_provider("local:smollm2-135m").unusable() or "")') || exit 1; \
+	if [ -z "$$why" ]; then $(BIN)/nyxlab batch data/grids/demo.yaml; \
+	else echo "The embedded model cannot run here ($$why): scripted replies, written by hand, instead."; \
+	  $(BIN)/nyxlab batch data/grids/demo-scripted.yaml; fi
 
 lab: $(STAMP)  ## Open JupyterLab on notebooks/
 	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --notebook-dir=notebooks
 
 test: $(STAMP)  ## Lint, types, import contracts, then every test
 	@$(BIN)/ruff check --quiet nyxlab tests && $(BIN)/ruff format --quiet --check nyxlab tests && $(BIN)/mypy
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-current-env tests notebooks
 
 check: $(STAMP)  ## What a commit is held against: lint, format, types, import contracts
 	@$(BIN)/pre-commit run --all-files
 
 notebooks: $(STAMP)  ## Execute the notebooks on scripted replies and store their outputs (before a commit that changes them)
-	@for n in notebooks/0*.ipynb; do $(BIN)/papermill --cwd notebooks $$n $$n || exit 1; done
+	@for n in notebooks/0*.ipynb; do \
+	  NYXLAB_STORE="sqlite:///$$(mktemp -d)/ledger.db" $(BIN)/papermill --cwd notebooks $$n $$n || exit 1; done
 
 samples: $(STAMP)  ## Write reports/samples/ again, one report of each kind
 	@$(BIN)/python reports/samples/make.py

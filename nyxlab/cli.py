@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Awaitable, Callable
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -16,13 +15,25 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from nyxlab import __version__
 from nyxlab.engine.records import Run
 from nyxlab.errors import InputRefused, NyxlabError
-from nyxlab.lab import console
-from nyxlab.lab.console import RunProgress, out
+from nyxlab.lab.console import (
+    STDERR,
+    RunProgress,
+    costs_table,
+    csv_text,
+    money,
+    out,
+    plain_table,
+    print_json,
+    say,
+    say_forecast,
+    say_who_reads,
+    show,
+    write,
+)
 from nyxlab.lab.lab import Lab
-from nyxlab.lab.page import plain
 from nyxlab.lab.project import create_project
 from nyxlab.lab.report import render_review
-from nyxlab.providers.messages import Cost, Json
+from nyxlab.providers.messages import Json
 from nyxlab.reviewer.rules import RULES
 
 T = TypeVar("T")
@@ -53,7 +64,7 @@ def main() -> None:
     try:
         app()
     except NyxlabError as error:
-        _say(str(error))
+        say(str(error))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
@@ -103,8 +114,8 @@ def run(
     lab = Lab(store)
     costs = lab.forecast(file, inputs=inputs, providers=providers, judge=judge)
     if forecast:
-        return _say_forecast(costs, as_json)
-    _say_who_reads(costs)
+        return say_forecast(costs, as_json=as_json)
+    say_who_reads(costs)
 
     async def work(lab: Lab, progress: RunProgress) -> Run:
         return await lab.run(file, inputs=inputs, providers=providers, judge=judge, budget=budget, on_event=progress)
@@ -138,8 +149,8 @@ def compare(
     lab = Lab(store)
     costs = lab.forecast_comparison(prompt, providers=providers, judge=judge)
     if forecast:
-        return _say_forecast(costs, as_json)
-    _say_who_reads(costs)
+        return say_forecast(costs, as_json=as_json)
+    say_who_reads(costs)
 
     async def work(lab: Lab, progress: RunProgress) -> Run:
         return await lab.compare(prompt, providers=providers, judge=judge, budget=budget, on_event=progress)
@@ -147,11 +158,11 @@ def compare(
     return _run(lab, work, as_json, whole=True)
 
 
-@app.command(epilog="Example: nyxlab show 20261123-181255-k3f9 --json")
-def show(run_id: RunId, as_json: AsJson = False, store: Store = None) -> None:
+@app.command("show", epilog="Example: nyxlab show 20261123-181255-k3f9 --json")
+def show_run(run_id: RunId, as_json: AsJson = False, store: Store = None) -> None:
     """Show one run: each step, who was chosen and why; with --json its checkpoint."""
     checkpoint = _ask(Lab(store), lambda lab: lab.show(run_id)).checkpoint()
-    _print(checkpoint) if as_json else _show(checkpoint, whole=True)
+    print_json(checkpoint) if as_json else show(checkpoint, whole=True)
 
 
 @app.command(epilog="Example: nyxlab runs --json")
@@ -159,7 +170,7 @@ def runs(as_json: AsJson = False, store: Store = None) -> None:
     """List all runs, newest first."""
     found = _ask(Lab(store), lambda lab: lab.runs())
     if as_json:
-        return _print([each.to_json() for each in found])
+        return print_json([each.to_json() for each in found])
     if not found:
         return out("No run yet. Start one: nyxlab run WORKFLOW")
     rows = [
@@ -172,7 +183,7 @@ def runs(as_json: AsJson = False, store: Store = None) -> None:
         )
         for each in found
     ]
-    return out(console.plain_table(["run", "workflow", "status", "started", "took>"], rows))
+    return out(plain_table(["run", "workflow", "status", "started", "took>"], rows))
 
 
 @app.command(epilog="Example: nyxlab cost --csv > cost.csv")
@@ -185,11 +196,11 @@ def cost(
     """Show the per-provider table: calls, tokens, cost, latency p50/p95 with n, time to first token."""
     rows = _ask(Lab(store), lambda lab: lab.cost(run_id))
     if as_json:
-        _print(rows)
+        print_json(rows)
     elif as_csv:
-        sys.stdout.write(console.csv_text(rows))
+        sys.stdout.write(csv_text(rows))
     elif rows:
-        out(console.costs_table(rows))
+        out(costs_table(rows))
     else:
         out("No call yet. Start a run: nyxlab run WORKFLOW")
 
@@ -219,7 +230,7 @@ def review(
 
     found, texts, verdict = _ask(Lab(store), work)
     written = json.dumps(found, ensure_ascii=False, indent=1) if form == "json" else _rendered(found, form, texts)
-    _write(written, output)
+    write(written, output)
     raise typer.Exit(FAILED_VERDICT if verdict == "FAIL" else 0)
 
 
@@ -228,7 +239,7 @@ def rules(as_json: AsJson = False) -> None:
     """List every rule of Cael's: what it claims, the severities it can give, an example."""
     listed = [rule.to_json() for rule in RULES]
     if as_json:
-        return _print(listed)
+        return print_json(listed)
     for rule in listed:
         out(f"{rule['id']} ({rule['kind']}): {rule['claim']}")
         out(*(f"  {level}: {reason}" for level, reason in rule["severities"].items()))
@@ -247,9 +258,9 @@ def prompt(
     """Write the phased implementation prompt: one file, or (a path that ends in /) one per phase and the JSON twin."""
     compiled = Lab().prompt(review_file.absolute())
     if output is None or not output.endswith("/"):
-        return _write(compiled.to_markdown(), Path(output) if output else None)
+        return write(compiled.to_markdown(), Path(output) if output else None)
     for name, text in compiled.phase_files().items():
-        _write(text, Path(output) / name)
+        write(text, Path(output) / name)
     return None
 
 
@@ -262,15 +273,15 @@ def report(
     """Write one self-contained HTML file that opens offline."""
     what: Any = target if _is_run(target) else Path(target).absolute()
     page = _ask(Lab(store), lambda lab: lab.report(what))
-    _write(page, output or Path(f"{Path(target).stem}.html"))
+    write(page, output or Path(f"{Path(target).stem}.html"))
 
 
 @app.command(epilog="Example: nyxlab batch data/grids/demo.yaml")
 def batch(grid: Annotated[Path, typer.Argument(metavar="GRID.yaml", help="Notebook and parameters.")]) -> None:
     """Run notebooks over a grid of parameters and export each to reports/*.html."""
     with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console.STDERR, transient=True,
-        disable=not console.STDERR.is_terminal,
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=STDERR, transient=True,
+        disable=not STDERR.is_terminal,
     ) as bar:  # fmt: skip
         task = bar.add_task("checking the grid", total=None)
 
@@ -280,7 +291,7 @@ def batch(grid: Annotated[Path, typer.Argument(metavar="GRID.yaml", help="Notebo
         results = _ask(
             Lab(),
             lambda lab: lab.batch(
-                grid.absolute(), on_job=lambda job: console.STDERR.print(f"running {job.name}"), on_cell=on_cell
+                grid.absolute(), on_job=lambda job: STDERR.print(f"running {job.name}"), on_cell=on_cell
             ),
         )
     for result in results:
@@ -294,14 +305,14 @@ def providers(as_json: AsJson = False) -> None:
     """List the providers: usable from here or why not, window, what they take, price."""
     states = Lab().providers()
     if as_json:
-        return _print([state.to_json() for state in states])
+        return print_json([state.to_json() for state in states])
     rows = [
         (s.provider, s.unusable or "usable", f"{s.context:,}" if s.context else "", "yes" if s.output_schema else "no",
-         "yes" if s.images else "no", console.money(s.thousand_tokens.usd, s.thousand_tokens.certainty))
+         "yes" if s.images else "no", money(s.thousand_tokens.usd, s.thousand_tokens.certainty))
         for s in states
     ]  # fmt: skip
     columns = ["provider", "state", "window>", "schema", "images", "1k tokens in + 1k out>"]
-    return out(console.plain_table(columns, rows), "Any other model of these vendors works as well: vendor:model.")
+    return out(plain_table(columns, rows), "Any other model of these vendors works as well: vendor:model.")
 
 
 def _ask(lab: Lab, work: Callable[[Lab], Awaitable[T]]) -> T:
@@ -321,43 +332,15 @@ def _run(lab: Lab, work: Callable[[Lab, RunProgress], Awaitable[Run]], as_json: 
             done = _ask(lab, lambda lab: work(lab, progress))
         except KeyboardInterrupt:
             known = progress.run_id
-            _say(f"interrupted; carry on with: nyxlab resume {known}" if known else "interrupted; nothing had started")
+            say(f"interrupted; carry on with: nyxlab resume {known}" if known else "interrupted; nothing had started")
             raise typer.Exit(INTERRUPTED) from None
     checkpoint = done.checkpoint()
-    _print(checkpoint) if as_json else _show(checkpoint, whole=whole)
+    print_json(checkpoint) if as_json else show(checkpoint, whole=whole)
     if done.status == "paused" and done.pause:
-        _say(f"paused: {done.pause.reason}; carry on with: nyxlab resume {done.run_id} --budget USD")
+        say(f"paused: {done.pause.reason}; carry on with: nyxlab resume {done.run_id} --budget USD")
     if done.status == "failed":
-        _say(f"failed; when the cause is mended: nyxlab resume {done.run_id}")
+        say(f"failed; when the cause is mended: nyxlab resume {done.run_id}")
     raise typer.Exit({"failed": FAILED, "paused": PAUSED}.get(done.status, 0))
-
-
-def _show(checkpoint: Json, *, whole: bool) -> None:
-    out(f"run {checkpoint['runId']} · {checkpoint['workflow']} · {checkpoint['status']}")
-    out(console.run_table(checkpoint))
-    for step in checkpoint["steps"] if whole else ():
-        out(*console.step_lines(step))
-    out(console.totals_line(checkpoint))
-
-
-def _say(text: str) -> None:
-    console.STDERR.print(f"nyxlab: {plain(text)}", soft_wrap=True)
-
-
-def _say_who_reads(costs: dict[str, Cost]) -> None:
-    """Before text leaves the machine: who gets it, and what it may cost at most."""
-    for name, amount in costs.items():
-        if name.partition(":")[0] not in {"local", "script"}:
-            _say(f"{name} reads the prompts; at most {console.money(amount.usd, amount.certainty)}")
-
-
-def _say_forecast(costs: dict[str, Cost], as_json: bool) -> None:
-    total = Cost.total(costs.values())
-    if as_json:
-        return _print({"providers": {name: each.to_json() for name, each in costs.items()}, "total": total.to_json()})
-    rows = [(name, console.money(each.usd, each.certainty)) for name, each in costs.items()]
-    rows.append(("total, at most", console.money(total.usd, total.certainty)))
-    return out(console.plain_table(["provider", "cost>"], rows))
 
 
 def _inputs(given: list[str] | None) -> dict[str, object]:
@@ -376,29 +359,6 @@ def _is_run(text: str) -> bool:
 
 def _rendered(found: dict[str, Json], form: str, texts: dict[str, str]) -> str:
     return render_review(found, form, texts)  # type: ignore[arg-type]  # the form was checked
-
-
-def _print(value: Json) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1, default=_number) + "\n")
-
-
-def _number(value: object) -> Json:
-    if isinstance(value, Decimal):
-        return str(value)  # money is text in JSON, so that no reader rounds it
-    raise TypeError(f"{type(value).__name__} is not JSON")
-
-
-def _write(text: str, path: Path | None) -> None:
-    """Write to a file and say so, or to standard output."""
-    if path is None:
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
-        return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputRefused(f"{path}: cannot be written ({error.strerror}); name another place with --output") from None
-    _say(f"wrote {path}")
 
 
 if __name__ == "__main__":

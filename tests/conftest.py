@@ -1,8 +1,13 @@
-"""What every test runs under: no network but loopback, no key, a generous hypothesis profile."""
+"""What every test runs under: no network but loopback, no key, a ledger of its own, a generous hypothesis profile."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -10,8 +15,9 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("nyxlab", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("nyxlab")
 
+LEDGER = pytest.StashKey[Path]()
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
-KEYS = ("ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY", "OPENAI_API_KEY", "NYXLAB_STORE")
+KEYS = ("ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY", "OPENAI_API_KEY")
 
 
 def _loopback_only(event: str, args: tuple) -> None:
@@ -23,18 +29,24 @@ def _loopback_only(event: str, args: tuple) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    import sys
-
+    """Child processes and notebook kernels inherit it: no key of whoever runs the tests, and not their ledger."""
     sys.addaudithook(_loopback_only)
-
-
-@pytest.fixture(autouse=True)
-def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees a key of whoever runs it."""
     for name in KEYS:
-        monkeypatch.delenv(name, raising=False)
+        os.environ.pop(name, None)
+    config.stash[LEDGER] = Path(tempfile.mkdtemp(prefix="nyxlab-tests-"))
+    os.environ["NYXLAB_STORE"] = f"sqlite:///{config.stash[LEDGER]}/ledger.db"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(config.stash[LEDGER], ignore_errors=True)
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _own_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test in a folder of its own has its ledger there; the one above is for notebook kernels."""
+    monkeypatch.delenv("NYXLAB_STORE", raising=False)

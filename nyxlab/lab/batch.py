@@ -155,7 +155,7 @@ def check_parameters(notebook: Path, parameters: Mapping[str, Json]) -> None:
             f"{notebook.name[:80]!r} is not the name of a notebook: letters, digits, '.', '-' and '_', ending in .ipynb"
         )
     try:
-        cells = nbformat.read(notebook, as_version=4).cells
+        cells = nbformat.read(notebook, as_version=4).cells  # type: ignore[no-untyped-call]  # nbformat is not annotated
     except (OSError, ValueError, nbformat.ValidationError):
         raise InputRefused(f"{notebook}: no such notebook, or not a notebook's JSON") from None
     if not any("parameters" in cell.metadata.get("tags", ()) for cell in cells):

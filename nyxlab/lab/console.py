@@ -7,6 +7,8 @@ import io
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -16,9 +18,10 @@ from rich.table import Table
 from rich.text import Text
 
 from nyxlab.engine.records import CallDone, Event, RunStarted, StepDone, StepStarted
+from nyxlab.errors import InputRefused
 from nyxlab.lab import tables
 from nyxlab.lab.page import plain
-from nyxlab.providers.messages import Json
+from nyxlab.providers.messages import Cost, Json
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -189,3 +192,60 @@ def csv_text(rows: Sequence[tables.Row]) -> str:
 
 def _cell(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value[:1] in FORMULA else value
+
+
+def show(checkpoint: Json, *, whole: bool) -> None:
+    """Print a run: its steps as a table, with ``whole`` each step's answers, and the totals."""
+    out(f"run {checkpoint['runId']} · {checkpoint['workflow']} · {checkpoint['status']}")
+    out(run_table(checkpoint))
+    for step in checkpoint["steps"] if whole else ():
+        out(*step_lines(step))
+    out(totals_line(checkpoint))
+
+
+def say(text: str) -> None:
+    """Say something beside the output: standard error, one line, no markup."""
+    STDERR.print(f"nyxlab: {plain(text)}", soft_wrap=True)
+
+
+def say_who_reads(costs: dict[str, Cost]) -> None:
+    """Before text leaves the machine: who gets it, and what it may cost at most."""
+    for name, amount in costs.items():
+        if name.partition(":")[0] not in {"local", "script"}:
+            say(f"{name} reads the prompts; at most {money(amount.usd, amount.certainty)}")
+
+
+def say_forecast(costs: dict[str, Cost], *, as_json: bool) -> None:
+    """Print the most that each provider may cost, and the total."""
+    total = Cost.total(costs.values())
+    if as_json:
+        return print_json(
+            {"providers": {name: each.to_json() for name, each in costs.items()}, "total": total.to_json()}
+        )
+    rows = [(name, money(each.usd, each.certainty)) for name, each in costs.items()]
+    rows.append(("total, at most", money(total.usd, total.certainty)))
+    return out(plain_table(["provider", "cost>"], rows))
+
+
+def print_json(value: Json) -> None:
+    """Print one JSON document."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1, default=_number) + "\n")
+
+
+def _number(value: object) -> Json:
+    if isinstance(value, Decimal):
+        return str(value)  # money is text in JSON, so that no reader rounds it
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def write(text: str, path: Path | None) -> None:
+    """Write to a file and say so, or to standard output."""
+    if path is None:
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputRefused(f"{path}: cannot be written ({error.strerror}); name another place with --output") from None
+    say(f"wrote {path}")

@@ -17,6 +17,7 @@ from nyxlab.engine.run import execute, load_workflow, start_run
 from nyxlab.engine.store import open_store
 from nyxlab.engine.workflow import Workflow, bind_inputs, parse_workflow
 from nyxlab.errors import InputRefused
+from nyxlab.gate.policy import Policy
 from nyxlab.lab import batch, tables
 from nyxlab.lab.past import Past
 from nyxlab.lab.report import export_notebook, render_review, render_run
@@ -91,17 +92,18 @@ class Lab:
         inputs: Mapping[str, object] | None = None,
         providers: str | Sequence[str] | None = None,
         judge: str | None = None,
+        policy: Policy | None = None,
         max_tokens: int | None = None,
         budget: Decimal | str | None = None,
         on_event: OnEvent | None = None,
     ) -> Run:
         """Run a workflow to its end, a pause or a failure, and return the run.
 
-        ``providers`` (a list, or text with commas) and ``judge`` replace every step's own; ``max_tokens`` replaces the
-        longest reply of a step; ``budget`` in USD pauses the run rather than pass it. ``InputRefused`` before anything is
+        ``providers`` (a list, or text with commas), ``judge``, ``policy`` and ``max_tokens`` (the longest reply) replace
+        every step's own; ``budget`` in USD pauses the run rather than pass it. ``InputRefused`` before anything is
         written for a bad workflow, input or provider.
         """
-        loaded, options = self._load(workflow, providers, judge, max_tokens)
+        loaded, options = self._load(workflow), Options.of(providers, judge, max_tokens, policy)
         given = bind_inputs(loaded, inputs or {})
         planned = self._plan(loaded, options)
         limit = _usd(budget) if budget is not None else None
@@ -120,7 +122,7 @@ class Lab:
         max_tokens: int | None = None,
     ) -> dict[str, Cost]:
         """Return the most that each provider may cost in this run, judges included; nothing is called or written."""
-        loaded, options = self._load(workflow, providers, judge, max_tokens)
+        loaded, options = self._load(workflow), Options.of(providers, judge, max_tokens)
         bind_inputs(loaded, inputs or {})
         return forecast(self._plan(loaded, options), self.open, self.settings)
 
@@ -145,16 +147,21 @@ class Lab:
         *,
         providers: str | Sequence[str],
         judge: str | None = None,
+        policy: Policy | None = None,
         max_tokens: int | None = None,
         budget: Decimal | str | None = None,
         on_event: OnEvent | None = None,
     ) -> Run:
-        """Ask several providers one prompt, side by side, and return the run of one step that records the verdict."""
+        """Ask several providers one prompt, side by side, and return the run of one step that records the verdict.
+
+        ``policy`` decides where there is no judge and where Cael sees a tie.
+        """
         return await self.run(
             comparison(),
             inputs={"prompt": prompt},
             providers=providers,
             judge=judge,
+            policy=policy,
             max_tokens=max_tokens,
             budget=budget,
             on_event=on_event,
@@ -168,11 +175,8 @@ class Lab:
             comparison(), inputs={"prompt": prompt}, providers=providers, judge=judge, max_tokens=max_tokens
         )
 
-    def _load(
-        self, workflow: Paths | Workflow, providers: str | Sequence[str] | None, judge: str | None, tokens: int | None
-    ) -> tuple[Workflow, Options]:
-        loaded = workflow if isinstance(workflow, Workflow) else load_workflow(self.settings.resolve(Path(workflow)))
-        return loaded, Options.of(providers, judge, tokens)
+    def _load(self, workflow: Paths | Workflow) -> Workflow:
+        return workflow if isinstance(workflow, Workflow) else load_workflow(self.settings.resolve(Path(workflow)))
 
     def _plan(self, workflow: Workflow, options: Options) -> Workflow:
         """Return the workflow as it will run, after every refusal that can be made beforehand."""
@@ -181,7 +185,7 @@ class Lab:
         return planned
 
     async def _execute(self, run_id: str, planned: Workflow, limit: Decimal | None, on_event: OnEvent | None) -> Run:
-        runner = StepRunner(self.open, self.settings, await Past.read(self._store))
+        runner = StepRunner(self.open, self.settings, await Past.read(self._store, run_id))
         return await execute(self._store, run_id, planned, runner, budget=limit, on_event=on_event)
 
     # ---- what is recorded ------------------------------------------------------------------------------------------

@@ -26,11 +26,12 @@ class Past:
     left: Callable[[], Decimal | None] = _no_budget
 
     @classmethod
-    async def read(cls, store: Store) -> Past:
-        """Read the newest runs of a ledger; an empty one knows nothing."""
+    async def read(cls, store: Store, run_id: str) -> Past:
+        """Read the newest runs that began before ``run_id``, so that a resume routes as the first start did."""
         past = cls()
-        for summary in (await store.runs())[:RECENT]:
-            past._learn(await store.load(summary.run_id))
+        runs = [summary.run_id for summary in await store.runs()]
+        for earlier in runs[runs.index(run_id) + 1 :][:RECENT]:
+            past._learn(await store.load(earlier))
         return past
 
     def _learn(self, run: Run) -> None:

@@ -17,6 +17,7 @@ from nyxlab.errors import InputRefused
 from nyxlab.gate.checks import read_json
 from nyxlab.gate.gate import Gate
 from nyxlab.gate.judge import VERDICT_TOKENS
+from nyxlab.gate.policy import Policy
 from nyxlab.lab.past import Past
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Cost, Json, Message, Record, Request
@@ -44,13 +45,20 @@ class Options(Record):
     providers: tuple[str, ...] = ()
     judge: str | None = None
     max_tokens: Annotated[int, Field(gt=0)] | None = None
+    policy: Policy | None = None
 
     @classmethod
-    def of(cls, providers: str | Sequence[str] | None, judge: str | None, max_tokens: int | None) -> Options:
+    def of(
+        cls,
+        providers: str | Sequence[str] | None,
+        judge: str | None,
+        max_tokens: int | None = None,
+        policy: Policy | None = None,
+    ) -> Options:
         """Return options as a caller gives them; ``providers`` is a list or text with commas."""
         listed = providers.split(",") if isinstance(providers, str) else providers or ()
         names = tuple(name.strip() for name in listed if name.strip())
-        return cls(providers=names, judge=judge or None, max_tokens=max_tokens)
+        return cls(providers=names, judge=judge or None, max_tokens=max_tokens, policy=policy)
 
 
 def comparison() -> Workflow:
@@ -77,8 +85,7 @@ def _overridden(step: Step, options: Options, settings: Settings) -> Step:
         change["judge"] = options.judge
     elif step.judge is None and "judge" not in step.model_fields_set:
         change["judge"] = settings.defaults.judge
-    if options.max_tokens:
-        change["max_tokens"] = options.max_tokens
+    change |= {name: value for name in ("max_tokens", "policy") if (value := getattr(options, name))}
     return step.model_copy(update=change)
 
 

@@ -84,7 +84,11 @@ HOSTILE = {
 }
 
 
-MODULES = [blocks, mentions, *(importlib.import_module(f"nyxlab.reviewer.rules.{m.name}") for m in pkgutil.iter_modules(rules.__path__))]
+MODULES = [
+    blocks,
+    mentions,
+    *(importlib.import_module(f"nyxlab.reviewer.rules.{m.name}") for m in pkgutil.iter_modules(rules.__path__)),
+]
 PATTERNS = {f"{m.__name__}.{name}": p for m in MODULES for name, p in vars(m).items() if isinstance(p, re.Pattern)}
 
 
