@@ -72,15 +72,17 @@ OnEvent = Callable[[Event], None]
 
 def load_workflow(path: str | os.PathLike[str]) -> Workflow:
     """Read a workflow file; ``InputRefused`` names the file, and the line of each mistake."""
+    here = Path.cwd()
+    name = Path(path).relative_to(here) if Path(path).is_relative_to(here) else path
     try:
         with Path(path).open("rb") as file:
             data = file.read(MAX_BYTES + 1)
         text = data.decode("utf-8-sig")
     except FileNotFoundError as error:
-        raise InputRefused(f"no workflow file at {path}") from error
+        raise InputRefused(f"{name}: no such workflow file") from error
     except (OSError, ValueError) as error:
-        raise InputRefused(f"{path} cannot be read as a UTF-8 text file") from error
-    return parse_workflow(text, str(path))
+        raise InputRefused(f"{name}: cannot be read as a UTF-8 text file") from error
+    return parse_workflow(text, str(name))
 
 
 async def start_run(

@@ -1,0 +1,100 @@
+"""Notebooks over grids: checked before anything starts, executed in a process of their own, exported, summed up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from nyxlab.errors import InputRefused
+from nyxlab.lab.batch import Grid, Job, Summary, read_grid, run_job
+from nyxlab.providers.messages import Cost
+
+pytestmark = pytest.mark.anyio
+
+
+def notebook(path: Path, *cells: str) -> Path:
+    first = new_code_cell("x: int = 1  # how many\ny: str = 'a'  # which", metadata={"tags": ["parameters"]})
+    book = new_notebook(cells=[first, *map(new_code_cell, cells)])
+    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(book, path)
+    return path
+
+
+def test_grid_is_product_without_exclude_plus_include(tmp_path: Path) -> None:
+    """matrix multiplies, exclude takes away what it matches, include adds; each entry names its notebook."""
+    grid = Grid(
+        notebook="n.ipynb",
+        matrix={"x": [1, 2], "y": ["a", "b"]},
+        exclude=[{"x": 1, "y": "b"}],
+        include=[{"x": 9}],
+    )
+    assert grid.entries(tmp_path) == [
+        {"notebook": "n.ipynb", "x": 1, "y": "a"},
+        {"notebook": "n.ipynb", "x": 2, "y": "a"},
+        {"notebook": "n.ipynb", "x": 2, "y": "b"},
+        {"notebook": "n.ipynb", "x": 9},
+    ]
+
+
+def test_glob_is_an_axis_inside_the_project(tmp_path: Path) -> None:
+    """A glob axis lists files from the root, sorted; a pattern that leads out is refused."""
+    for name in ("b.md", "a.md"):
+        (tmp_path / name).touch()
+    assert [e["y"] for e in Grid(notebook="n", matrix={"y": {"glob": "*.md"}}).entries(tmp_path)] == ["a.md", "b.md"]
+    for pattern in ("../*", "/etc/*"):
+        with pytest.raises(InputRefused, match="inside the project"):
+            Grid(notebook="n", matrix={"y": {"glob": pattern}}).entries(tmp_path)
+
+
+def test_empty_grid_is_refused(tmp_path: Path) -> None:
+    """A grid that runs nothing says so."""
+    with pytest.raises(InputRefused, match="empty"):
+        Grid().entries(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("notebok: n.ipynb\n", "grid.yaml:1.*notebook"),
+        ("notebook: gone.ipynb\n", "no such notebook"),
+        ("notebook: ../../etc/x\n", "not the name of a notebook"),
+        ("notebook: plain.ipynb\n", "no cell is tagged"),
+        ("include: [{notebook: n.ipynb, z: 1}]\n", "declares no parameter 'z'"),
+    ],
+)
+def test_bad_grid_names_what_to_mend(tmp_path: Path, text: str, said: str) -> None:
+    """Every mistake in a grid is refused before the first notebook starts."""
+    notebook(tmp_path / "n.ipynb")
+    nbformat.write(new_notebook(), tmp_path / "plain.ipynb")
+    (tmp_path / "grid.yaml").write_text(text)
+    with pytest.raises(InputRefused, match=said):
+        read_grid(tmp_path / "grid.yaml", tmp_path)
+
+
+async def test_job_is_executed_exported_and_summed_up(tmp_path: Path) -> None:
+    """Parameters arrive, progress is told cell by cell, and the summary that the notebook shows is read back."""
+    book = notebook(
+        tmp_path / "n.ipynb",
+        "from nyxlab.lab.batch import Summary\nfrom nyxlab.providers.messages import Cost\n"
+        "Summary(tokens=x, cost=Cost(usd='0.5', certainty='exact'), seconds=1.5, verdict=y)",
+    )
+    seen: list[int] = []
+    job = Job(name="n-01", notebook=book, parameters={"x": 7, "y": "fine"})
+    result = await run_job(job, tmp_path / "reports", lambda _name, cell, _of: seen.append(cell))
+    assert result.error is None
+    assert result.summary == Summary(tokens=7, cost=Cost(usd="0.5", certainty="exact"), seconds=1.5, verdict="fine")
+    assert str(result.summary) == "7 tokens · $0.5000 · 1.5 s · fine"
+    assert seen == sorted(seen)
+    assert result.report.read_text().startswith("<!doctype html>")
+
+
+async def test_failing_cell_keeps_the_partial_notebook(tmp_path: Path) -> None:
+    """A cell that raises leaves the executed part and a report of it, and the error is told."""
+    book = notebook(tmp_path / "n.ipynb", "print('before')", "raise ValueError('on purpose')", "print('after')")
+    result = await run_job(Job(name="n", notebook=book, parameters={}), tmp_path / "reports", lambda *_: None)
+    assert result.error is not None
+    assert "on purpose" in result.error
+    assert "before" in result.report.read_text()
