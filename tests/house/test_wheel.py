@@ -1,0 +1,66 @@
+"""The wheel is a whole tool: in an empty folder of another project, without the notebooks' extras, it works."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EXTRAS = "pandas plotly papermill nbconvert nbformat ipywidgets IPython jupyterlab xllamacpp sklearn dask".split()  # noqa: SIM905
+WITHOUT_EXTRAS = f"""
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {EXTRAS!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Absent())
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The unpacked wheel, and a sitecustomize that hides what `pip install nyxlab` does not bring."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = folder.glob("nyxlab-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        archive.extractall(folder / "site")
+    assert not [name for name in names if not name.startswith(("nyxlab/", "nyxlab-"))]
+    (folder / "site" / "sitecustomize.py").write_text(WITHOUT_EXTRAS)
+    return folder / "site"
+
+
+def test_wheel_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:
+    """init, run, review, prompt and report work from the wheel alone, and come from it."""
+
+    def nyxlab(*words: str, code: int = 0) -> str:
+        environment = os.environ | {"PYTHONPATH": str(installed)}
+        command = [sys.executable, "-m", "nyxlab.cli", *words]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout
+
+    where = [sys.executable, "-c", "import nyxlab; print(nyxlab.__file__)"]
+    environment = os.environ | {"PYTHONPATH": str(installed)}
+    home = subprocess.run(where, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
+    assert home.startswith(str(installed))
+
+    nyxlab("init")
+    run = json.loads(nyxlab("run", "data/workflows/first.yaml", "--json"))
+    assert run["status"] == "completed"
+    nyxlab("review", "data/plans/first.md", "--format", "json", "--output", "review.json")
+    nyxlab("prompt", "review.json", "--output", "phases/")
+    nyxlab("report", "review.json", "--output", "review.html")
+    nyxlab("report", run["runId"], "--output", "run.html")
+    assert "pip install" in (tmp_path / "run.html").read_text()  # charts need the extra, and the page says so
+    assert "nyxlab[lab]" in (tmp_path / "run.html").read_text()
