@@ -7,11 +7,13 @@ import json
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
+from nyxlab import __version__
 from nyxlab.engine.records import Event, Run, RunSummary
 from nyxlab.engine.run import execute, load_workflow, start_run
 from nyxlab.engine.store import open_store
@@ -33,7 +35,6 @@ from nyxlab.settings import Settings, load_settings
 
 OnEvent = Callable[[Event], None]
 Paths = str | PathLike[str]
-ReviewFormat = Literal["text", "json", "md", "html"]
 
 # One current model a vendor, for the list of what is usable from here; any other model's name works as well.
 KNOWN = ("anthropic:claude-sonnet-5-5", "google:gemini-3.8-flash", "openai:gpt-5.5", "local:smollm2-135m")
@@ -227,12 +228,11 @@ class Lab:
         if not isinstance(target, str):
             return open_documents([str(path) for path in target], base or self.settings.root)
         run = await self.show(target)
-        texts = documents_of(
-            ((step.id, step.output) for step in run.steps.values() if step.kind == "prompt"), f"{target}/"
-        )
-        if not texts:
+        written = [(step.id, step.output) for step in run.steps.values() if step.kind == "prompt" and step.output]
+        if not written:
             raise InputRefused(f"run {target} has written nothing that could be reviewed yet")
-        return parse_documents(texts)
+        stated = [("goal", f"# {run.workflow}\n\n## Goal\n\n{goal}\n")] if (goal := _goal(run)) else []
+        return parse_documents(documents_of([*stated, *written], f"{target}/"))
 
     def prompt(self, review: Review | Mapping[str, Json] | Paths) -> ImplementationPrompt:
         """Return the phased implementation prompt of a review, its JSON, or a file that holds its JSON."""
@@ -252,7 +252,9 @@ class Lab:
         if path.suffix == ".json" or path.exists():
             review = read_json_file(path, "nyxlab.review/1")
             return render_review(review, "html", unchanged_documents(review, path.parent))
-        return render_run((await self.show(str(target))).checkpoint())
+        run = await self.show(str(target))
+        told = {"goal": _goal(run), "inputs": run.inputs, "options": run.options, "versions": _versions()}
+        return render_run(run.checkpoint() | told)
 
     async def batch(
         self, grid: Paths, *, reports: Paths = "reports", on_job: Callable[[batch.Job], None] | None = None,
@@ -325,6 +327,15 @@ def unchanged_documents(review: Mapping[str, Json], base: Path) -> dict[str, str
         if hashlib.sha256(data).hexdigest() == document.get("sha256"):
             found[document["path"]] = data.decode("utf-8", "replace")
     return found
+
+
+def _goal(run: Run) -> str:
+    return parse_workflow(run.source, run.workflow).goal
+
+
+def _versions() -> dict[str, str]:
+    names = ("genai-prices", "pydantic", "httpx")
+    return {"nyxlab": __version__} | {name: version(name) for name in names}
 
 
 def _usd(amount: Decimal | str) -> Decimal:
