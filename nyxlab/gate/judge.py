@@ -18,9 +18,10 @@ import anyio
 
 from nyxlab.errors import NyxlabError
 from nyxlab.gate.candidates import incapable
-from nyxlab.gate.checks import Check, failed_checks, read_json
+from nyxlab.gate.checks import Check, failed_checks
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Cost, Json, Message, Record, Reply, Request
+from nyxlab.providers.structured import read_json
 
 Menu = Literal["first", "second", "tie"]
 SelectedBy = Literal["only", "judge", "policy", "fallback"]
@@ -124,8 +125,7 @@ async def arbitrate(
         return Ruling(names[0], "only", f"the checks left one answer ({lost})", won)
     if bench is None:
         selected, note = _by_policy(names, scores, "no judge named")
-        review = CaelReview(selected=selected, checks=checks, rationale=note) if checks else None
-        return Ruling(selected, "policy", note, review)
+        return Ruling(selected, "policy", note, None)
     return await _judged(request, left, scores, bench, checks)
 
 

@@ -14,13 +14,13 @@ from nyxlab.engine.run import StepContext
 from nyxlab.engine.template import render
 from nyxlab.engine.workflow import Step, Workflow, parse_workflow
 from nyxlab.errors import InputRefused
-from nyxlab.gate.checks import read_json
 from nyxlab.gate.gate import Gate
 from nyxlab.gate.judge import VERDICT_TOKENS
 from nyxlab.gate.policy import Policy
 from nyxlab.lab.past import Past
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Cost, Json, Message, Record, Request
+from nyxlab.providers.structured import read_json
 from nyxlab.reviewer.document import parse_documents
 from nyxlab.reviewer.review import review_documents
 from nyxlab.settings import Settings
@@ -139,7 +139,7 @@ def question(step: Step, goal: str, prompt: str, settings: Settings) -> Request:
 
 
 def forecast(workflow: Workflow, open_provider: OpenProvider, settings: Settings) -> dict[str, Cost]:
-    """Return the most that each provider may cost, judges included; nothing is called.
+    """Return the most that each usable provider may cost, judges included; nothing is called.
 
     Outputs that a prompt quotes are taken to be as long as their step allows (four characters to a token).
     """
@@ -149,10 +149,10 @@ def forecast(workflow: Workflow, open_provider: OpenProvider, settings: Settings
             continue
         quoted = sum(4 * workflow.step(name).max_tokens for name in step.needs)
         request = question(step, workflow.goal, (step.prompt or "") + "x" * quoted, settings)
-        asked = dict.fromkeys(candidates(step))
+        asked = [name for name in dict.fromkeys(candidates(step)) if open_provider(name).unusable() is None]
         for name in asked:
             costs.setdefault(name, []).append(open_provider(name).estimate(request))
-        if step.judge and len(asked) > 1:
+        if step.judge and step.compare and len(asked) > 1 and open_provider(step.judge).unusable() is None:
             pairs = len(asked) * (len(asked) - 1)
             shown = Message("user", request.text + "x" * 4 * 2 * step.max_tokens)
             verdict = Request(messages=(shown,), max_tokens=VERDICT_TOKENS)
