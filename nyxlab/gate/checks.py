@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from typing import Never
 
-from nyxlab.errors import InputRefused
-from nyxlab.providers.messages import Json, Record, Reply, Request
+from nyxlab.providers.messages import Record, Reply, Request
+from nyxlab.providers.structured import fault_finder
 
 TAIL = 2_000  # characters at the end of an answer that are searched for repetition
 REPEATS, REPEATED = 6, 240  # the end is endless when it is one piece at least this often, over this many characters
@@ -23,30 +21,13 @@ class Check(Record):
     problem: str
 
 
-def read_json(text: str) -> Json:
-    """Read a reply as JSON, whole and strict: no NaN, no key twice, nothing around it. ValueError says what is wrong."""
-
-    def refuse(constant: str) -> Never:
-        raise ValueError(f"{constant} is not JSON")
-
-    def unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-        if len(value := dict(pairs)) < len(pairs):
-            raise ValueError("a key occurs twice")
-        return value
-
-    try:
-        return json.loads(text, parse_constant=refuse, object_pairs_hook=unique)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-
-
 def usability(request: Request) -> Problem:
     """Return the function that says why a reply to this request cannot be used (None: it can).
 
     A schema that is no JSON Schema is refused here (InputRefused), before anything is paid.
     """
     schema = request.output_schema
-    fault = _schema_fault(schema) if schema is not None else None
+    fault = fault_finder(schema) if schema is not None else None
 
     def problem(reply: Reply) -> str | None:
         if reply.stop == "refusal":
@@ -57,10 +38,7 @@ def usability(request: Request) -> Problem:
             return None
         if reply.truncated:
             return f"cut off at {request.max_tokens} tokens, so it is not the JSON asked for: raise max_tokens"
-        try:
-            return fault(read_json(reply.text))
-        except ValueError as error:
-            return f"not the JSON asked for: {error}"
+        return fault(reply.text)
 
     return problem
 
@@ -104,28 +82,3 @@ def repeats_endlessly(text: str) -> bool:
         if length >= REPEATED and length >= REPEATS * period and any(c.isalnum() for c in tail[:period]):
             return True
     return False
-
-
-def _schema_fault(schema: dict[str, Json]) -> Callable[[Json], str | None]:
-    """Return the function that says how a value breaks the schema; no reference of it is ever fetched."""
-    from jsonschema import Draft202012Validator, ValidationError
-    from jsonschema.exceptions import SchemaError, best_match
-    from jsonschema.validators import validator_for
-    from referencing import Registry
-    from referencing.exceptions import Unresolvable
-
-    kind = validator_for(schema, default=Draft202012Validator)
-    try:
-        kind.check_schema(schema)
-    except SchemaError as error:
-        raise InputRefused(f"the step's schema is not a JSON Schema: {error.message}") from None
-    validator = kind(schema, registry=Registry())  # an empty registry: the default one would fetch over the network
-
-    def fault(value: Json) -> str | None:
-        try:
-            error: ValidationError | None = best_match(validator.iter_errors(value))
-        except Unresolvable as missing:
-            return f"the schema refers to something that it does not hold: {missing}"
-        return None if error is None else f"breaks the schema at {error.json_path}: {error.message[:200]}"
-
-    return fault

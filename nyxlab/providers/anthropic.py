@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nyxlab.providers.dialect import Answer, Sampling, closed, count, pick, usage
+from nyxlab.providers.dialect import Answer, Heard, Malformed, Sampling, closed, count, pick, usage
 from nyxlab.providers.messages import Json, Message, Request, Stop
 
 # Refused by the vendor's structured outputs (400), so not sent; whoever asked checks the reply against all of it.
@@ -28,8 +28,9 @@ class AnthropicDialect:
     headers = {"anthropic-version": "2023-06-01"}  # noqa: RUF012 - a constant of the format
     key_header = "x-api-key"
     key_prefix = ""
+    streaming: dict[str, Json] = {"stream": True}  # noqa: RUF012 - a constant of the format
 
-    def path(self, _model: str, /) -> str:
+    def path(self, _model: str, /, *, stream: bool = False) -> str:  # noqa: ARG002 - a stream has the same path
         """Return the one path there is; the model stands in the body."""
         return "/messages"
 
@@ -70,6 +71,24 @@ class AnthropicDialect:
             if isinstance(counts, dict)
             else None,
         )
+
+    def hear(self, event: Json, heard: Heard, /) -> None:
+        """Take one event in: the message comes first and empty, then its text in pieces, then how it ended."""
+        kind = pick(event, "type")
+        if kind == "message_start":
+            heard.rest = {**pick(event, "message", kind=dict)}
+        elif kind == "content_block_delta" and pick(event, "delta", "type") == "text_delta":
+            heard.pieces.append(pick(event, "delta", "text", kind=str))
+        elif kind == "message_delta":
+            counts = [count(heard.rest, "usage"), count(event, "usage")]
+            heard.rest |= pick(event, "delta", kind=dict)
+            heard.rest["usage"] = {k: v for each in counts if isinstance(each, dict) for k, v in each.items()} or None
+
+    def whole(self, heard: Heard, /) -> Json:
+        """Return the message with all of its text."""
+        if heard.rest.get("stop_reason") is None:
+            raise Malformed("the stream ended before the reply did")
+        return {**heard.rest, "content": [{"type": "text", "text": heard.text}]}
 
 
 def _content(message: Message) -> Json:

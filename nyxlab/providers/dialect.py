@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Protocol
 
 from pydantic import Field, ValidationError
@@ -40,11 +41,25 @@ class Malformed(ValueError):
     """A body is not in the vendor's format; the text says which part, never what stood there."""
 
 
+@dataclass
+class Heard:
+    """A stream so far: the pieces of its text, and the rest of the body that they belong to."""
+
+    pieces: list[str] = field(default_factory=list)
+    rest: dict[str, Json] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The text so far."""
+        return "".join(self.pieces)
+
+
 class Dialect(Protocol):
     """One vendor's format, without a socket in sight: adding a vendor is writing one of these.
 
     ``base_url`` is the vendor's own address, ``version`` what is put behind another one that names no version,
-    ``key_header`` the header that carries the key (after ``key_prefix``).
+    ``key_header`` the header that carries the key (after ``key_prefix``), ``streaming`` what a body says besides to
+    be answered in a stream.
     """
 
     base_url: str
@@ -52,8 +67,9 @@ class Dialect(Protocol):
     headers: dict[str, str]
     key_header: str
     key_prefix: str
+    streaming: dict[str, Json]
 
-    def path(self, model: str, /) -> str:
+    def path(self, model: str, /, *, stream: bool = False) -> str:
         """Return the path of a call, to be put behind the base URL."""
         ...
 
@@ -63,6 +79,14 @@ class Dialect(Protocol):
 
     def decode(self, body: Json, /) -> Answer:
         """Return what the body says, or raise ``Malformed``."""
+        ...
+
+    def hear(self, event: Json, heard: Heard, /) -> None:
+        """Take one event of a stream in, or raise ``Malformed``."""
+        ...
+
+    def whole(self, heard: Heard, /) -> Json:
+        """Return the body that ``decode`` reads, or raise ``Malformed`` where the stream ended before the reply did."""
         ...
 
 
@@ -78,10 +102,13 @@ def pick(body: Json, *path: str | int, kind: type | tuple[type, ...] = object) -
     return body
 
 
-def count(counts: Json, *path: str) -> Json:
-    """Return a token count where one is given, 0 where the vendor left it out or wrote null."""
+def count(counts: Json, *path: str | int) -> Json:
+    """Return what is given at ``path`` (a token count, say), 0 where the vendor left it out or wrote null."""
     for step in path:
-        counts = counts.get(step) if isinstance(counts, dict) else None
+        try:
+            counts = counts[step]
+        except (KeyError, IndexError, TypeError):
+            return 0
     return 0 if counts is None else counts
 
 

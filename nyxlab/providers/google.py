@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from nyxlab.providers.dialect import Answer, Sampling, count, pick, tally, usage
+from nyxlab.providers.dialect import Answer, Heard, Malformed, Sampling, count, pick, tally, usage
 from nyxlab.providers.messages import Json, Message, Request, Stop, Usage
 
 _REFUSALS = (
@@ -22,10 +22,12 @@ class GoogleDialect:
     headers: dict[str, str] = {}  # noqa: RUF012 - a constant of the format
     key_header = "x-goog-api-key"  # never ?key=: URLs end up in logs and error texts
     key_prefix = ""
+    streaming: dict[str, Json] = {}  # noqa: RUF012 - the path says it
 
-    def path(self, model: str, /) -> str:
-        """Return the path, in which the model stands."""
-        return f"/models/{quote(model, safe='')}:generateContent"
+    def path(self, model: str, /, *, stream: bool = False) -> str:
+        """Return the path, in which the model stands, and whether to stream."""
+        verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
+        return f"/models/{quote(model, safe='')}:{verb}"
 
     def encode(self, _model: str, request: Request, sampling: Sampling, /) -> dict[str, Json]:
         """Return the body that asks for the reply."""
@@ -53,16 +55,41 @@ class GoogleDialect:
             return Answer(stop="refusal", refusal=str(blocked), usage=counts, model=model)
         candidate = pick(body, "candidates", 0, kind=dict)
         reason = candidate.get("finishReason")
-        # A reply that is cut while still thinking has no content at all.
-        parts = pick(candidate, "content", "parts", kind=list) if count(candidate, "content", "parts") else []
         stop: Stop = "refusal" if reason in _REFUSALS.split() else "length" if reason == "MAX_TOKENS" else "other"
         return Answer(
-            text="".join(pick(p, "text", kind=str) for p in parts if "text" in p and not p.get("thought")),
+            text="".join(_texts(candidate)),
             stop="end" if reason == "STOP" else stop,
             refusal=reason if stop == "refusal" else None,
             usage=counts,
             model=model,
         )
+
+    def hear(self, event: Json, heard: Heard, /) -> None:
+        """Take one event in: each is a body of its own, with a piece of the text and the counts so far."""
+        if not isinstance(event, dict):
+            raise Malformed("an event is of the wrong type")
+        if event.get("candidates"):
+            heard.pieces += _texts(pick(event, "candidates", 0, kind=dict))
+        ended = count(heard.rest, "candidates", 0, "finishReason")
+        heard.rest |= event
+        if ended and not count(event, "candidates", 0, "finishReason"):  # counts may come after the end
+            heard.rest["candidates"] = [{"finishReason": ended}]
+
+    def whole(self, heard: Heard, /) -> Json:
+        """Return the body with all of its text."""
+        reason = count(heard.rest, "candidates", 0, "finishReason")
+        if reason:
+            candidate = {"finishReason": reason, "content": {"parts": [{"text": heard.text}]}}
+            return {**heard.rest, "candidates": [candidate]}
+        if not count(heard.rest, "promptFeedback", "blockReason"):
+            raise Malformed("the stream ended before the reply did")
+        return heard.rest
+
+
+def _texts(candidate: Json) -> list[str]:
+    """Return the texts of a candidate without its thoughts; one that is cut while still thinking has no content at all."""
+    parts = pick(candidate, "content", "parts", kind=list) if count(candidate, "content", "parts") else []
+    return [pick(p, "text", kind=str) for p in parts if "text" in p and not p.get("thought")]
 
 
 def _usage(counts: Json) -> Usage | None:

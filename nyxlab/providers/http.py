@@ -1,4 +1,4 @@
-"""A provider behind a URL: every socket, retry, clock and cap of the vendors' formats lives here, once."""
+"""A provider behind a URL: turns, retries, deadlines and repairs of a call in any vendor's format live here, once."""
 
 from __future__ import annotations
 
@@ -6,75 +6,67 @@ import email.utils
 import json
 import logging
 import math
-import re
-import ssl
+import random
 import time
-from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Any
 
 import anyio
 import httpx
-import stamina
 from pydantic import SecretStr, ValidationError
 
-from nyxlab.errors import (
-    ProviderBroken,
-    ProviderBusy,
-    ProviderError,
-    ProviderMisused,
-    ProviderRefused,
-)
+from nyxlab.errors import ProviderBroken, ProviderBusy, ProviderError, ProviderMisused, ProviderRefused
 from nyxlab.providers.base import Capabilities, Provider
-from nyxlab.providers.dialect import Dialect, Malformed, Sampling
+from nyxlab.providers.dialect import Answer, Dialect, Heard, Malformed, Sampling
 from nyxlab.providers.messages import Cost, Json, Reply, Request
+from nyxlab.providers.pace import pace_of
 from nyxlab.providers.prices import Tariff
-from nyxlab.settings import is_private
+from nyxlab.providers.sse import Events
+from nyxlab.providers.structured import Fault, both, fault_finder, repair
+from nyxlab.providers.wire import LARGEST_STREAM, STALL, Cut, Unreached, Wire
+from nyxlab.providers.words import explain, hide, parse, plain
 
-LARGEST_BODY = 16_000_000  # bytes; the longest reply of today's models is under 1 MB
 ATTEMPTS = 4
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0  # seconds between attempts, doubled each time, where the vendor names none
 RETRIED = frozenset({408, 409, 429, *range(500, 600)})
-_BUSY = frozenset({408, 409, 429, 503, 529})
+BUSY = frozenset({408, 409, 429, 503, 529})
+_OVERLOADED = ("overloaded", "rate_limit", "RESOURCE_EXHAUSTED", "UNAVAILABLE")  # errors that come within a stream
 _REQUEST_IDS = ("request-id", "x-request-id", "x-goog-request-id")
+_HEADERS = {
+    "content-type": "application/json",
+    "accept": "application/json",
+    # Nothing compressed is asked for, and none is accepted: replies are small, and bombs are not.
+    "accept-encoding": "identity",
+    "user-agent": "nyxlab",
+}
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO it logs every URL
-logging.getLogger("stamina").setLevel(logging.ERROR)  # retries are recorded in the reply, not printed into a notebook
-
-
-class _Key(httpx.Auth):
-    """Puts the key into its header at the last moment, so that no client, body or frame of ours holds it in clear."""
-
-    def __init__(self, header: str, prefix: str, key: SecretStr) -> None:
-        self._header, self._prefix, self._key = header, prefix, key
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers[self._header] = self._prefix + self._key.get_secret_value()
-        yield request
 
 
 @dataclass
 class _Trip:
-    """What one call has been through so far; the only mutable thing of a call."""
+    """What one call has been through so far; the only mutable thing of a call. Times are in seconds."""
 
-    deadline: float
-    started: float
+    request: Request
+    started: float = field(default_factory=time.perf_counter)
     attempts: int = 0
     waited: float = 0.0
     service: float = 0.0
+    first: float | None = None
     request_id: str | None = None
+    heard: Heard = field(default_factory=Heard)
+    reply: Reply | None = None  # a whole one, which is being repaired
     failed: ProviderError | None = None  # the last attempt's error, while the next one is waited for
 
     @property
     def left(self) -> float:
-        return self.deadline - (time.perf_counter() - self.started)
+        return self.request.deadline - (time.perf_counter() - self.started)
 
 
 class _TryAgain(Exception):
     """Tells the retry loop that a failure may pass, and is never seen outside; ``after`` is the vendor's own wish in seconds."""
 
-    def __init__(self, error: ProviderError, after: float | None) -> None:
+    def __init__(self, error: ProviderError, after: float | None = None) -> None:
         super().__init__(type(error).__name__)
         self.error, self.after = error, after
 
@@ -99,127 +91,177 @@ class HttpProvider(Provider):
         drawn = "&".join(f"{name}={value}" for name, value in sampling.model_dump(exclude_none=True).items())
         self.identity = f"{type(dialect).__name__}:{model}@{base_url}?{drawn}"
         self.capabilities = Capabilities(context=tariff.context)
-        self._dialect, self._url, self._sampling, self._tariff = dialect, base_url, sampling, tariff
+        self._dialect, self._sampling, self._tariff = dialect, sampling, tariff
         self._key, self._why_no_key = key, None if key else why_no_key
-        self._client: httpx.AsyncClient | None = None
+        self._wire, self._pace = Wire(base_url), pace_of(base_url)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id}>"
 
     def unusable(self) -> str | None:
-        """Return what is missing before a call can be made: a key, if any."""
-        return self._why_no_key
+        """Return why no call can be made now: a key is missing, or the endpoint is cooling down."""
+        return self._why_no_key or self._pace.resting()
 
     def estimate(self, request: Request) -> Cost:
-        """Return what the request may cost at most at the model's price."""
-        return self._tariff.estimate(request)
+        """Return what the request may cost at most at the model's price, under a schema with one repair."""
+        cost = self._tariff.estimate(request)
+        if request.output_schema is None or cost.usd is None:
+            return cost
+        return Cost.total([cost, self._tariff.estimate(repair(request, "x" * 4 * request.max_tokens, ""))])
 
     async def ask(self, request: Request) -> Reply:
         """Send the request, again where that can help, and return the reply within the request's deadline."""
         if self._why_no_key:
             raise ProviderMisused(self._why_no_key, provider=self.id, attempts=0)
-        body = self._dialect.encode(self.model, request, self._sampling)
-        trip = _Trip(deadline=request.deadline, started=time.perf_counter())
+        if reason := self._pace.resting():
+            raise ProviderBusy(reason, provider=self.id, attempts=0)
+        fault = fault_finder(request.output_schema) if request.output_schema is not None else None
+        trip = _Trip(request)
         failure: ProviderError | None = None
-        received: Json = None
-        with anyio.move_on_after(request.deadline) as patience:
-            try:
-                received = await self._retry(body, request, trip)
-            except _TryAgain as last:
-                failure = last.error
-            except ProviderError as error:
-                failure = error
-        if patience.cancelled_caught:
-            said = f"no reply within {request.deadline:g} s; allow a longer deadline or use another provider"
-            failure = trip.failed or self._error(ProviderBroken, said, trip)
+        well: bool | None = None
+        self._pace.begin()
+        try:
+            with anyio.move_on_after(request.deadline) as patience:
+                try:
+                    reply = await self._retry(request, trip)
+                    reply = reply if fault is None else await self._mended(request, reply, fault, trip)
+                except _TryAgain as last:
+                    failure = last.error
+                except ProviderError as error:
+                    failure = error
+                except BaseException as leaving:
+                    leaving.received = self._received(trip)  # type: ignore[attr-defined]  # read by whoever keeps a ledger
+                    raise
+            if patience.cancelled_caught:
+                said = f"no reply within {request.deadline:g} s; allow a longer deadline or use another provider"
+                failure = trip.failed or self._error(ProviderBroken, said, trip)
+            well = not isinstance(failure, ProviderBusy | ProviderBroken) or trip.reply is not None
+        finally:
+            self._pace.end(well=well)
         if failure:
+            failure.received = self._received(trip)
             failure.__context__ = None  # the original error holds the request, and that holds the key and the prompt
             raise failure.with_traceback(None)
-        return self._reply(received, trip)
+        return reply
 
     async def aclose(self) -> None:
         """Close the connections."""
-        client, self._client = self._client, None
-        if client:
-            await client.aclose()
+        await self._wire.aclose()
 
-    async def _retry(self, body: Json, request: Request, trip: _Trip) -> Json:
-        def wait(error: Exception) -> bool | float:
-            if not isinstance(error, _TryAgain):
-                return False
-            trip.failed = error.error
-            return error.after is None or (error.after < trip.left and error.after)
+    async def _mended(self, request: Request, reply: Reply, fault: Fault, trip: _Trip) -> Reply:
+        """Return a reply that satisfies the schema, if need be after telling the model once what is wrong with it."""
+        problem = None if reply.truncated else fault(reply.text)
+        if problem:
+            trip.reply = reply
+            again = await self._retry(repair(request, reply.text, problem), trip)
+            reply = both(reply, again)
+            problem = None if reply.truncated else fault(reply.text)
+        trip.reply = reply
+        if reply.truncated:
+            said = f"cut off at {request.max_tokens} tokens, so it is not the JSON asked for; raise max_tokens"
+            raise self._error(ProviderMisused, said, trip, 200)
+        if problem:
+            said = "two replies running were not the JSON asked for; simplify the schema or use another provider"
+            raise self._error(ProviderBroken, said, trip, 200)
+        return reply
 
+    async def _retry(self, request: Request, trip: _Trip) -> Reply:
+        """Send until a reply comes, the failure is one that stays, or the attempts are used up."""
+        body = self._dialect.encode(self.model, request, self._sampling)
+        if request.stream:
+            body |= self._dialect.streaming
         content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
-        failed_at: float | None = None
-        async for attempt in stamina.retry_context(
-            on=wait, attempts=ATTEMPTS, timeout=None, wait_initial=0.5, wait_max=8.0, wait_jitter=0.5
-        ):
-            with attempt:
-                trip.attempts, trip.failed = trip.attempts + 1, None
-                began = time.perf_counter()
-                trip.waited += began - failed_at if failed_at else 0.0
-                try:
-                    return await self._send(content, request, trip)
-                finally:
-                    failed_at = time.perf_counter()
-                    trip.service = failed_at - began
-        raise AssertionError("stamina returns or raises")
+        for attempt in range(ATTEMPTS):
+            trip.waited += await self._pace.enter()
+            began, accepted = time.perf_counter(), None
+            trip.attempts, trip.failed, trip.first, trip.heard = trip.attempts + 1, None, None, Heard()
+            try:
+                answer = await self._send(content, request, trip, began)
+                accepted = True
+            except _TryAgain as again:
+                accepted = None if again.error.status not in BUSY else False
+                failure = again
+            finally:
+                self._pace.leave(accepted=accepted)
+            if accepted:
+                return self._reply(answer, trip, time.perf_counter() - began)
+            pause = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE) + random.uniform(0, FIRST_PAUSE)  # noqa: S311 - no secret
+            if attempt + 1 == ATTEMPTS or (failure.after or 0) >= trip.left:
+                break
+            trip.failed, slept = failure.error, time.perf_counter()
+            await anyio.sleep(pause if failure.after is None else failure.after)
+            trip.waited += time.perf_counter() - slept
+        raise failure.error
 
-    async def _send(self, content: bytes, request: Request, trip: _Trip) -> Json:
-        """Send once and read the whole body; the one place where bytes cross the wire."""
-        url = self._url + self._dialect.path(self.model)
+    async def _send(self, content: bytes, request: Request, trip: _Trip, began: float) -> Answer:
+        """Send once and read the whole reply."""
+        path = self._dialect.path(self.model, stream=request.stream)
+        failure: Exception
         try:
-            async with self._connected().stream("POST", url, content=content) as response:
+            response = await self._wire.post(path, self._headers(), content)
+            try:
                 trip.request_id = next((response.headers[h] for h in _REQUEST_IDS if h in response.headers), None)
-                data = await self._read(response, trip)
-        except (httpx.ConnectError, httpx.ConnectTimeout):
-            host = httpx.URL(self._url).host
-            said = f"{host} could not be reached; check the address and the network"
-            raise _TryAgain(self._error(ProviderBroken, said, trip), None) from None
-        except (httpx.HTTPError, httpx.StreamError, ssl.SSLError) as error:
-            said = f"the connection broke while the reply was awaited ({type(error).__name__}); it may have been billed"
-            raise self._error(ProviderBroken, said, trip) from None
-        if response.status_code != 200:
-            raise self._refusal(response, data, request, trip)
-        if "json" not in response.headers.get("content-type", ""):
-            raise self._error(ProviderBroken, "the reply is not JSON; is base_url right?", trip, 200)
-        try:
-            return _parse(data)
+                kind = response.headers.get("content-type", "")
+                if response.status_code == 200 and "text/event-stream" in kind and request.stream:
+                    return await self._listen(response, trip, began)
+                data = await self._wire.read(response)
+            finally:
+                await response.stream.aclose()  # type: ignore[union-attr]  # what has not come to its end is closed
+            if response.status_code != 200:
+                raise self._refusal(response, data, request, trip)
+            if "json" not in kind:
+                raise self._error(ProviderBroken, "the reply is not JSON; is base_url right?", trip, 200)
+            return self._dialect.decode(parse(data))
+        except Unreached as error:
+            failure = _TryAgain(self._error(ProviderBroken, str(error), trip))
+        except Cut as error:
+            failure = self._error(ProviderBroken, str(error), trip)
+        except (Malformed, ValidationError, AttributeError, TypeError) as error:
+            where = f": {error}" if isinstance(error, Malformed) else ""
+            failure = self._error(ProviderBroken, f"the reply is not in the vendor's format{where}", trip, 200)
         except (ValueError, RecursionError):
-            raise self._error(ProviderBroken, "the reply is not valid JSON", trip, 200) from None
+            failure = self._error(ProviderBroken, "the reply is not valid JSON", trip, 200)
+        raise failure
 
-    def _connected(self) -> httpx.AsyncClient:
-        if self._client is None:
-            auth = _Key(self._dialect.key_header, self._dialect.key_prefix, self._key) if self._key else None
-            self._client = httpx.AsyncClient(
-                auth=auth,
-                # Nothing compressed is asked for, and none is accepted: replies are small, and bombs are not.
-                headers={"content-type": "application/json", "accept-encoding": "identity", **self._dialect.headers},
-                timeout=httpx.Timeout(None, connect=10.0),  # the deadline of the call bounds the rest
-                follow_redirects=False,  # a redirect would carry x-api-key along to wherever it points
-                trust_env=not is_private(httpx.URL(self._url).host),  # a proxy is for the world, not for loopback
-                verify=_tls(),
-            )
-        return self._client
+    async def _listen(self, response: httpx.Response, trip: _Trip, began: float) -> Answer:
+        """Read a stream event by event, so that what has been heard is known whenever it ends."""
+        events, heard, dialect = Events(), trip.heard, self._dialect
+        async for chunk in self._wire.chunks(response, LARGEST_STREAM, STALL):
+            for data in events.feed(chunk):
+                if data == b"[DONE]":
+                    continue
+                event = parse(data)
+                if isinstance(event, dict) and event.get("error"):
+                    raise self._broken_off(event, trip)
+                dialect.hear(event, heard)
+                if trip.first is None and heard.pieces:
+                    trip.first = time.perf_counter() - began
+        return dialect.decode(dialect.whole(heard))
 
-    async def _read(self, response: httpx.Response, trip: _Trip) -> bytes:
-        if response.headers.get("content-encoding", "identity") != "identity":
-            raise self._error(ProviderBroken, "the reply is compressed, which was not asked for", trip)
-        data = bytearray()
-        async for chunk in response.aiter_raw():
-            data += chunk
-            if len(data) > LARGEST_BODY:
-                raise self._error(ProviderBroken, f"the reply is larger than {LARGEST_BODY:,} bytes", trip)
-        return bytes(data)
+    def _broken_off(self, event: Json, trip: _Trip) -> Exception:
+        """Name an error that comes within a stream; what has begun may have been billed and is not asked again."""
+        why = explain(event, self._key, trip.request)
+        busy = any(word in str(event["error"]) for word in _OVERLOADED)
+        said = f"{'is overloaded or rate-limited' if busy else 'failed on its side'} in the middle of its reply{why}"
+        error = self._error(ProviderBusy if busy else ProviderBroken, said, trip, 529 if busy else 200)
+        return error if trip.heard.pieces else _TryAgain(error)
+
+    def _headers(self) -> dict[str, str]:
+        """Return the headers with the key, put together at the last moment: nothing of ours keeps it in clear."""
+        key = {self._dialect.key_header: self._dialect.key_prefix + self._key.get_secret_value()} if self._key else {}
+        return {**_HEADERS, **self._dialect.headers, **key}
 
     def _refusal(self, response: httpx.Response, data: bytes, request: Request, trip: _Trip) -> Exception:
         """Name what a status other than 200 means by the caller's next move."""
-        status, why = response.status_code, _explain(data, self._key, request)
+        status = response.status_code
+        try:
+            why = explain(parse(data), self._key, request)
+        except (ValueError, RecursionError):
+            why = ""
         kind: type[ProviderError] = ProviderMisused
         if status in RETRIED and "insufficient_quota" not in why:
-            kind = ProviderBusy if status in _BUSY else ProviderBroken
-            said = "is overloaded or rate-limited" if status in _BUSY else "failed on its side"
+            kind = ProviderBusy if status in BUSY else ProviderBroken
+            said = "is overloaded or rate-limited" if status in BUSY else "failed on its side"
             error = self._error(kind, f"{said} (HTTP {status}){why}", trip, status)
             return _TryAgain(error, retry_after(response.headers.get("retry-after"), datetime.now(UTC)))
         if status in (401, 403):
@@ -229,38 +271,36 @@ class HttpProvider(Provider):
         elif status >= 400:
             said = f"the request was not accepted (HTTP {status}){why or '; check the model and its options'}"
         elif status >= 300:
-            kind, said = (
-                ProviderBroken,
-                f"answered with a redirect (HTTP {status}), which is not followed; correct base_url",
-            )
+            kind, said = ProviderBroken, f"answered with a redirect (HTTP {status}), which is not followed; correct base_url"  # fmt: skip
         else:
             kind, said = ProviderBroken, f"answered HTTP {status} without a reply"
         return self._error(kind, said, trip, status)
 
-    def _reply(self, body: Json, trip: _Trip) -> Reply:
-        answer = None
-        try:
-            answer = self._dialect.decode(body)
-        except (Malformed, ValidationError, AttributeError, TypeError) as error:
-            where = f": {error}" if isinstance(error, Malformed) else ""
-        if answer is None:
-            raise self._error(ProviderBroken, f"the reply is not in the vendor's format{where}", trip, 200)
+    def _reply(self, answer: Answer, trip: _Trip, took: float) -> Reply:
+        trip.service += took
         if answer.stop == "refusal":
-            reason = _plain(answer.refusal or "refusal", 60)
+            reason = plain(answer.refusal or "refusal", 60)
             raise self._error(ProviderRefused, f"declined to answer ({reason}); change the request", trip, 200)
         return Reply(
-            text=_hide(answer.text.encode("utf-8", "replace").decode(), self._key),
+            text=hide(answer.text.encode("utf-8", "replace").decode(), self._key),
             provider=self.id,
-            model=_plain(answer.model, 200) if answer.model else None,
+            model=plain(answer.model, 200) if answer.model else None,
             stop=answer.stop,
             usage=answer.usage,
             cost=self._tariff.cost(answer.usage),
             price=self._tariff.price,
             latency_seconds=trip.service,
+            time_to_first_token_seconds=trip.first,
             wait_seconds=trip.waited,
             attempts=trip.attempts,
             request_id=trip.request_id,
         )
+
+    def _received(self, trip: _Trip) -> Reply | None:
+        """Return what came before a call ended without a reply that can be used: it may have been paid for."""
+        if trip.reply or not trip.heard.pieces:
+            return trip.reply
+        return self._reply(Answer(text=trip.heard.text, stop="other"), trip, 0.0)
 
     def _error(self, kind: type[ProviderError], said: str, trip: _Trip, status: int | None = None) -> ProviderError:
         return kind(
@@ -286,53 +326,3 @@ def retry_after(value: str | None, now: datetime) -> float | None:
             return None
         seconds = (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()
     return max(0.0, seconds) if math.isfinite(seconds) else None
-
-
-@lru_cache(maxsize=1)
-def _tls() -> ssl.SSLContext:
-    """Read the certificates once: that is the 25 ms that a new client costs."""
-    return httpx.create_ssl_context()
-
-
-def _parse(data: bytes) -> Json:
-    def refuse(name: str) -> Any:
-        raise ValueError(name)
-
-    return json.loads(data, parse_constant=refuse)
-
-
-def _explain(data: bytes, key: SecretStr | None, request: Request) -> str:
-    """Return the vendor's own words on an error, unless they repeat a piece of the key or of the prompt."""
-    try:
-        error = _parse(data)["error"]
-        said = " ".join(str(error[name]) for name in ("type", "code", "status", "message") if error.get(name))
-    except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
-        return ""
-    said = _plain(said, 300)
-    secret = key.get_secret_value() if key else ""
-    if not said or _repeats(said, secret, 8) or any(_repeats(said, _plain(part), 16) for part in _parts(request)):
-        return ""
-    return f": {said}"
-
-
-def _parts(request: Request) -> list[str]:
-    return [request.system or "", *(message.content for message in request.messages)]
-
-
-def _repeats(said: str, source: str, run: int) -> bool:
-    """Whether ``said`` holds the whole source, or any ``run`` characters of it in a row."""
-    if not source:
-        return False
-    return source in said or any(said[i : i + run] in source for i in range(len(said) - run + 1))
-
-
-def _plain(text: str, most: int | None = None) -> str:
-    """Return printable text on one line: no terminal escape, no direction mark, nothing invisible."""
-    spaced = re.sub(r"\s+", " ", text)
-    return "".join(c for c in spaced if c.isprintable())[:most].strip()
-
-
-def _hide(text: str, key: SecretStr | None) -> str:
-    """Take the key out of a reply that echoes it; a key shorter than 8 characters is a placeholder, not a secret."""
-    secret = key.get_secret_value() if key else ""
-    return text.replace(secret, "[key removed]") if len(secret) >= 8 else text

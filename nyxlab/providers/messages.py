@@ -59,7 +59,8 @@ class Request(Record):
     """One question to a model, free of any vendor's format.
 
     ``max_tokens`` bounds the reply (reasoning included), ``output_schema`` is a JSON Schema that the reply must
-    satisfy, ``deadline`` the seconds after which the call is given up, retries and waiting included.
+    satisfy, ``deadline`` the seconds after which the call is given up, retries and waiting included. ``stream`` reads
+    the reply while it is written: the time to its first token is known, and what came before a call was given up.
     """
 
     messages: tuple[Message, ...] = Field(min_length=1)
@@ -70,6 +71,7 @@ class Request(Record):
         default=None, validation_alias=AliasChoices("schema", "outputSchema", "output_schema")
     )
     deadline: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 120.0
+    stream: bool = False
 
     @property
     def text(self) -> str:
@@ -82,8 +84,8 @@ class Request(Record):
         return -(-len(self.text) // 4) + 1_000 * sum(len(m.images) for m in self.messages)
 
     def digest(self) -> str:
-        """SHA-256 of what is asked. The deadline is left out: patience does not change the question."""
-        asked: Json = self.model_dump(exclude={"deadline", "messages"})
+        """SHA-256 of what is asked. Deadline and streaming are left out: how it is waited for is no part of the question."""
+        asked: Json = self.model_dump(exclude={"deadline", "stream", "messages"})
         asked["messages"] = [[m.role, m.content, [[i.media_type, i.base64] for i in m.images]] for m in self.messages]
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nyxlab.providers.dialect import Answer, Sampling, closed, count, pick, tally, usage
+from nyxlab.providers.dialect import Answer, Heard, Malformed, Sampling, closed, count, pick, tally, usage
 from nyxlab.providers.messages import Json, Message, Request, Stop
 
 _STOPS: dict[str | None, Stop] = {"stop": "end", "length": "length", "content_filter": "refusal"}
@@ -18,12 +18,13 @@ class OpenAIDialect:
     headers: dict[str, str] = {}  # noqa: RUF012 - a constant of the format
     key_header = "authorization"
     key_prefix = "Bearer "
+    streaming: dict[str, Json] = {"stream": True, "stream_options": {"include_usage": True}}  # noqa: RUF012 - a constant
 
     def __init__(self, limit: str = "max_tokens") -> None:
         """``limit`` is ``max_completion_tokens`` at OpenAI, which refuses the old name that all others know."""
         self._limit = limit
 
-    def path(self, _model: str, /) -> str:
+    def path(self, _model: str, /, *, stream: bool = False) -> str:  # noqa: ARG002 - a stream has the same path
         """Return the one path there is; the model stands in the body."""
         return "/chat/completions"
 
@@ -66,6 +67,25 @@ class OpenAIDialect:
             if isinstance(counts, dict)
             else None,
         )
+
+    def hear(self, event: Json, heard: Heard, /) -> None:
+        """Take one chunk in: text in pieces, the reason to stop in the last but one, the counts in the last."""
+        rest, choices = heard.rest, pick(event, "choices", kind=list) if "choices" in event else []
+        rest |= {name: event[name] for name in ("model", "usage") if event.get(name)}
+        for choice in choices[:1]:
+            delta = count(choice, "delta")
+            if count(delta, "content"):
+                heard.pieces.append(pick(delta, "content", kind=str))
+            rest["refusal"] = count(delta, "refusal") or rest.get("refusal")
+            rest["finish_reason"] = count(choice, "finish_reason") or rest.get("finish_reason")
+
+    def whole(self, heard: Heard, /) -> Json:
+        """Return the completion with all of its text."""
+        reason = heard.rest.get("finish_reason")
+        if reason is None:
+            raise Malformed("the stream ended before the reply did")
+        message = {"content": heard.text, "refusal": heard.rest.get("refusal")}
+        return {**heard.rest, "choices": [{"message": message, "finish_reason": reason}]}
 
 
 def _content(message: Message) -> Json:

@@ -6,8 +6,9 @@ import pytest
 from gate_players import ASK
 
 from nyxlab.errors import InputRefused
-from nyxlab.gate.checks import failed_checks, missing_sections, read_json, repeats_endlessly, usability
+from nyxlab.gate.checks import failed_checks, missing_sections, repeats_endlessly, usability
 from nyxlab.providers.messages import Reply
+from nyxlab.providers.structured import read_json
 
 OBJECT = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
 

@@ -1,0 +1,79 @@
+"""Replies under a JSON Schema: what is wrong with one, and how to ask for it once more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Never
+
+from nyxlab.errors import InputRefused
+from nyxlab.providers.messages import Cost, Json, Message, Reply, Request, Usage
+
+Fault = Callable[[str], str | None]
+
+
+def read_json(text: str) -> Json:
+    """Read a reply as JSON, whole and strict: no NaN, no key twice, nothing around it. ValueError says what is wrong."""
+
+    def refuse(constant: str) -> Never:
+        raise ValueError(f"{constant} is not JSON")
+
+    def unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+        if len(value := dict(pairs)) < len(pairs):
+            raise ValueError("a key occurs twice")
+        return value
+
+    try:
+        return json.loads(text, parse_constant=refuse, object_pairs_hook=unique)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def fault_finder(schema: dict[str, Json]) -> Fault:
+    """Return the function that says why a text is not the JSON asked for; no reference of a schema is ever fetched.
+
+    Raises ``InputRefused`` for a schema that is no JSON Schema, before anything is paid.
+    """
+    from jsonschema import Draft202012Validator, ValidationError
+    from jsonschema.exceptions import SchemaError, best_match
+    from jsonschema.validators import validator_for
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+
+    kind = validator_for(schema, default=Draft202012Validator)
+    try:
+        kind.check_schema(schema)
+    except SchemaError as error:
+        raise InputRefused(f"the step's schema is not a JSON Schema: {error.message}") from None
+    validator = kind(schema, registry=Registry())  # an empty registry: the default one would fetch over the network
+
+    def fault(text: str) -> str | None:
+        try:
+            error: ValidationError | None = best_match(validator.iter_errors(read_json(text)))
+        except Unresolvable as missing:
+            return f"the schema refers to something that it does not hold: {missing}"
+        except ValueError as error:
+            return f"not the JSON asked for: {error}"
+        return None if error is None else f"breaks the schema at {error.json_path}: {error.message[:200]}"
+
+    return fault
+
+
+def repair(request: Request, said: str, problem: str) -> Request:
+    """Return the request that shows the model its reply and what is wrong with it."""
+    # An empty turn is refused by some vendors, so an empty reply is left out.
+    turns = (Message("assistant", said),) if said.strip() else ()
+    wish = Message("user", f"That cannot be used ({problem}). Reply again: only the JSON, valid under the schema.")
+    return request.model_copy(update={"messages": (*request.messages, *turns, wish)})
+
+
+def both(first: Reply, second: Reply) -> Reply:
+    """Return the second reply at the price of the two; service time and attempts are the second's, which counts on."""
+    usage = None
+    if first.usage and second.usage:
+        counts = (first.usage.model_dump(), second.usage.model_dump())
+        usage = Usage(**{name: counts[0][name] + counts[1][name] for name in counts[0]})
+    costs = (first.cost, second.cost)
+    unknown = any(cost.usd is None for cost in costs)
+    cost = Cost.unknown() if unknown else Cost.total(costs)
+    return second.model_copy(update={"usage": usage, "cost": cost})

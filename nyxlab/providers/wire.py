@@ -1,0 +1,148 @@
+"""The connections to one endpoint: bytes out, bytes in, and a cap on everything that a stranger could make endless."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from functools import lru_cache
+from urllib.request import getproxies, proxy_bypass
+
+import anyio
+import httpx
+
+from nyxlab.settings import is_private
+
+LARGEST_BODY = 16_000_000  # bytes; the longest reply of today's models is under 1 MB
+LARGEST_STREAM = 64_000_000  # bytes; a streamed token comes in some 300 bytes of wrapping
+STALL = (
+    60.0  # seconds between two pieces of a body that has begun; a model that thinks sends pings, or nothing at all yet
+)
+CONNECT = 10.0
+
+
+class Unreached(Exception):
+    """No connection came about, so nothing was sent: trying again cannot be billed twice."""
+
+
+class Cut(Exception):
+    """The exchange ended before the reply did; the text is a sentence for people and holds nothing of it."""
+
+
+class Wire:
+    """Sends to one base URL. Connections are opened when first used, kept, and closed by ``aclose``.
+
+    Bounding how many calls run at once is the caller's business (``Pace``), so there is no limit on connections here.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url
+        self._transport: httpx.AsyncBaseTransport | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def post(self, path: str, headers: Mapping[str, str], content: bytes) -> httpx.Response:
+        """Send a request and return its response with the body unread; close it. Raises ``Unreached`` and ``Cut``."""
+        request = httpx.Request(
+            "POST",
+            self.base_url + path,
+            headers=headers,
+            content=content,
+            extensions={"timeout": {"connect": CONNECT}},  # the deadline of the call bounds the rest
+        )
+        try:
+            return await self._open().handle_async_request(request)
+        except Exception as error:  # aiohttp's own tree and httpx's; neither is raised on, since both hold the request
+            failure = self._named(error)
+        raise failure
+
+    async def read(self, response: httpx.Response) -> bytes:
+        """Return the whole body. Raises ``Cut``."""
+        data = bytearray()
+        async for chunk in self.chunks(response, LARGEST_BODY):
+            data += chunk
+        return bytes(data)
+
+    async def chunks(
+        self, response: httpx.Response, most: int = LARGEST_STREAM, stall: float = STALL
+    ) -> AsyncIterator[bytes]:
+        """Yield the body as it comes. Raises ``Cut`` past ``most`` bytes or ``stall`` seconds of silence within it."""
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise Cut("the reply is compressed, which was not asked for")
+        failure: Exception | None = None
+        total, patience = 0, math.inf  # nobody knows how long a model thinks before it begins
+        body = aiter(response.stream)  # type: ignore[arg-type]  # an async transport gives an async stream
+        while failure is None:
+            try:
+                with anyio.fail_after(patience):
+                    chunk = await anext(body)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                failure = Cut(f"the reply stood still for {stall:g} s in its middle; it may have been billed")
+            except Exception as error:
+                failure = self._named(error)
+            else:
+                total, patience = total + len(chunk), stall
+                if total > most:
+                    failure = Cut(f"the reply is larger than {most:,} bytes")
+                else:
+                    yield chunk
+        raise failure
+
+    async def aclose(self) -> None:
+        """Close the connections; they are opened again when something is sent."""
+        transport, self._transport = self._transport, None
+        if transport:
+            await transport.aclose()
+
+    def _open(self) -> httpx.AsyncBaseTransport:
+        loop = asyncio.get_running_loop()
+        if self._transport is None or self._loop is not loop:  # connections of another loop are dead ones
+            self._transport, self._loop = _transport(self.base_url), loop
+        return self._transport
+
+    def _named(self, error: Exception) -> Exception:
+        """Tell what never left this machine from what broke on its way: httpx-aiohttp calls both a ConnectTimeout."""
+        import aiohttp
+
+        cause = error.__cause__ or error
+        if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | ssl.SSLError):
+            return Unreached(f"{httpx.URL(self.base_url).host} could not be reached; check the address and the network")
+        if isinstance(cause, aiohttp.InvalidURL | httpx.InvalidURL):
+            return Cut("base_url is not a URL that can be called")
+        return Cut(
+            f"the connection broke while the reply was awaited ({type(cause).__name__}); it may have been billed"
+        )
+
+
+def _transport(base_url: str) -> httpx.AsyncBaseTransport:
+    """Return httpx's transport on aiohttp: its own pool is quadratic in what is in flight (see CONTRIBUTING.md).
+
+    It follows no redirect, which would carry x-api-key along to wherever it points, decompresses nothing, and keeps no
+    cookie. Imported here, since it takes longer than all of nyxlab's other imports.
+    """
+    import aiohttp
+    from httpx_aiohttp import AiohttpTransport
+
+    def session() -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(limit=0, ssl=_tls(), keepalive_timeout=15.0)
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+    return AiohttpTransport(client=session, proxy=proxy_for(base_url), verify=_tls())
+
+
+def proxy_for(base_url: str) -> httpx.Proxy | None:
+    """Return the proxy that the environment names for a URL; one is for the world, never for loopback."""
+    url = httpx.URL(base_url)
+    if is_private(url.host) or proxy_bypass(url.host):
+        return None
+    proxies = getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    return httpx.Proxy(proxy) if proxy else None
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    """Read the certificates once: that is the 25 ms that a new client costs."""
+    return httpx.create_ssl_context()
