@@ -10,10 +10,10 @@ from typing import TypeVar
 
 from nyxlab.reviewer import mentions
 from nyxlab.reviewer.blocks import Blocks, Fence, Heading, Item, ListBlock, Row, Sentence, Table, read_blocks
-from nyxlab.reviewer.mentions import Action, Day, FileMention, Identifier, Link, Modality, Quantity
+from nyxlab.reviewer.mentions import Action, FileMention, Identifier, Link, Modality
 
 __all__ = [
-    "Action", "Day", "Document", "Fence", "File", "FileMention", "Heading", "Identifier", "Item", "Link", "ListBlock", "Modality", "Quantity",
+    "Action", "Document", "Fence", "File", "FileMention", "Heading", "Identifier", "Item", "Link", "ListBlock", "Modality",
     "Row", "Sentence", "Statement", "Table", "parse_documents",
 ]  # fmt: skip
 
@@ -85,16 +85,6 @@ class Document:
     def links(self) -> tuple[Link, ...]:
         """Every inline and reference link in prose."""
         return self._gather(mentions.links)
-
-    @cached_property
-    def quantities(self) -> tuple[Quantity, ...]:
-        """Every number in prose, with unit and subject."""
-        return self._gather(mentions.quantities)
-
-    @cached_property
-    def days(self) -> tuple[Day, ...]:
-        """Every ISO date in prose."""
-        return self._gather(mentions.days)
 
     @cached_property
     def statements(self) -> tuple[Statement, ...]:

@@ -1,21 +1,16 @@
-"""What sentences speak of: identifiers, numbered parts, files and what is done to them, links, quantities, dates."""
+"""What sentences speak of: identifiers, numbered parts, files and what is done to them, links, demands."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Literal
 
 from nyxlab.reviewer.blocks import CODE, LINK, Fence, Sentence, Table
 
 Action = Literal["new", "modify", "delete"]
 Modality = Literal["must", "must not", "should", "should not", "may", "will", "will not"]
-
-_WORDS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty"
-NUMBERS = {word: value for value, word in enumerate(_WORDS.split())}
-"""Numbers as words."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,28 +73,6 @@ class Link:
     path: str
     line: int
     sentence: Sentence | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Quantity:
-    """A value with its unit (normalised, "" for none) and, where the sentence says it plainly, what it is the value of."""
-
-    value: Decimal
-    unit: str
-    subject: str | None
-    path: str
-    line: int
-    sentence: Sentence
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Day:
-    """A date: ISO text, to the month or the day."""
-
-    iso: str
-    path: str
-    line: int
-    sentence: Sentence
 
 
 # --- identifiers and numbered parts -------------------------------------------------------------------------------
@@ -286,30 +259,7 @@ def tree_files(fence: Fence) -> Iterator[FileMention]:
             )
 
 
-# --- links, quantities, dates --------------------------------------------------------------------------------------
-
-_DATE = re.compile(r"(?<![\w-])((?:19|20)\d\d-(?:0[1-9]|1[0-2])(?:-(?:0[1-9]|[12]\d|3[01]))?)(?![\w-])")
-_QUANTITY = re.compile(
-    r"(?<![\w.,:#/-])(\d{1,3}(?:,\d{3})++|\d{1,15})(\.\d{1,9})?(?![\d.-]\d|\d)\s?(%|[A-Za-z]{1,12}\b)?",
-)
-_UNITS = {
-    u: canonical
-    for canonical, spellings in {
-        "ms": "ms millisecond milliseconds msec", "s": "s sec secs second seconds", "min": "min mins minute minutes", "h": "h hr hrs hour hours",
-        "d": "d day days", "week": "week weeks", "month": "month months", "year": "year years", "%": "% percent",
-        "B": "B byte bytes", "KB": "KB kB kilobytes", "MB": "MB megabytes", "GB": "GB gigabytes", "TB": "TB", "KiB": "KiB Ki", "MiB": "MiB Mi", "GiB": "GiB Gi", "TiB": "TiB",
-    }.items()
-    for u in spellings.split()
-}  # fmt: skip
-_SUBJECT = re.compile(
-    r"(?<![\w'/.-])((?:[\w'/.-]{1,40} ){0,6}?[\w'/.-]{1,40})(?: ?[=:]| (?:(?:must|shall|should|will|may|can) )?(?:is|are|be|of|defaults? to|equals?|expires? after|lasts?|stays?|remains?))"
-    r"(?: (?:set|limited|fixed|capped|valid|at|to|for|by|default|exactly|most|up|always|kept|the|a|an|now|after)){0,4} ?[\"'(]?$"
-)
-_FILLERS = (
-    "the a an its their this that each every our your and or then so if when per with in on all default of for set use uses value has have to by at after"
-    " before from is are as only where raise keep add adds any"
-)
-_STOP = frozenset(_FILLERS.split())
+# --- links and demands --------------------------------------------------------------------------------------
 
 
 def links(sentence: Sentence) -> Iterator[Link]:
@@ -321,27 +271,6 @@ def links(sentence: Sentence) -> Iterator[Link]:
         target = m[2].strip("<>") if m[2] is not None else None
         label = None if target is not None else " ".join((m[3] or m[1]).casefold().split())
         yield Link(m[1], target, label, sentence.path, sentence.line, sentence)
-
-
-def quantities(sentence: Sentence) -> Iterator[Quantity]:
-    """Yield the numbers of a sentence with their units; the words before "is", "of", "=" or ":" name what they measure."""
-    text = sentence.plain
-    for m in _QUANTITY.finditer(text):
-        unit = _UNITS.get(m[3] or "", "")
-        before = text[max(0, m.start() - 90) : m.start()]
-        said = _SUBJECT.search(before.rstrip() if before.rstrip().endswith(("=", ":")) else before.rstrip(" "))
-        words = said[1].lower().split() if said else []
-        start = max((n + 1 for n, word in enumerate(words) if word in _STOP), default=0)
-        subject = " ".join(words[start:][-3:]) or None
-        yield Quantity(
-            Decimal(m[1].replace(",", "") + (m[2] or "")), unit, subject, sentence.path, sentence.line, sentence
-        )
-
-
-def days(sentence: Sentence) -> Iterator[Day]:
-    """Yield the ISO dates of a sentence."""
-    for m in _DATE.finditer(sentence.plain):
-        yield Day(m[1], sentence.path, sentence.line, sentence)
 
 
 _MODAL = re.compile(r"\b(must|shall|should|may|will|can)( not|n't)?\b|\b(cannot|won't|mustn't|shan't)\b", re.IGNORECASE)

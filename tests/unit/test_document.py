@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from nyxlab.reviewer.document import Document, parse_documents
+from nyxlab.reviewer.measures import days, numbers
 
 
 def read(text: str) -> Document:
@@ -82,24 +85,42 @@ def test_files_carry_what_is_done_to_them() -> None:
     }
 
 
-def test_quantities_have_units_and_subjects() -> None:
-    """A value is read with its unit and with what it is the value of."""
-    document = read("The session timeout is 30 minutes. Set `max_retries` = 3. It holds 1,500 MB.\n")
-    assert [(q.subject, str(q.value), q.unit) for q in document.quantities] == [
-        ("session timeout", "30", "min"),
-        ("max_retries", "3", ""),
-        (None, "1500", "MB"),
+def test_numbers_have_units() -> None:
+    """A number is read with its unit, as digits or as a word, and compares across units; names and versions are no numbers."""
+    found = list(numbers("The timeout is 30 minutes, about 1,500 MB on three nodes in Phase 2 with v1.30."))
+    assert [(str(n.value), n.unit, n.loose, n.named) for n in found] == [
+        ("30", "min", False, False),
+        ("1500", "MB", True, False),
+        ("3", "", False, False),
+        ("2", "", False, True),
     ]
+    assert found[0].equals(Decimal(1800), "s")
+    assert found[0].equals(Decimal(1), "h") is False
+    assert found[0].equals(Decimal(1), "GB") is None
 
 
-def test_links_dates_tables_and_demands() -> None:
-    """Links keep target or label, dates their text, tables their rows, and modal verbs their strength."""
+def test_dates_of_any_form_compare() -> None:
+    """Dates are spans of days, so that a quarter does not come after a month in it; weeks compare with weeks alone."""
+    found = list(days("2027-03-01, 15 March 2025, March 15, 2025, Q3 2025, H1 2026, week 3"))
+    assert [(d.first, d.last) for d in found] == [
+        ("2027-03-01", "2027-03-01"),
+        ("2025-03-15", "2025-03-15"),
+        ("2025-03-15", "2025-03-15"),
+        ("2025-07-01", "2025-09-31"),
+        ("2026-01-01", "2026-06-31"),
+        ("0003", "0003"),
+    ]
+    assert found[0].after(found[4])
+    assert not found[5].after(found[0])
+
+
+def test_links_tables_and_demands() -> None:
+    """Links keep target or label, tables their rows, and modal verbs their strength."""
     document = read(
         "See [a](b.md#c) and [d][E f].\n\n| K | V |\n|---|---|\n| x | 2027-03-01 |\n\nIt must not fail. It may wait.\n\n[e f]: x.md\n"
     )
     assert [(link.target, link.label) for link in document.links] == [("b.md#c", None), (None, "e f")]
     assert document.references["plan.md"] == {"e f": ("x.md", 9)}
-    assert [d.iso for d in document.days] == ["2027-03-01"]
     assert (document.tables[0].header, document.tables[0].rows[0].cells, document.tables[0].rows[0].line) == (
         ("K", "V"),
         ("x", "2027-03-01"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nyxlab.reviewer.rules import (
+    arithmetic,
     broken_link,
     conflicting_value,
     dangling_reference,
@@ -10,9 +11,12 @@ from nyxlab.reviewer.rules import (
     exclusive_definitions,
     file_ledger,
     impossible_order,
+    name_drift,
     numbering_gap,
     opposite_statements,
+    stage_order,
     stated_count,
+    uncovered_requirement,
     unfinished_marker,
     wrong_total,
 )
@@ -26,11 +30,15 @@ RULES: tuple[Rule, ...] = (
     impossible_order.RULE,
     file_ledger.RULE,
     dangling_reference.RULE,
+    uncovered_requirement.RULE,
     duplicate_identifier.RULE,
     numbering_gap.RULE,
     conflicting_value.RULE,
+    name_drift.RULE,
     stated_count.RULE,
     wrong_total.RULE,
+    arithmetic.RULE,
+    stage_order.RULE,
     broken_link.RULE,
     unfinished_marker.RULE,
 )

@@ -19,6 +19,16 @@ class Place:
     start: int
     end: int
 
+    @property
+    def line(self) -> int:
+        """Its first line, so that a place can be cited like what stands there."""
+        return self.start
+
+    @property
+    def end_line(self) -> int:
+        """Its last line."""
+        return self.end
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:

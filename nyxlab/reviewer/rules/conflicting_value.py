@@ -3,62 +3,409 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
-from nyxlab.reviewer.document import Document, Quantity, group
+from nyxlab.reviewer.document import Document, Sentence
 from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.measures import SIZES, Number, numbers
 from nyxlab.reviewer.rules.base import Claim, Rule, at
 
-_FACTORS = {
-    "ms": ("s", Decimal("0.001")), "s": ("s", Decimal(1)), "min": ("s", Decimal(60)), "h": ("s", Decimal(3600)), "d": ("s", Decimal(86400)), "week": ("s", Decimal(604800)),
-    "B": ("B", Decimal(1)), "KB": ("B", Decimal(1000)), "MB": ("B", Decimal(10**6)), "GB": ("B", Decimal(10**9)), "TB": ("B", Decimal(10**12)),
-    "KiB": ("B", Decimal(1024)), "MiB": ("B", Decimal(1024**2)), "GiB": ("B", Decimal(1024**3)), "TiB": ("B", Decimal(1024**4)),
-}  # fmt: skip
-_SETTING = re.compile(
-    r"(?:^|\s)(?:\S*(?:timeout|limit|ttl|interval|retention|port|threshold|expiry|lifetime|quota|max|min|maximum|minimum|deadline|window|budget|retries|attempts|version|size|period|rate)\S*)$"
-    r"|\w_\w|[a-z][A-Z]"
-)
 _EXAMPLE = re.compile(
-    r"(?i)\b(?:given|when|then|e\.g\.|example|suppose|if|from|was|were|previously|currently|today|old|instead|test|assert|expect|increase|raise|reduce|per|returns?|for instance|bump)\b|\u2192|->"
+    r"(?i)(?:\b(?:given|when|e\.g\.|example|suppose|if|was|were|previously|currently|today|old|instead|from|increased?|raised?|reduced?|lower(?:ed)?|after the first|in \d|bump\w*|upgrad\w+|migrat\w+|before|until|since|earlier|later|newer|older|legacy|versus|vs|compared|than|took|measured|observed|ran)\b|\u2192|->)[^.;]{0,40}$"
 )
+_WORD = re.compile(r"[A-Za-z_][\w-]*[A-Za-z0-9]")
+_STOP = frozenset(
+    [
+        "the",
+        "a",
+        "an",
+        "its",
+        "their",
+        "this",
+        "that",
+        "each",
+        "every",
+        "our",
+        "your",
+        "and",
+        "or",
+        "then",
+        "so",
+        "if",
+        "when",
+        "per",
+        "with",
+        "in",
+        "on",
+        "all",
+        "for",
+        "use",
+        "uses",
+        "value",
+        "has",
+        "have",
+        "to",
+        "by",
+        "at",
+        "after",
+        "before",
+        "from",
+        "is",
+        "are",
+        "as",
+        "only",
+        "be",
+        "can",
+        "will",
+        "must",
+        "should",
+        "may",
+        "of",
+        "set",
+        "up",
+        "it",
+        "within",
+        "than",
+        "more",
+        "less",
+        "not",
+        "into",
+        "which",
+        "was",
+        "were",
+        "been",
+        "also",
+        "any",
+        "one",
+        "two",
+        "about",
+        "least",
+        "most",
+        "over",
+        "under",
+    ]  # a list of words reads as words
+)
+_CODE = re.compile(
+    r"(?<![\w.$-])(?:[a-z][a-z0-9]*(?:_[a-z0-9]+)+|[a-z]+(?:[A-Z][a-z0-9]+)+|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?![\w(])"
+)
+_STATED = re.compile(
+    r"[`\"*]{0,3}(?:\s?[=:]\s?|\s(?:\(|,\s)?(?:(?:must |should |will |shall )?(?:is|be|are|of|to|at|has|defaults? (?:to|of|is|value)|default)\s|\((?:default(?:s to)?:?\s?))"
+    r"(?:(?:set|fixed|limited|capped|equal|by|default|to|always|a|the|value|of|now)\s){0,4}|[^.;:`\d]{0,40}\bdefaults? (?:to|is|of)\s)[`\"]{0,2}(\d[\d.,]*\d|\d)(?![\w.-]*[\w-])"
+)
+_VERSION = re.compile(
+    r"(?<![\w./-])([A-Z][A-Za-z+#]{1,15}|macOS|iOS|npm)(?:\.js)?\s(?:[Vv]ersion\s|v|>=\s?|\u2265\s?|\^|~)?(\d{1,3}(?:\.\d{1,3}){0,2})(?:\+|\.x)?(?![\w.-]*[\w%])"
+)
+_STACK = re.compile(
+    r"(?i)version|platform|dependenc|technolog|\bstack\b|runtime|\brequires?|built (?:with|on|for)|runs? on|\btargets?|minimum|prerequisite|toolchain|language|environment|supports?\b|compatib|using|frontend|backend|database"
+)
+_FIRM = re.compile(r"(?i)\b(?:is|be|default\w*|set|limit\w*|fixed|must|of)\b")
+_APART = [
+    frozenset(g.split())
+    for g in (
+        "read write",
+        "min max minimum maximum",
+        "soft hard",
+        "lower upper",
+        "first second third",
+        "start end stop",
+        "connect idle read write total",
+        "request response",
+        "client server",
+        "inbound outbound",
+        "free pro business enterprise basic premium",
+        "cpu memory disk",
+        "daily weekly monthly",
+        "warning critical",
+        "staging production",
+        "median mean average",
+    )
+]
+_NO_PRODUCT = frozenset(
+    [
+        "Phase",
+        "Step",
+        "Stage",
+        "Task",
+        "Section",
+        "Figure",
+        "Table",
+        "Story",
+        "Level",
+        "Tier",
+        "Option",
+        "Sprint",
+        "Week",
+        "Day",
+        "Month",
+        "Line",
+        "Lines",
+        "HTTP",
+        "RFC",
+        "ISO",
+        "Version",
+        "Page",
+        "Issue",
+        "Appendix",
+        "Chapter",
+        "Part",
+        "Case",
+        "Example",
+        "Milestone",
+        "Alternative",
+        "Goal",
+        "Risk",
+        "Question",
+        "Decision",
+        "Requirement",
+        "Scenario",
+        "Item",
+        "Rule",
+        "Test",
+        "Error",
+        "Code",
+        "Status",
+        "Exit",
+        "Port",
+        "Priority",
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+        "Jan",
+        "Feb",
+        "Mar",
+        "Apr",
+        "Jun",
+        "Jul",
+        "Aug",
+        "Sep",
+        "Sept",
+        "Oct",
+        "Nov",
+        "Dec",
+        "About",
+        "At",
+        "In",
+        "On",
+        "By",
+        "Of",
+        "The",
+        "All",
+        "Only",
+        "Up",
+        "To",
+        "From",
+        "With",
+        "After",
+        "Every",
+        "Max",
+        "Min",
+        "Top",
+        "First",
+        "Last",
+        "Over",
+        "Under",
+        "Within",
+        "For",
+        "And",
+        "Or",
+        "Next",
+        "Round",
+        "Row",
+        "Column",
+        "Spec",
+        "PR",
+        "MR",
+        "KEP",
+        "ADR",
+        "Type",
+        "Class",
+        "Step",
+        "Group",
+        "Day",
+        "Release",
+        "Until",
+        "Between",
+        "Than",
+        "Is",
+        "Are",
+        "Kubernetes",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A value of a name, with the words before it; ``firm`` where it is set or required, not just shown."""
+
+    value: str
+    sentence: Sentence
+    before: str
+    firm: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fact:
+    """A number with the words before and after it, nearest first."""
+
+    number: Number
+    dimension: str
+    left: tuple[str, ...]
+    right: tuple[str, ...]
+    words: frozenset[str]
+    near: frozenset[str]
+    sentence: Sentence
 
 
 def check(document: Document) -> Iterator[Claim]:
-    """Find a setting (timeout, limit, port, a name in code) that is given one value in one place and another value elsewhere."""
-    stated = [(key, (value, q)) for q in document.quantities if (read := _read(q)) for key, value in [read]]
-    for (subject, _), values in group(stated).items():
-        first_value, first = values[0]
-        other = next(((v, q) for v, q in values[1:] if v != first_value and q.sentence is not first.sentence), None)
-        if other and len({v for v, _ in values}) == 2:
-            yield Claim(
-                Severity.MEDIUM,
-                f"{subject}: {_shown(first)} or {_shown(other[1])}?",
-                f"{subject} is {_shown(first)} in one place and {_shown(other[1])} in another.",
-                "Decide the value, state it once, and refer to it elsewhere.",
-                at(other[1], first),
-                (subject,),
-                (str(first_value), str(other[0])),
-                0.8,
+    """Find a setting, limit, time, share or version that is given one value in one place and another value elsewhere."""
+    told: set[frozenset[Sentence]] = set()
+    for claim, pair in (*_named(document), *_versions(document), *_measured(document)):
+        if pair not in told:
+            told.add(pair)
+            yield claim
+
+
+def _named(document: Document) -> Iterator[tuple[Claim, frozenset[Sentence]]]:
+    """Compare the values of a name from code: `schema_version: 2` on most lines and 4 on one."""
+    said: dict[str, list[_Said]] = {}
+    for sentence in document.sentences:
+        text = sentence.plain
+        for m in _CODE.finditer(text) if len(text) < 4000 else ():
+            if v := _STATED.match(text, m.end()):
+                value = f"{Decimal(v[1].replace(',', '')).normalize():f}" if v[1].count(".") < 2 else v[1]
+                firm = bool(_FIRM.search(v[0]) or _FIRM.search(text[: m.start()][-30:]))
+                said.setdefault(m[0], []).append(_Said(value, sentence, text[: v.start(1)], firm))
+    yield from _odd(said)
+
+
+def _versions(document: Document) -> Iterator[tuple[Claim, frozenset[Sentence]]]:
+    """Compare the versions of a product where the plan says what it is built on: "Go 1.24" and "Go 1.23"."""
+    said: dict[str, list[_Said]] = {}
+    for sentence in document.sentences:
+        text = sentence.plain
+        for m in _VERSION.finditer(text) if len(text) < 4000 and sentence.where != "heading" else ():
+            near = text[max(0, m.start() - 120) : m.start()] + (sentence.section.text if sentence.section else "")
+            if m[1] not in _NO_PRODUCT and (_STACK.search(near) or (sentence.first and m.start() < 4)):
+                said.setdefault(m[1], []).append(
+                    _Said(".".join(m[2].split(".")[:2]), sentence, text[: m.start()], True)
+                )
+    yield from _odd(said)
+
+
+def _odd(said: Mapping[str, Sequence[_Said]]) -> Iterator[tuple[Claim, frozenset[Sentence]]]:
+    """Report a value that stands once, where one other value stands in all other places."""
+    for name, found in said.items():
+        kinds = Counter(f.value for f in found)
+        if len(kinds) != 2:
+            continue
+        (usual, often), (odd, once) = kinds.most_common()
+        one = next(f for f in reversed(found) if f.value == odd)
+        other = next(f for f in found if f.value == usual)
+        sure = often > 1 or one.firm or other.firm
+        if (
+            once == 1
+            and sure
+            and not any(_EXAMPLE.search(f.before[-60:]) for f in (one, other))
+            and not usual.startswith(f"{odd}.")
+            and not odd.startswith(f"{usual}.")
+        ):
+            yield _claim(name, odd, usual, one.sentence, other.sentence), frozenset((one.sentence, other.sentence))
+
+
+def _measured(document: Document) -> Iterator[tuple[Claim, frozenset[Sentence]]]:
+    """Compare times, sizes and shares whose sentences speak of the same thing around the number."""
+    facts = [
+        f for s in document.sentences if len(s.plain) < 2000 and s.where not in ("cell", "heading") for f in _facts(s)
+    ]
+    anchored: dict[tuple[str, str], list[_Fact]] = {}
+    for fact in facts:
+        for word in {*fact.left[:2], *fact.right[:2]}:
+            anchored.setdefault((fact.dimension, word), []).append(fact)
+    for found in anchored.values():
+        for n, one in enumerate(found if len(found) <= 12 else ()):
+            for two in found[:n]:
+                if (
+                    one.sentence is not two.sentence
+                    and one.number.equals(two.number.value, two.number.unit) is False
+                    and _same(one, two)
+                ):
+                    shared = one.words & two.words
+                    name = " ".join(w for w in [*reversed(one.left), *one.right] if w in shared)
+                    yield (
+                        _claim(name, _shown(one.number), _shown(two.number), one.sentence, two.sentence),
+                        frozenset((one.sentence, two.sentence)),
+                    )
+
+
+def _same(one: _Fact, two: _Fact) -> bool:
+    """Whether two numbers are of one thing: the same words right before them, or many around them and hardly another."""
+    shared = one.words & two.words
+    apart = (one.near - two.words) | (two.near - one.words)
+    if any(_opposed(a, b) for a in one.words - shared for b in two.words - shared):
+        return False
+    if one.left[:2] == two.left[:2] and len(one.left) > 1:
+        return len(apart) < 3
+    return len(shared) > 2 and len(one.near & two.near) > 0 and len(apart) <= len(shared) - 1
+
+
+def _opposed(a: str, b: str) -> bool:
+    """Whether two words keep two things apart: read and write, p50 and p99, overlay and no-overlay."""
+    return (
+        any({a, b} <= group_ for group_ in _APART)
+        or a.removeprefix("no-").removeprefix("non-") == b
+        or b.removeprefix("no-").removeprefix("non-") == a
+        or bool(re.fullmatch(r"p\d+", a) and re.fullmatch(r"p\d+", b))
+    )
+
+
+def _facts(sentence: Sentence) -> Iterator[_Fact]:
+    text = sentence.plain
+    for n in numbers(text):
+        if (n.unit in SIZES or n.unit == "%") and not _EXAMPLE.search(text[max(0, n.start - 60) : n.start]):
+            left = _content(re.split(r"[;.]\s", text[max(0, n.start - 110) : n.start])[-1])[::-1][:6]
+            right = _content(re.split(r"[;.]\s", text[n.end : n.end + 70])[0])[:5]
+            yield _Fact(
+                n,
+                SIZES[n.unit][0] if n.unit in SIZES else n.unit,
+                left,
+                right,
+                frozenset((*left, *right)),
+                frozenset((*left[:3], *right[:2])),
+                sentence,
             )
 
 
-def _read(quantity: Quantity) -> tuple[tuple[str, str], Decimal] | None:
-    """Return (subject, dimension) and the value in base units, where the sentence states a setting and no example."""
-    subject = quantity.subject
-    if (
-        not subject
-        or quantity.sentence.where == "cell"
-        or not _SETTING.search(subject)
-        or _EXAMPLE.search(quantity.sentence.prose)
-    ):
-        return None
-    dimension, factor = _FACTORS.get(quantity.unit, (quantity.unit, Decimal(1)))
-    return (subject, dimension), quantity.value * factor
+def _content(text: str) -> tuple[str, ...]:
+    return tuple(low for w in _WORD.findall(text) if (low := w.lower().rstrip("s")) not in _STOP and len(low) > 1)
 
 
-def _shown(quantity: Quantity) -> str:
-    return f"{quantity.value} {quantity.unit}".strip()
+def _shown(number: Number) -> str:
+    return f"{number.value:f} {number.unit}".strip()
+
+
+def _claim(name: str, one: str, two: str, here: Sentence, there: Sentence) -> Claim:
+    return Claim(
+        Severity.MEDIUM,
+        f"{name}: {one} or {two}?",
+        f"{name} is {one} in one place and {two} in another.",
+        "Decide the value, state it once, and refer to it elsewhere.",
+        at(here, there),
+        (name,),
+        (one, two),
+        0.8,
+    )
 
 
 RULE = Rule(
@@ -72,6 +419,7 @@ RULE = Rule(
     firing=(
         "The session timeout is 30 minutes.\n\nAfter the session timeout of 45 minutes users sign in again.\n",
         "Set `max_retries` = 3.\n\nThe value of `max_retries` is 5.\n",
+        "- Built with Go 1.24.\n\nIt targets Go 1.23 on all platforms.\n",
     ),
     quiet=(
         "The session timeout is 30 minutes.\n\nThe session timeout is 1800 seconds.\n",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from nyxlab.reviewer.document import Document, Heading, ListBlock, Sentence, Table
 from nyxlab.reviewer.findings import Category, Severity
-from nyxlab.reviewer.mentions import NUMBERS
+from nyxlab.reviewer.measures import NUMBERS
 from nyxlab.reviewer.rules.base import Claim, Place, Rule, at
 
 _WORD = "|".join(word for word, value in NUMBERS.items() if value > 1)
