@@ -33,6 +33,10 @@ notebooks: $(STAMP)  ## Execute the notebooks on scripted replies and store thei
 bench: $(STAMP)  ## Measure what a call costs on the wire, as ratios to a floor of the same run
 	@$(BIN)/python tests/bench/providers.py
 
+live: $(STAMP)  ## Make one small, paid call to each vendor whose key is in .env, and print what came back
+	@[ -z "$$CI" ] || { echo "make live makes paid calls, so it does not run in CI"; exit 1; }
+	@$(BIN)/nyxlab providers --check
+
 samples: $(STAMP)  ## Write reports/samples/ again, one report of each kind
 	@$(BIN)/python reports/samples/make.py
 

@@ -80,7 +80,7 @@ class Ledger:
         self.definition = definition
         self.budget = budget or Budget(None)
         self.on_call = on_call
-        self.recorded = {call.key: call for call in calls if call.reply}
+        self.recorded = {call.key: call for call in calls if call.status == "ok"}
         self._samples: dict[str, set[int]] = {}
 
     def wrap(self, provider: Provider, role: Role = "candidate") -> Provider:
@@ -138,15 +138,16 @@ class _Recorded(Provider):
     async def ask(self, request: Request) -> Reply:
         """Return the recorded reply, or ask and record. Raises like the provider, and ``BudgetExhausted``."""
         ledger = self._ledger
-        question = _sha(request.digest(), self.identity, self.id, ledger.definition)
+        asked = request.digest()
+        question = _sha(asked, self.identity, self.id, ledger.definition)
         sample = ledger.take_sample(question)
         try:
-            return await self._answer(request, _sha(question, str(sample)), sample)
+            return await self._answer(request, asked, _sha(question, str(sample)), sample)
         except BaseException:
             ledger.free_sample(question, sample)
             raise
 
-    async def _answer(self, request: Request, key: str, sample: int) -> Reply:
+    async def _answer(self, request: Request, asked: str, key: str, sample: int) -> Reply:
         ledger = self._ledger
         if (known := ledger.recorded.pop(key, None)) and known.reply:
             self._tell(known, replayed=True)
@@ -155,7 +156,7 @@ class _Recorded(Provider):
         ledger.budget.reserve(estimate, self.id)
         try:
             with anyio.CancelScope(shield=True):  # an intent that is on disk always gets an end, if the process lives
-                call = await ledger.store.open_call(ledger.run_id, self._intent(key, sample, estimate))
+                call = await ledger.store.open_call(ledger.run_id, self._intent(asked, key, sample, estimate))
         except BaseException:
             ledger.budget.settle(estimate, Decimal(0))
             raise
@@ -167,11 +168,12 @@ class _Recorded(Provider):
         await self._close(call, status="ok", reply=reply)
         return reply
 
-    def _intent(self, key: str, sample: int, estimate: Cost) -> CallRecord:
+    def _intent(self, asked: str, key: str, sample: int, estimate: Cost) -> CallRecord:
         return CallRecord(
             number=0,  # the store numbers it
             step=self._ledger.step_id,
             key=key,
+            asked=asked,
             provider=self.id,
             role=self._role,
             sample=sample,
@@ -193,12 +195,19 @@ class _Recorded(Provider):
 
 
 def _trouble(error: BaseException, estimate: Cost) -> dict[str, object]:
-    """Say what a call without a reply may have cost: vendors do not bill what they did not take on."""
-    declined = isinstance(error, ProviderBusy | ProviderMisused)
+    """Say what a call without a usable reply may have cost: vendors do not bill what they did not take on.
+
+    What came all the same (a part of a stream, a whole reply that breaks its schema) is kept, with its cost if known.
+    """
+    received = getattr(error, "received", None)
+    reply = received if isinstance(received, Reply) else None
+    declined = isinstance(error, ProviderBusy | ProviderMisused) and reply is None
+    priced = reply is not None and reply.cost.usd is not None
     status: CallStatus = "error" if isinstance(error, Exception) else "cancelled"
     return {
         "status": status,
-        "possibly_billed": not declined and estimate != FREE,
+        "possibly_billed": not declined and not priced and estimate != FREE,
+        "reply": reply,
         # our own errors hold no key; a stranger's text might
         "error": str(error) if isinstance(error, ProviderError) else type(error).__name__,
         "error_status": error.status if isinstance(error, ProviderError) else None,

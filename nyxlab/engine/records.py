@@ -57,12 +57,14 @@ Outcome = Done | Paused | Failed
 class CallRecord(Record):
     """One request that was sent (or was about to be) and what came of it; ``number`` counts from 1 within the run.
 
-    ``possibly_billed`` marks a call whose reply never reached the disk, so that nobody knows whether it costs.
+    ``asked`` is the digest of the request. ``reply`` beside a status other than ok is what came without being usable,
+    whole or in part. ``possibly_billed`` marks a call of which nobody knows whether it costs.
     """
 
     number: int
     step: str
     key: str
+    asked: str = ""
     provider: str
     role: Role
     sample: int

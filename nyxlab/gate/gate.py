@@ -237,6 +237,8 @@ class Gate(Provider):
                 return _Outcome(provider, answered, reply if fault is None else None)
         except ProviderError as error:
             text = str(error).removeprefix(f"{error.provider}: ")
+            if isinstance(error.received, Reply):  # something came and was paid for, though it cannot be used
+                return _Outcome(provider, Alternative.answered(provider.id, error.received, text))
             took = {"attempts": error.attempts, "wait_seconds": error.wait_seconds}
             return _Outcome(provider, Alternative(provider=provider.id, status="error", error=text, **took))
         except NyxlabError as error:

@@ -12,6 +12,9 @@ import pandas as pd
 
 from nyxlab.lab import tables
 from nyxlab.lab.tables import Json, Row
+from nyxlab.providers.messages import Usage
+from nyxlab.providers.registry import tariff_of
+from nyxlab.settings import Settings
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -32,6 +35,10 @@ PROVIDERS = {
     "input_tokens": "Int64", "output_tokens": "Int64", "tokens": "Int64", "usd": "float64", "certainty": "string",
     "latency_p50_s": "float64", "latency_p95_s": "float64", "n": "Int64", "first_token_p50_s": "float64",
     "wait_s": "float64",
+}  # fmt: skip
+REPRICED = {
+    "run_id": "string", "step": "string", "provider": "string", "priced_as": "string", "usd": "float64",
+    "certainty": "string",
 }  # fmt: skip
 FINDINGS = {
     "id": "string", "severity": "string", "category": "string", "rule": "string", "title": "string",
@@ -57,6 +64,25 @@ def providers(checkpoints: Json | Iterable[Json]) -> pd.DataFrame:
     """
     given = [checkpoints] if isinstance(checkpoints, dict) else checkpoints
     return _frame(tables.provider_rows(given), PROVIDERS)  # type: ignore[arg-type]  # a dict is one checkpoint
+
+
+def reprice(calls: pd.DataFrame, *refs: str, settings: Settings | None = None) -> pd.DataFrame:
+    """Return one row a call and ``vendor:model`` of ``refs``: what its tokens would have cost there (columns: ``REPRICED``).
+
+    Never more than ``estimated``: another model would have counted, and written, other tokens. ``unknown`` where the
+    call has no counts or nobody knows the price.
+    """
+    rows: list[Row] = []
+    for ref in refs:
+        tariff = tariff_of(ref, settings)
+        for row in calls.to_dict("records"):
+            counts = {name: row[name] for name in Usage.model_fields}
+            known = not any(pd.isna(count) for count in counts.values())
+            cost = tariff.cost(Usage(**{name: int(count) for name, count in counts.items()}) if known else None)
+            certainty = "unknown" if cost.usd is None else "estimated"
+            rows.append({**{name: row[name] for name in ("run_id", "step", "provider")}, "priced_as": ref,
+                         "usd": cost.usd, "certainty": certainty})  # fmt: skip
+    return _frame(rows, REPRICED)
 
 
 def findings(review: Json) -> pd.DataFrame:

@@ -36,7 +36,7 @@ class Past:
 
     def _learn(self, run: Run) -> None:
         for call in run.calls:
-            if call.reply is not None and call.role == "candidate":
+            if call.status == "ok" and call.reply and call.role == "candidate":
                 self.latencies.setdefault(call.provider, []).append(call.reply.latency_seconds)
         for step in run.steps.values():
             told = [each for each in step.payload.get("alternatives", ()) if each["status"] == "ok"]

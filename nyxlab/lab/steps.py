@@ -135,6 +135,7 @@ def question(step: Step, goal: str, prompt: str, settings: Settings) -> Request:
         max_tokens=step.max_tokens,
         output_schema=step.output_schema,
         deadline=step.deadline,
+        stream=True,
     )
 
 

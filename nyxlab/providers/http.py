@@ -20,7 +20,7 @@ from nyxlab.providers.base import Capabilities, Provider
 from nyxlab.providers.dialect import Answer, Dialect, Heard, Malformed, Sampling
 from nyxlab.providers.messages import Cost, Json, Reply, Request
 from nyxlab.providers.pace import pace_of
-from nyxlab.providers.prices import Tariff
+from nyxlab.providers.prices import Tariff, near_models
 from nyxlab.providers.sse import Events
 from nyxlab.providers.structured import Fault, both, fault_finder, repair
 from nyxlab.providers.wire import LARGEST_STREAM, STALL, Cut, Unreached, Wire
@@ -267,7 +267,8 @@ class HttpProvider(Provider):
         if status in (401, 403):
             said = f"the key was not accepted (HTTP {status}); check the key and what it may use"
         elif status == 404:
-            said = f"no such model or address (HTTP 404); check '{self.model}' and base_url{why}"
+            near = "" if self._tariff.listed else near_models(self.vendor, self.model)
+            said = f"no such model or address (HTTP 404); check '{self.model}' and base_url{why}{near}"
         elif status >= 400:
             said = f"the request was not accepted (HTTP {status}){why or '; check the model and its options'}"
         elif status >= 300:

@@ -18,7 +18,7 @@ import anyio.to_thread
 
 from nyxlab.errors import InputRefused, ProviderBroken, ProviderError, ProviderMisused
 from nyxlab.providers.base import Capabilities, Provider
-from nyxlab.providers.dialect import Answer, Malformed, Sampling
+from nyxlab.providers.dialect import Answer, Heard, Malformed, Sampling
 from nyxlab.providers.messages import Cost, Json, Price, Reply, Request
 from nyxlab.providers.openai import OpenAIDialect
 from nyxlab.settings import did_you_mean
@@ -31,6 +31,7 @@ LONGEST_STRING = (
     240  # characters; so small a model ends no string of JSON by itself, and would talk until it is cut off
 )
 FREE = Price(input=Decimal(0), output=Decimal(0), cache_read=Decimal(0), cache_write=Decimal(0), sheet="local: free")
+DIALECT = OpenAIDialect()
 _turn = threading.Lock()  # one model, one slot: calls take turns, and the wait for a turn is measured
 
 
@@ -62,7 +63,7 @@ class LocalProvider(Provider):
         if reason := self.unusable():
             raise ProviderMisused(reason, provider=self.id, attempts=0)
         short = request.model_copy(update={"output_schema": _bounded(request.output_schema)})
-        call = _Call(OpenAIDialect().encode(MODEL, short, self._sampling))
+        call = _Call(DIALECT.encode(MODEL, short, self._sampling) | DIALECT.streaming)
         try:
             with anyio.fail_after(request.deadline):
                 await anyio.to_thread.run_sync(call.run, abandon_on_cancel=True)
@@ -95,7 +96,7 @@ class LocalProvider(Provider):
             said = f"the prompt is longer than {CONTEXT} tokens; shorten it" if known else "the embedded model failed"
             raise kind(said, provider=self.id, status=call.error.get("code"))
         try:
-            return OpenAIDialect().decode(call.whole())
+            return DIALECT.decode(DIALECT.whole(call.heard))
         except Malformed:
             raise ProviderBroken("the embedded model sent no reply", provider=self.id) from None
 
@@ -104,9 +105,9 @@ class _Call:
     """One generation: what the worker thread is asked, and what it leaves behind for the event loop to read."""
 
     def __init__(self, body: dict[str, Json]) -> None:
-        self.body = {**body, "stream": True, "stream_options": {"include_usage": True}}
+        self.body = body
         self.stop = threading.Event()
-        self.chunks: list[Json] = []
+        self.heard = Heard()
         self.error: dict[str, Json] | None = None
         self.waited = self.began = self.ended = 0.0
         self.first: float | None = None
@@ -127,22 +128,10 @@ class _Call:
         if "error" in chunk:
             self.error = chunk["error"]
         else:
-            self.chunks.append(chunk)
-            if self.first is None and _said(chunk):
+            DIALECT.hear(chunk, self.heard)
+            if self.first is None and self.heard.pieces:
                 self.first = time.perf_counter()
         return self.stop.is_set()
-
-    def whole(self) -> Json:
-        """Put the chunks together to the body that the call would have had without streaming."""
-        reasons = [c["choices"][0]["finish_reason"] for c in self.chunks if c.get("choices")]
-        choice = {
-            "message": {"content": "".join(map(_said, self.chunks))},
-            "finish_reason": next(filter(None, reasons), None),
-        }
-        return {
-            "choices": [choice] if reasons else [],
-            "usage": next((c["usage"] for c in self.chunks if "usage" in c), None),
-        }
 
 
 def _bounded(schema: Json) -> Json:
@@ -155,10 +144,6 @@ def _bounded(schema: Json) -> Json:
     if bounded.get("type") == "string" and not {"enum", "const", "pattern", "format", "maxLength"} & set(bounded):
         bounded["maxLength"] = LONGEST_STRING
     return bounded
-
-
-def _said(chunk: Json) -> str:
-    return next((choice["delta"].get("content") or "" for choice in chunk.get("choices", ())), "")
 
 
 @lru_cache(maxsize=1)

@@ -6,6 +6,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+from rapidfuzz import fuzz, process
+
 from nyxlab.providers.messages import Cost, Price, Record, Request, Usage
 from nyxlab.settings import UnitPrice
 
@@ -88,6 +90,19 @@ def _sheet(vendor: str, model: str) -> Tariff:
 
     price = Price.model_validate({**unit, "sheet": f"genai-prices {genai_prices.__version__}"})
     return Tariff(price=price, context=found.model.context_window, listed=(vendor, model))
+
+
+def near_models(vendor: str, model: str) -> str:
+    """Return ``"; did you mean …?"`` with up to three models of the vendor that the price sheet knows, or nothing.
+
+    A hint and no more: models come out faster than price sheets.
+    """
+    from genai_prices.data_snapshot import get_snapshot
+
+    known = next((p.models for p in get_snapshot().providers if p.id == vendor), [])
+    near = process.extract(model, [m.id for m in known], scorer=fuzz.ratio, limit=3, score_cutoff=70)
+    names = " or ".join(f"'{name}'" for name, _, _ in near if name != model)
+    return f"; did you mean {names}?" if names else ""
 
 
 def _unit(price: Any) -> Decimal | None:

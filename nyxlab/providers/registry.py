@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from urllib.parse import parse_qsl
 
 from pydantic import SecretStr, ValidationError
@@ -13,10 +14,10 @@ from nyxlab.providers.base import Provider
 from nyxlab.providers.dialect import Dialect, Sampling
 from nyxlab.providers.google import GoogleDialect
 from nyxlab.providers.http import HttpProvider
-from nyxlab.providers.local import LocalProvider
+from nyxlab.providers.local import FREE, LocalProvider
 from nyxlab.providers.messages import Record
 from nyxlab.providers.openai import OpenAIDialect
-from nyxlab.providers.prices import tariff
+from nyxlab.providers.prices import Tariff, tariff
 from nyxlab.providers.scripted import ScriptedProvider
 from nyxlab.settings import VENDOR_KEYS, Endpoint, Settings, did_you_mean, load_settings, vet_url
 
@@ -36,8 +37,8 @@ def parse_reference(ref: str) -> Reference:
     model, _, query = rest.partition("?")
     if not colon or not vendor or not model:
         raise InputRefused(f"'{ref}' is not a provider; write vendor:model, for example openai:gpt-5.5")
-    if vendor == "script":
-        return Reference(id=f"script:{rest}", vendor=vendor, model=rest)
+    if vendor in ("script", "replay"):
+        return Reference(id=f"{vendor}:{rest}", vendor=vendor, model=rest)
     try:
         pairs = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True)) if query else {}
     except ValueError:
@@ -63,14 +64,20 @@ def open_provider(
     settings: Settings | None = None,
     base_url: str | None = None,
     api_key: str | SecretStr | None = None,
+    openers: Mapping[str, Callable[[str], Provider]] | None = None,
 ) -> Provider:
     """Return the provider that ``ref`` names; nothing is sent, and a missing key is a reason in ``unusable()``.
 
     ``base_url`` and ``api_key`` are for the caller's own code and win over the settings; loopback is allowed there.
+    ``openers`` are vendors that the caller brings along, each a function of what stands behind the colon.
     Raises ``InputRefused`` for an unknown vendor, endpoint, model or sampling, with the nearest name.
     """
     settings = settings or load_settings()
     named = parse_reference(ref)
+    if openers and named.vendor in openers:
+        return openers[named.vendor](named.model)
+    if named.vendor == "replay":
+        raise InputRefused(f"'{ref}': recorded runs are opened by a Lab, which has the ledger: Lab().open('{ref}')")
     if named.vendor == "script":
         path, _, channel = named.model.partition("#")
         return ScriptedProvider(f"{settings.resolve(path)}#{channel}", id=named.id)
@@ -97,8 +104,6 @@ def _over_http(
     kind = endpoint.kind if endpoint else named.vendor
     own = endpoint is None and base_url is None
     dialect = _dialect(kind, own=own)
-    model = endpoint.models.get(named.model) if endpoint else None
-    price = settings.prices.get(f"{named.vendor}:{named.model}") or (model.price if model else None)
     variables = VENDOR_KEYS[kind] if endpoint is None else tuple(filter(None, [endpoint.api_key_env]))
     # A vendor's key goes to the vendor alone: where the caller names another server, the caller gives its key too.
     key = key or (settings.key(*variables) if base_url is None else None)
@@ -115,8 +120,23 @@ def _over_http(
         key=key,
         why_no_key=missing if variables and base_url is None else None,
         sampling=named.sampling,
-        tariff=tariff(kind if own else "", named.model, price, model.context if model else None),
+        tariff=_tariff(named, settings, endpoint, kind if own else ""),
     )
+
+
+def tariff_of(ref: str, settings: Settings | None = None) -> Tariff:
+    """Return what calls to ``ref`` cost: the settings' price, else the vendor's list price, else none."""
+    settings, named = settings or load_settings(), parse_reference(ref)
+    if named.vendor == "local":
+        return Tariff(price=FREE)
+    endpoint = settings.endpoints.get(named.vendor)
+    return _tariff(named, settings, endpoint, "" if endpoint else named.vendor)
+
+
+def _tariff(named: Reference, settings: Settings, endpoint: Endpoint | None, sheet: str) -> Tariff:
+    model = endpoint.models.get(named.model) if endpoint else None
+    price = settings.prices.get(f"{named.vendor}:{named.model}") or (model.price if model else None)
+    return tariff(sheet, named.model, price, model.context if model else None)
 
 
 def _dialect(kind: str, *, own: bool) -> Dialect:

@@ -136,7 +136,7 @@ async def test_a_lost_call_is_asked_again(store):
     provider = Counting([{"text": "yes", "price": PRICE}])
     estimate = provider.estimate(ask())
     orphan = (await ledger(store, run_id=book.run_id)).wrap(provider)
-    await store.open_call(book.run_id, orphan._intent("k", 0, estimate))
+    await store.open_call(book.run_id, orphan._intent("asked", "k", 0, estimate))
     await store.begin(book.run_id)
     await book.wrap(provider).ask(ask())
     run = await store.load(book.run_id)
