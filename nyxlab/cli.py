@@ -300,10 +300,21 @@ def batch(grid: Annotated[Path, typer.Argument(metavar="GRID.yaml", help="Notebo
     raise typer.Exit(FAILED if any(result.error for result in results) else 0)
 
 
-@app.command(epilog="Example: nyxlab providers --json")
-def providers(as_json: AsJson = False) -> None:
+@app.command(epilog="Example: nyxlab providers --check")
+def providers(
+    check: Annotated[bool, typer.Option("--check", help="Make one small call to each usable provider.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """List the providers: usable from here or why not, window, what they take, price."""
     states = Lab().providers()
+    if check:
+        from nyxlab.lab.check import answers_table
+
+        names = [state.provider for state in states if not state.unusable]
+        say(f"one small call each to: {', '.join(names) or 'nobody, since no provider is usable'}")
+        answers = _ask(Lab(), lambda lab: lab.check(names))
+        print_json([each.to_json() for each in answers]) if as_json else out(answers_table(answers))
+        raise typer.Exit(FAILED if any(each.error for each in answers) else 0)
     if as_json:
         return print_json([state.to_json() for state in states])
     rows = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from importlib.metadata import version
 from os import PathLike
@@ -21,7 +21,9 @@ from nyxlab.engine.workflow import Workflow, bind_inputs, parse_workflow
 from nyxlab.errors import InputRefused
 from nyxlab.gate.policy import Policy
 from nyxlab.lab import batch, tables
+from nyxlab.lab.check import Checked, check
 from nyxlab.lab.past import Past
+from nyxlab.lab.replay import ReplayProvider
 from nyxlab.lab.report import export_notebook, render_review, render_run
 from nyxlab.lab.steps import Options, StepRunner, comparison, documents_of, forecast, override, preflight
 from nyxlab.providers.base import Provider
@@ -81,7 +83,8 @@ class Lab:
     def open(self, ref: str) -> Provider:
         """Return the provider of that name; one object a name, so that connections and a loaded model are shared."""
         if ref not in self._providers:
-            self._providers[ref] = open_provider(ref, settings=self.settings)
+            replay = {"replay": lambda run: ReplayProvider(run, self.show)}
+            self._providers[ref] = open_provider(ref, settings=self.settings, openers=replay)
         return self._providers[ref]
 
     # ---- workflows -------------------------------------------------------------------------------------------------
@@ -276,6 +279,10 @@ class Lab:
         named = [f"{name}:{model}" for name, endpoint in self.settings.endpoints.items() for model in endpoint.models]
         defaults = [self.settings.defaults.provider, self.settings.defaults.judge]
         return [self._state(name) for name in dict.fromkeys([*filter(None, defaults), *KNOWN, *named])]
+
+    async def check(self, names: Iterable[str]) -> list[Checked]:
+        """Make one small call to each of these providers, one after another, and return what came back."""
+        return [await check(self.open(name)) for name in names]
 
     def _state(self, name: str) -> ProviderState:
         provider = self.open(name)
