@@ -192,8 +192,14 @@ class Store:
     def _reading(self, work: Callable[[sa.Connection], T]) -> T | None:
         if self._file and not self._file.exists():
             return None
-        with self._explained(), self._engine.execution_options(reading=True).connect() as conn:
-            return work(conn) if self._version(conn) else None
+        with self._explained():
+            with self._engine.execution_options(reading=True).connect() as conn:
+                version = self._version(conn)
+                if version in (0, len(MIGRATIONS)):
+                    return work(conn) if version else None
+            self._migrate()
+            with self._engine.execution_options(reading=True).connect() as conn:
+                return work(conn)
 
     def _writing(self, work: Callable[[sa.Connection], T]) -> T:
         with self._explained():

@@ -34,7 +34,7 @@ STEPS = _table("steps", "run_id id", "position kind status output payload error 
 CALLS = _table(
     "calls",
     "run_id number",
-    "step key provider role sample status possibly_billed estimate reply error error_status started_at",
+    "step key asked provider role sample status possibly_billed estimate reply error error_status started_at",
 )
 
 Migration = Callable[[sa.Connection], None]
@@ -49,8 +49,15 @@ def migration(change: Migration) -> Migration:
 
 @migration
 def first_tables(conn: sa.Connection) -> None:
-    """Create the tables. (The first later migration gives this one its own copy of them, as they are now.)"""
+    """Create the tables in today's shape; later migrations change only stores that are older than they are."""
     TABLES.create_all(conn)
+
+
+@migration
+def what_was_asked(conn: sa.Connection) -> None:
+    """Keep the digest of each request with its call, so that a run can be replayed."""
+    if "asked" not in {column["name"] for column in sa.inspect(conn).get_columns(CALLS.name)}:
+        conn.execute(sa.text("ALTER TABLE calls ADD COLUMN asked TEXT NOT NULL DEFAULT ''"))
 
 
 def migrate(conn: sa.Connection, version: int) -> None:

@@ -171,6 +171,7 @@ class HttpProvider(Provider):
         if request.stream:
             body |= self._dialect.streaming
         content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        self._wire.open()
         for attempt in range(ATTEMPTS):
             trip.waited += await self._pace.enter()
             began, accepted = time.perf_counter(), None

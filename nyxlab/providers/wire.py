@@ -51,7 +51,7 @@ class Wire:
             extensions={"timeout": {"connect": CONNECT}},  # the deadline of the call bounds the rest
         )
         try:
-            return await self._open().handle_async_request(request)
+            return await self.open().handle_async_request(request)
         except Exception as error:  # aiohttp's own tree and httpx's; neither is raised on, since both hold the request
             failure = self._named(error)
         raise failure
@@ -96,7 +96,8 @@ class Wire:
         if transport:
             await transport.aclose()
 
-    def _open(self) -> httpx.AsyncBaseTransport:
+    def open(self) -> httpx.AsyncBaseTransport:
+        """Return the transport; making the first one takes up to a second, which is no part of anybody's latency."""
         loop = asyncio.get_running_loop()
         if self._transport is None or self._loop is not loop:  # connections of another loop are dead ones
             self._transport, self._loop = _transport(self.base_url), loop

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import anyio
@@ -141,7 +142,7 @@ def _truncated(path: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (_newer, "was written by a newer nyxlab (store version 99, known here: 1); upgrade nyxlab"),
+        (_newer, "was written by a newer nyxlab (store version 99, known here: 2); upgrade nyxlab"),
         (_foreign, "is the database of another program"),
         (_wrong_types, "holds a row that nyxlab did not write"),
         (_not_json, "holds a row that nyxlab did not write"),
@@ -200,3 +201,17 @@ async def test_urls_that_name_no_store(url: str):
     """What is no store's URL is refused with an example of one."""
     with pytest.raises(InputRefused, match=r"sqlite:///data/nyxlab\.db"):
         open_store(url)
+
+
+async def test_an_older_store_is_brought_to_todays_shape_by_reading_it(tmp_path):
+    """A store of version 1, which had no column for what was asked, is migrated when it is first read."""
+    path = tmp_path / "s.db"
+    await _written(path)
+    with closing(sqlite3.connect(path)) as old, old:
+        old.execute("ALTER TABLE calls DROP COLUMN asked")
+        old.execute("DELETE FROM migrations WHERE version > 1")
+    store = at(path)
+    run = await store.load((await store.runs())[0].run_id)
+    assert {call.asked for call in run.calls} <= {""}
+    with closing(sqlite3.connect(path)) as new:
+        assert new.execute("SELECT max(version) FROM migrations").fetchone() == (2,)
