@@ -116,7 +116,7 @@ def _cardinalities(strict: list[_Said], loose: list[_Said]) -> Iterator[Claim]:
                 Severity.CRITICAL,
                 f"One {x.object} or several for a {x.subject}?",
                 f"A {x.subject} is tied to exactly one {x.object} in one place and to several in another.",
-                f"Decide how many of {x.object} a {x.subject} can have, and change keys, permissions and screens to match.",
+                f"Decide whether a {x.subject} can have more than one {x.object}, and change keys, permissions and screens to match.",
                 at(x.sentence, against[0].sentence),
                 pair,
                 ("one", "several"),

@@ -31,6 +31,8 @@ _THIS = re.compile(
 _STEPS = frozenset(
     {"T", "phase", "step", "stage", "milestone", "iteration", "sprint", "task", "T-", "TASK-", "S", "M", "part"}
 )
+_ORDERED = ("grade", "phase", "step", "stage", "milestone", "iteration", "sprint")
+"""What is done in the order of its numbers: of a circle among these, only the need that looks ahead is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,10 @@ def check(document: Document) -> Iterator[Claim]:
         needs.extend(_needs(sentence, here, names, owner))
     looped: set[tuple[str, str]] = set()
     for loop in _cycles(needs):
-        looped |= {n.who for n in loop}
-        yield _cycle(loop)
+        forward = [n for n in loop if _order(n.what) > _order(n.who)]
+        if len(forward) > 1 or loop[0].who[0] not in _ORDERED:
+            looped |= {n.who for n in loop}
+            yield _cycle(loop)
     for need in needs:
         if {need.who, need.what} <= looped or need.who[0] != need.what[0] or _order(need.what) <= _order(need.who):
             continue
@@ -214,8 +218,9 @@ def _cycle(loop: list[_Need]) -> Claim:
     names = [_name(n.who) for n in loop]
     return Claim(
         Severity.CRITICAL,
-        "\u2192".join([*names, names[0]]) + ": each needs the next",
-        " needs ".join([*names, names[0]]) + ": none of them can ever start.",
+        " \u2192 ".join([*names, names[0]]) + ": each needs the next",
+        "; ".join(f"{a} needs {b}" for a, b in zip(names, [*names[1:], names[0]], strict=True))
+        + ". None of them can ever start.",
         "Take what they share into a step of its own ahead of all of them, or drop one of the needs.",
         at(*(n.sentence for n in loop[-5:])),
         tuple(names),

@@ -47,16 +47,24 @@ def _gaps(
     low, high, before, after = jumps[0]
     missing = [n for n in range(low + 1, min(high, low + 4)) if n not in known]
     if missing and high - low <= 3:
-        name = f"{kind.strip()} {missing[0]}"
+        name = _name(kind, missing[0], before)
         yield Claim(
             Severity.LOW,
             f"{name} is missing",
-            f"The numbering goes from {low} to {high}; {name} stands nowhere.",
+            f"The numbering goes on from {low} to {high}, and {name} stands nowhere.",
             "Write the missing one, or say that the number was withdrawn.",
             at(after, before),
             (kind, str(missing[0])),
             confidence=0.8,
         )
+
+
+def _name(kind: str, number: int, before: Identifier | Heading | Item) -> str:
+    """Write a missing number like its neighbour: "FR-011", "Phase 3", "Section 4.2"."""
+    if isinstance(before, Identifier) and not kind.islower():
+        return f"{kind}{number:0{len(before.number.rstrip('abcdefghijklmnopqrstuvw'))}}"
+    stem = before.number.rpartition(".") if isinstance(before, Heading) and before.number else ("", "", "")
+    return f"{kind.strip().capitalize()} {stem[0]}{stem[1]}{number}"
 
 
 RULE = Rule(

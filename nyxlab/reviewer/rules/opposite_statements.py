@@ -118,14 +118,19 @@ def check(document: Document) -> Iterator[Claim]:
             else Severity.HIGH
             if "default" in core or "must" in (yes.modal, no.modal)
             else Severity.MEDIUM,
-            f"Said and denied: {' '.join(core[1:])[:60]}",
-            "One place affirms what the other one denies.",
+            f'Said and denied: "{_short(yes.sentence.plain)}"',
+            f'One place says "{_short(yes.sentence.plain, 160)}", the other one says "{_short(no.sentence.plain, 160)}".',
             "Decide which of the two holds and strike the other.",
             at(no.sentence, yes.sentence),
             (" ".join(core[1:]),),
             ("yes", "no"),
             0.8,
         )
+
+
+def _short(text: str, most: int = 60) -> str:
+    """Cut a sentence at a word, so that it fits into a line."""
+    return text if len(text) <= most else text[:most].rpartition(" ")[0] + " \u2026"
 
 
 def _units(sentence: Sentence) -> Iterator[tuple[tuple[str, ...], _Unit]]:
