@@ -94,17 +94,17 @@ PATTERNS = {f"{m.__name__}.{name}": p for m in MODULES for name, p in vars(m).it
 
 @pytest.mark.parametrize("name", PATTERNS)
 def test_every_pattern_is_linear(name: str) -> None:
-    """Each pattern alone searches 100 kB on one line in under half a second, whatever stands there."""
+    """Each pattern alone searches 100 kB on one line in under half a second of processor time, whatever stands there."""
     for text in HOSTILE.values():
-        start = time.perf_counter()
+        start = time.thread_time()
         for _ in PATTERNS[name].finditer(text):
             pass
-        assert time.perf_counter() - start < 0.5, text[:20]
+        assert time.thread_time() - start < 0.5, text[:20]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_line_costs_little_time(name: str) -> None:
     """100 kB on one line passes through every rule within seconds on a slow machine: no pattern backtracks for ever."""
-    start = time.perf_counter()
+    start = time.thread_time()
     find(parse_documents({"plan.md": HOSTILE[name]}))
-    assert time.perf_counter() - start < 5
+    assert time.thread_time() - start < 5
