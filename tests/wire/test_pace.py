@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import anyio
+import anyio.lowlevel
 import pytest
 from wire_peer import http, serve
 
@@ -89,9 +90,9 @@ async def test_turns_are_taken_in_order_and_given_back_by_those_who_leave() -> N
 
     async with anyio.create_task_group() as group:
         group.start_soon(caller, "a")
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         leaving = asyncio.ensure_future(caller("b"))
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         group.start_soon(caller, "c")
         leaving.cancel()
     assert told == [("a", False), ("c", True)]

@@ -68,7 +68,7 @@ async def test_then_a_named_failure_that_keeps_what_was_paid(tmp_path) -> None:
 async def test_cut_off_json_is_not_repaired(tmp_path) -> None:
     """A reply cut at the limit would be cut again, so the caller is told to raise it."""
     async with serve(says('{"n":', "length")) as peer, provider(peer.url, tmp_path) as asked:
-        with pytest.raises(ProviderMisused, match="cut off at 8 tokens.*raise max_tokens"):
+        with pytest.raises(ProviderMisused, match=r"cut off at 8 tokens.*raise max_tokens"):
             await asked.ask(ASKED)
     assert len(peer.heads) == 1
 
