@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import anyio
 import typer
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from nyxlab import __version__
-from nyxlab.engine.records import Run
 from nyxlab.errors import InputRefused, NyxlabError
+from nyxlab.lab import routes
 from nyxlab.lab.console import (
     STDERR,
-    RunProgress,
     costs_table,
     csv_text,
     money,
@@ -30,11 +27,13 @@ from nyxlab.lab.console import (
     show,
     write,
 )
-from nyxlab.lab.lab import Lab
-from nyxlab.lab.project import create_project
-from nyxlab.lab.report import render_review
-from nyxlab.providers.messages import Json
-from nyxlab.reviewer.rules import RULES
+from nyxlab.lab.project import create_project, project_root
+from nyxlab.lab.reviews import FORMATS, Reviewed, Terms, project_rules, review_each, review_files, written, written_all
+
+if TYPE_CHECKING:
+    from nyxlab.engine.records import Run
+    from nyxlab.lab.lab import Lab
+    from nyxlab.lab.progress import RunProgress
 
 T = TypeVar("T")
 FAILED, REFUSED, PAUSED, FAILED_VERDICT, INTERRUPTED = 1, 2, 3, 4, 130
@@ -48,6 +47,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Which provider should do this step, at what cost and how fast; and is this plan consistent enough to build?",
 )
+
+app.add_typer(routes.app, name="route")
 
 Store = Annotated[str | None, typer.Option("--store", metavar="URL", help="The ledger, instead of nyxlab.toml's.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")]
@@ -111,7 +112,7 @@ def run(
 ) -> None:
     """Run a workflow. Its id comes first on standard error; `nyxlab resume` carries it on whatever stops it."""
     file, inputs = workflow.absolute(), _inputs(param)
-    lab = Lab(store)
+    lab = _lab(store)
     costs = lab.forecast(file, inputs=inputs, providers=providers, judge=judge)
     if forecast:
         return say_forecast(costs, as_json=as_json)
@@ -130,7 +131,7 @@ def resume(run_id: RunId, budget: Budget = None, as_json: AsJson = False, store:
     async def work(lab: Lab, progress: RunProgress) -> Run:
         return await lab.resume(run_id, budget=budget, on_event=progress)
 
-    _run(Lab(store), work, as_json)
+    _run(_lab(store), work, as_json)
 
 
 @app.command(
@@ -146,7 +147,7 @@ def compare(
     store: Store = None,
 ) -> None:
     """Ask several providers one prompt, side by side; Cael or the policy picks the answer and says why."""
-    lab = Lab(store)
+    lab = _lab(store)
     costs = lab.forecast_comparison(prompt, providers=providers, judge=judge)
     if forecast:
         return say_forecast(costs, as_json=as_json)
@@ -161,14 +162,14 @@ def compare(
 @app.command("show", epilog="Example: nyxlab show 20261123-181255-k3f9 --json")
 def show_run(run_id: RunId, as_json: AsJson = False, store: Store = None) -> None:
     """Show one run: each step, who was chosen and why; with --json its checkpoint."""
-    checkpoint = _ask(Lab(store), lambda lab: lab.show(run_id)).checkpoint()
+    checkpoint = _ask(_lab(store), lambda lab: lab.show(run_id)).checkpoint()
     print_json(checkpoint) if as_json else show(checkpoint, whole=True)
 
 
 @app.command(epilog="Example: nyxlab runs --json")
 def runs(as_json: AsJson = False, store: Store = None) -> None:
     """List all runs, newest first."""
-    found = _ask(Lab(store), lambda lab: lab.runs())
+    found = _ask(_lab(store), lambda lab: lab.runs())
     if as_json:
         return print_json([each.to_json() for each in found])
     if not found:
@@ -194,7 +195,7 @@ def cost(
     store: Store = None,
 ) -> None:
     """Show the per-provider table: calls, tokens, cost, latency p50/p95 with n, time to first token."""
-    rows = _ask(Lab(store), lambda lab: lab.cost(run_id))
+    rows = _ask(_lab(store), lambda lab: lab.cost(run_id))
     if as_json:
         print_json(rows)
     elif as_csv:
@@ -210,34 +211,62 @@ def review(
     target: Annotated[
         list[str], typer.Argument(metavar="FILE…|RUN", help="Files that form one set, folders, or one run.")
     ],
+    each: Annotated[bool, typer.Option("--each", help="Review each file and each folder by itself.")] = False,
     repo: Annotated[Path | None, typer.Option(metavar="DIR", help="Check new and modified files against it.")] = None,
-    form: Annotated[str, typer.Option("--format", metavar="text|json|md|html", help="How to write it.")] = "text",
-    output: Output = None,
+    baseline: Annotated[
+        Path | None, typer.Option(metavar="REVIEW.json", help="An earlier review: only what is new can fail.")
+    ] = None,
+    form: Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="How to write it.")] = "text",
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="PATH", help="A file; with --each a folder for html and md.")
+    ] = None,
     fail_on: Annotated[
         str, typer.Option(metavar="LEVEL", help="From this severity on, the verdict is FAIL.")
     ] = "critical",
     store: Store = None,
 ) -> None:
     """Review a plan, several files as one set, or what a run wrote. The exit code is 4 when the verdict is FAIL."""
-    if form not in {"text", "json", "md", "html"}:
-        raise InputRefused(f"unknown format '{form}': use text, json, md or html")
-    what: Any = target[0] if len(target) == 1 and _is_run(target[0]) else target
+    if form not in FORMATS:
+        raise InputRefused(f"unknown format '{form}': use {', '.join(FORMATS)}")
+    here = Path.cwd()
+    terms = Terms.of(project_root(here), here, fail_on=fail_on, repo=repo, baseline=baseline)
+    if each:
+        raise typer.Exit(_each(target, terms, form, output))
+    if len(target) == 1 and _is_run(target[0]):
+        document = _ask(_lab(store), lambda lab: lab.read(target[0]))
+        found = Reviewed.of(target[0], document, terms)
+    else:
+        found = review_files(target, terms, here)
+    write(written(found, form, terms.rules), Path(output) if output else None)
+    raise typer.Exit(FAILED_VERDICT if found.verdict == "FAIL" else 0)
 
-    async def work(lab: Lab) -> tuple[dict[str, Json], dict[str, str], str]:
-        found = await lab.review(what, repo=repo, fail_on=fail_on, base=Path.cwd())
-        texts = {path: file.text for path, file in (await lab.read(what, base=Path.cwd())).files.items()}
-        return found.to_json(), texts, found.verdict
 
-    found, texts, verdict = _ask(Lab(store), work)
-    written = json.dumps(found, ensure_ascii=False, indent=1) if form == "json" else _rendered(found, form, texts)
-    write(written, output)
-    raise typer.Exit(FAILED_VERDICT if verdict == "FAIL" else 0)
+def _each(targets: list[str], terms: Terms, form: str, output: str | None) -> int:
+    """Review each target by itself and write all of it; return the exit code that speaks for the worst of them."""
+    from nyxlab.lab.progress import counted  # its bars load slowly
+
+    if form in ("html", "md") and not output:
+        raise InputRefused(f"--each writes a page for each plan: name their folder with --output DIR/ for {form}")
+    found = []
+    with counted(len(targets)) as tell:
+        for one in review_each(targets, terms, Path.cwd()):
+            found.append(one)
+            tell(f"{one.name}: {one.told}")
+    pages = written_all(found, form, terms.rules)
+    index = next(iter(pages))
+    if output and form not in ("json", "sarif"):
+        for name, text in pages.items():
+            write(text, Path(output) / name, quiet=name != index)
+    else:
+        write(pages[index], Path(output) if output else None)
+    verdicts = {one.verdict for one in found}
+    return REFUSED if None in verdicts else FAILED_VERDICT if "FAIL" in verdicts else 0
 
 
 @app.command(epilog="Example: nyxlab rules --json")
 def rules(as_json: AsJson = False) -> None:
-    """List every rule of Cael's: what it claims, the severities it can give, an example."""
-    listed = [rule.to_json() for rule in RULES]
+    """List every rule and lesson of Cael's: what it claims, the severities it can give, an example."""
+    listed = [rule.to_json() for rule in project_rules(project_root(Path.cwd()))]
     if as_json:
         return print_json(listed)
     for rule in listed:
@@ -256,7 +285,7 @@ def prompt(
     ] = None,
 ) -> None:
     """Write the phased implementation prompt: one file, or (a path that ends in /) one per phase and the JSON twin."""
-    compiled = Lab().prompt(review_file.absolute())
+    compiled = _lab().prompt(review_file.absolute())
     if output is None or not output.endswith("/"):
         return write(compiled.to_markdown(), Path(output) if output else None)
     for name, text in compiled.phase_files().items():
@@ -272,26 +301,22 @@ def report(
 ) -> None:
     """Write one self-contained HTML file that opens offline."""
     what: Any = target if _is_run(target) else Path(target).absolute()
-    page = _ask(Lab(store), lambda lab: lab.report(what))
+    page = _ask(_lab(store), lambda lab: lab.report(what))
     write(page, output or Path(f"{Path(target).stem}.html"))
 
 
 @app.command(epilog="Example: nyxlab batch data/grids/demo.yaml")
 def batch(grid: Annotated[Path, typer.Argument(metavar="GRID.yaml", help="Notebook and parameters.")]) -> None:
     """Run notebooks over a grid of parameters and export each to reports/*.html."""
-    with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=STDERR, transient=True,
-        disable=not STDERR.is_terminal,
-    ) as bar:  # fmt: skip
-        task = bar.add_task("checking the grid", total=None)
+    from nyxlab.lab.progress import described  # its bars load slowly
 
-        def on_cell(name: str, cell: int, cells: int) -> None:
-            bar.update(task, description=f"{name}: cell {cell} of {cells}")
-
+    with described("checking the grid") as tell:
         results = _ask(
-            Lab(),
+            _lab(),
             lambda lab: lab.batch(
-                grid.absolute(), on_job=lambda job: STDERR.print(f"running {job.name}"), on_cell=on_cell
+                grid.absolute(),
+                on_job=lambda job: STDERR.print(f"running {job.name}"),
+                on_cell=lambda name, cell, cells: tell(f"{name}: cell {cell} of {cells}"),
             ),
         )
     for result in results:
@@ -306,13 +331,13 @@ def providers(
     as_json: AsJson = False,
 ) -> None:
     """List the providers: usable from here or why not, window, what they take, price."""
-    states = Lab().providers()
+    states = _lab().providers()
     if check:
         from nyxlab.lab.check import answers_table
 
         names = [state.provider for state in states if not state.unusable]
         say(f"one small call each to: {', '.join(names) or 'nobody, since no provider is usable'}")
-        answers = _ask(Lab(), lambda lab: lab.check(names))
+        answers = _ask(_lab(), lambda lab: lab.check(names))
         print_json([each.to_json() for each in answers]) if as_json else out(answers_table(answers))
         raise typer.Exit(FAILED if any(each.error for each in answers) else 0)
     if as_json:
@@ -324,6 +349,12 @@ def providers(
     ]  # fmt: skip
     columns = ["provider", "state", "window>", "schema", "images", "1k tokens in + 1k out>"]
     return out(plain_table(columns, rows), "Any other model of these vendors works as well: vendor:model.")
+
+
+def _lab(store: str | None = None) -> Lab:
+    from nyxlab.lab.lab import Lab  # it brings the engine, its database and the providers: a review of files needs none
+
+    return Lab(store)
 
 
 def _ask(lab: Lab, work: Callable[[Lab], Awaitable[T]]) -> T:
@@ -338,6 +369,8 @@ def _ask(lab: Lab, work: Callable[[Lab], Awaitable[T]]) -> T:
 
 def _run(lab: Lab, work: Callable[[Lab, RunProgress], Awaitable[Run]], as_json: bool, *, whole: bool = False) -> None:
     """Run or resume with progress; the exit code tells how it ended, and an interruption how to carry on."""
+    from nyxlab.lab.progress import RunProgress  # its bars load slowly
+
     with RunProgress() as progress:
         try:
             done = _ask(lab, lambda lab: work(lab, progress))
@@ -366,10 +399,6 @@ def _inputs(given: list[str] | None) -> dict[str, object]:
 
 def _is_run(text: str) -> bool:
     return not Path(text).exists() and "/" not in text and not Path(text).suffix
-
-
-def _rendered(found: dict[str, Json], form: str, texts: dict[str, str]) -> str:
-    return render_review(found, form, texts)  # type: ignore[arg-type]  # the form was checked
 
 
 if __name__ == "__main__":

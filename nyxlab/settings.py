@@ -24,7 +24,6 @@ from pydantic import (
     create_model,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
 from rapidfuzz import process
 
 from nyxlab.errors import InputRefused
@@ -243,6 +242,7 @@ def _line(text: str, where: Location) -> int:
 
 def _environment(variables: Iterable[str], dotenv: Path) -> dict[str, SecretStr]:
     """Return those variables that the environment or ``.env`` sets to something."""
+    from pydantic_settings import BaseSettings, SettingsConfigDict  # slow to load; a review of files needs no key
 
     class Environment(BaseSettings):
         model_config = SettingsConfigDict(

@@ -1,4 +1,4 @@
-"""What a terminal shows: progress while a run goes on, tables when it is done."""
+"""What a terminal shows of results: tables, lines, JSON, and what is said beside them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,11 @@ import sys
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from nyxlab.engine.records import CallDone, Event, RunStarted, StepDone, StepStarted
 from nyxlab.errors import InputRefused
 from nyxlab.lab import tables
 from nyxlab.lab.page import plain
@@ -27,63 +23,6 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 STDERR = Console(stderr=True, highlight=False, markup=False)
-
-
-class RunProgress:
-    """Reads a run's events: a bar on a terminal, one plain line a step elsewhere. Standard output stays untouched.
-
-    ``run_id`` is known from the first event on, so that whoever interrupts can be told how to carry on.
-    """
-
-    def __init__(self) -> None:
-        self.run_id: str | None = None
-        self.console = STDERR
-        self._bar = Progress(
-            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            console=self.console, transient=True, disable=not self.console.is_terminal,
-        )  # fmt: skip
-        self._task = self._bar.add_task("starting", total=None)
-        self._running: list[str] = []
-        self._calls = 0
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
-
-    def __call__(self, event: Event) -> None:
-        """Show one event."""
-        if isinstance(event, RunStarted):
-            self.run_id = event.run_id
-            self.console.print(f"run {event.run_id}", soft_wrap=True)
-            self._bar.update(self._task, total=event.steps, completed=event.done)
-        elif isinstance(event, StepStarted):
-            self._running.append(event.step)
-        elif isinstance(event, CallDone):
-            self._calls += 1
-        elif isinstance(event, StepDone):
-            record = event.record
-            self._running = [name for name in self._running if name != record.id]
-            self._bar.advance(self._task)
-            said = f"  {record.id}: {record.status}{_how(record.payload)}{_why(record.error)}"
-            self.console.print(plain(said), soft_wrap=True)
-        self._bar.update(self._task, description=f"{', '.join(self._running) or 'running'} · {self._calls} calls")
-
-
-def _how(payload: dict[str, Json]) -> str:
-    if payload.get("selectedProvider"):
-        return f", {payload['selectedProvider']} chosen by {payload['selectedBy']} ({payload['gate']['reason']})"
-    if payload.get("review"):
-        return f", verdict {payload['review']['verdict']}"
-    return ""
-
-
-def _why(error: str | None) -> str:
-    return f": {error}" if error else ""
 
 
 def out(*lines: str | Table) -> None:
@@ -238,8 +177,8 @@ def _number(value: object) -> Json:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-def write(text: str, path: Path | None) -> None:
-    """Write to a file and say so, or to standard output."""
+def write(text: str, path: Path | None, *, quiet: bool = False) -> None:
+    """Write to a file and, unless ``quiet``, say so; or to standard output."""
     if path is None:
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
         return
@@ -248,4 +187,5 @@ def write(text: str, path: Path | None) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputRefused(f"{path}: cannot be written ({error.strerror}); name another place with --output") from None
-    say(f"wrote {path}")
+    if not quiet:
+        say(f"wrote {path}")

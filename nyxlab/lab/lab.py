@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from importlib.metadata import version
-from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,6 +21,7 @@ from nyxlab.lab.check import Checked, check
 from nyxlab.lab.past import Past
 from nyxlab.lab.replay import ReplayProvider
 from nyxlab.lab.report import export_notebook, render_review, render_run
+from nyxlab.lab.reviews import Paths, Terms, read_json_file, unchanged_documents
 from nyxlab.lab.steps import Options, StepRunner, comparison, documents_of, forecast, override, preflight
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Cost, Json, Message, Record, Request
@@ -32,11 +29,10 @@ from nyxlab.providers.registry import open_provider
 from nyxlab.reviewer.document import Document, parse_documents
 from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.phases import ImplementationPrompt
-from nyxlab.reviewer.review import Review, open_documents, review_documents
+from nyxlab.reviewer.review import Review, open_documents
 from nyxlab.settings import Settings, load_settings
 
 OnEvent = Callable[[Event], None]
-Paths = str | PathLike[str]
 
 # One current model a vendor, for the list of what is usable from here; any other model's name works as well.
 KNOWN = ("anthropic:claude-sonnet-5-5", "google:gemini-3.8-flash", "openai:gpt-5.5", "local:smollm2-135m")
@@ -215,16 +211,18 @@ class Lab:
         *,
         repo: Paths | None = None,
         fail_on: Severity | str = Severity.CRITICAL,
+        baseline: Review | Paths | None = None,
         base: Path | None = None,
     ) -> Review:
         """Return Cael's review of some files (or directories: their ``*.md``) as one set, or of what a run wrote.
 
         ``target`` is a list of paths, or a run's id. ``repo`` is a folder whose files tell what is new and what exists.
-        ``base`` is where relative paths start, the project's root unless given.
+        ``baseline`` is an earlier review, or a file with its JSON, that tells new findings from old. ``base`` is where
+        relative paths start, the project's root unless given.
         """
-        document = await self.read(target, base=base)
-        known = repo_files((base or self.settings.root) / repo) if repo is not None else None
-        return review_documents(document, fail_on=_severity(fail_on), repo_files=known)
+        start = base or self.settings.root
+        terms = Terms.of(self.settings.root, start, fail_on=fail_on, repo=repo, baseline=baseline)
+        return terms.review(await self.read(target, base=base))
 
     async def read(self, target: str | Sequence[Paths], *, base: Path | None = None) -> Document:
         """Return the document that a review of ``target`` reads, each file by the path that findings name."""
@@ -297,45 +295,6 @@ class Lab:
         )
 
 
-def repo_files(folder: Path) -> frozenset[str]:
-    """Return the files of a repository, relative and with ``/``: what git tracks or would, else all that is there."""
-    if not folder.is_dir():
-        raise InputRefused(f"{folder}: no such folder to check files against")
-    command = ["git", "-C", str(folder), "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    try:
-        listed = subprocess.run(command, capture_output=True, check=True).stdout  # noqa: S603 - fixed words, no shell
-        return frozenset(name for name in listed.decode("utf-8", "replace").split("\0") if name)
-    except (OSError, subprocess.CalledProcessError):
-        return frozenset(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-
-
-def read_json_file(path: Path, schema: str) -> dict[str, Json]:
-    """Return the document of a JSON file of ours; ``InputRefused`` where it is none or of another kind."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        raise InputRefused(f"{path}: no such file, or not JSON; expected a document with schema {schema}") from None
-    if not isinstance(value, dict) or value.get("schema") != schema:
-        raise InputRefused(f"{path}: this is not a document with schema {schema}")
-    return value
-
-
-def unchanged_documents(review: Mapping[str, Json], base: Path) -> dict[str, str]:
-    """Return the texts of the reviewed documents that are still there as they were reviewed (by hash), by path.
-
-    A path in a file is not trusted: one that leads out of ``base`` is left alone.
-    """
-    found: dict[str, str] = {}
-    for document in review.get("documents") or ():
-        path = (base / str(document.get("path"))).resolve()
-        if not path.is_relative_to(base.resolve()) or not path.is_file():
-            continue
-        data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest() == document.get("sha256"):
-            found[document["path"]] = data.decode("utf-8", "replace")
-    return found
-
-
 def _goal(run: Run) -> str:
     return parse_workflow(run.source, run.workflow).goal
 
@@ -353,13 +312,6 @@ def _usd(amount: Decimal | str) -> Decimal:
     if not value.is_finite() or value <= 0:
         raise InputRefused(f"a budget is an amount in USD above zero, such as 0.50, not {str(amount)[:40]!r}")
     return value
-
-
-def _severity(level: Severity | str) -> Severity:
-    try:
-        return Severity(str(level).upper())
-    except ValueError:
-        raise InputRefused(f"unknown severity '{level}': use {', '.join(s.lower() for s in Severity)}") from None
 
 
 def _quiet(_name: str, _cell: int, _cells: int) -> None:

@@ -14,12 +14,13 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from jinja2 import ChainableUndefined, ChoiceLoader, Environment, FileSystemLoader, PackageLoader
 from markupsafe import Markup
+
+from nyxlab import __version__
 
 EMPTY_STYLE = ""  # plotly.js adds empty style elements and fills them through the DOM, which a policy does not rule
 
@@ -62,7 +63,7 @@ def environment(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    world.globals["versions"] = {"nyxlab": version("nyxlab")}
+    world.globals["versions"] = {"nyxlab": __version__}
     world.filters.update(FILTERS)
     return world
 

@@ -14,6 +14,12 @@ RENAMED = {
 }  # dotless, so that no tool obeys them inside the package
 
 
+def project_root(start: Path) -> Path:
+    """Return the nearest folder upwards with a ``nyxlab.toml``, else ``start``, as the settings do; without reading any."""
+    start = start.resolve()
+    return next((folder for folder in (start, *start.parents) if (folder / "nyxlab.toml").is_file()), start)
+
+
 def create_project(folder: Path) -> list[Path]:
     """Write settings, an example of the keys' file, a workflow, a plan and scripted replies; return what was written.
 

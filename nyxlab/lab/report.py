@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from nyxlab.lab.export import export_notebook
 from nyxlab.lab.tables import Json
 from nyxlab.reviewer.phases import ImplementationPrompt
 
-__all__ = ["Format", "export_notebook", "headline", "render_review", "render_run"]
+__all__ = ["Format", "export_notebook", "headline", "render_index", "render_review", "render_run"]
 
 Format = Literal["text", "md", "html"]
 WHOLE_PLAN = 400_000  # characters of plan that a review page carries; past it, only the lines around each finding
@@ -46,6 +46,31 @@ def render_review(
         raise InputRefused(f"a review can be written as text, md or html, not as {fmt!r}")
     world.filters["fence"] = _fence
     return world.get_template(f"review.{fmt}.j2").render(**context)
+
+
+def render_index(
+    rows: Sequence[tuple[str, Json | None, str | None, str]], fmt: Format, *, theme: Path | None = None
+) -> str:
+    """Return the page that lists many reviews, worst first: each (name, review or None, why it was refused, its file)."""
+    order = {"FAIL": 0, None: 1, "CONCERNS": 2, "PASS": 3}
+    listed = [
+        {
+            "name": name,
+            "file": file,
+            "verdict": review["verdict"] if review else "refused",
+            "counts": _counts(review) if review else {},
+            "lines": sum(d["lines"] for d in review["documents"]) if review else None,
+            "refused": refused,
+        }
+        for name, review, refused, file in sorted(rows, key=lambda row: order[row[1]["verdict"] if row[1] else None])
+    ]
+    totals = {verdict: n for verdict in ("FAIL", "refused", "CONCERNS", "PASS")
+              if (n := sum(row["verdict"] == verdict for row in listed))}  # fmt: skip
+    if fmt == "html":
+        return page.render("index.html.j2", theme=theme, rows=listed, totals=totals)
+    finalize = page.plain if fmt == "text" else _markdown
+    world = page.environment(theme, autoescape=False, finalize=finalize)
+    return world.get_template(f"index.{fmt}.j2").render(rows=listed, totals=totals)
 
 
 def render_run(checkpoint: Json, review: Json | None = None, *, theme: Path | None = None) -> str:
@@ -94,7 +119,6 @@ def _expect(told: Json, schema: str) -> None:
 
 def _review_context(review: Json, documents: Mapping[str, str]) -> dict[str, Any]:
     """Return what the review templates (and the run's) show, computed from the findings themselves."""
-    standing = [f for f in review["findings"] if f.get("suppressed") is None]
     shown, folded, overflow = tables.fold(review["findings"])
     lines = {path: text.split("\n") for path, text in documents.items()}
     carried = documents if sum(map(len, documents.values())) <= WHOLE_PLAN else {}
@@ -103,17 +127,39 @@ def _review_context(review: Json, documents: Mapping[str, str]) -> dict[str, Any
     return {
         "review": review,
         "headline": headline(review),
-        "counts": {s: n for s in tables.SEVERITIES if (n := sum(f["severity"] == s for f in standing))},
+        "counts": _counts(review),
         "categories": dict(sorted(Counter(f["category"] for f in [*shown, *folded]).items())),
         "shown": [(finding, _passages(finding, lines, numbers)) for finding in shown],
         "folded": [(finding, _passages(finding, lines, numbers)) for finding in folded],
         "overflow": overflow,
+        "not_run": _not_run(review),
         "plan": [(path, numbers[path], _marked(path, lines[path], review)) for path in sorted(carried)],
         "too_long": bool(documents) and not carried,
         "prompt": prompt,
         "command": "nyxlab review " + shlex.join([*(d["path"] for d in review.get("documents") or ()), "--fail-on"])
         + f" {review.get('failOn', 'CRITICAL').lower()}",
     }  # fmt: skip
+
+
+def _counts(review: Json) -> dict[str, int]:
+    """Count the findings that stand, by severity, worst first."""
+    standing = Counter(f["severity"] for f in review["findings"] if tables.stands(f))
+    return {severity: standing[severity] for severity in tables.SEVERITIES if standing[severity]}
+
+
+def _not_run(review: Json) -> list[str]:
+    """Say what did not run, one line a reason: ``no provider given: 7 lenses: domain-model, …``."""
+    missing: dict[str, list[str]] = {}
+    for told in review.get("passes") or ():
+        if told["status"] != "ran":
+            missing.setdefault(told.get("reason") or "no reason recorded", []).append(told["name"])
+    said = []
+    for reason, names in missing.items():
+        lenses = [name.removeprefix("lens:") for name in names if name.startswith("lens:")]
+        others = [name for name in names if not name.startswith("lens:")]
+        kind = f"{len(lenses)} {'lens' if len(lenses) == 1 else 'lenses'}: " if lenses else ""
+        said.append(f"not run ({reason}): {kind}{', '.join([*lenses, *others])}")
+    return said
 
 
 def _passages(finding: Json, lines: Mapping[str, list[str]], numbers: Mapping[str, int]) -> list[dict[str, Any]]:

@@ -154,12 +154,19 @@ class Folded(NamedTuple):
 def fold(findings: Iterable[Json], *, medium: int = 5, most: int = 50) -> Folded:
     """Return CRITICAL, HIGH and the first ``medium`` MEDIUM as shown, the rest folded, ``most`` in all."""
     ordered = worst_first(findings)
-    mediums = [f for f in ordered if f["severity"] == "MEDIUM" and f.get("suppressed") is None][:medium]
-    loud = [f for f in ordered if f["severity"] in SEVERITIES[:2] and f.get("suppressed") is None] + mediums
+    mediums = [f for f in ordered if f["severity"] == "MEDIUM" and stands(f)][:medium]
+    loud = [f for f in ordered if f["severity"] in SEVERITIES[:2] and stands(f)] + mediums
     quiet = [f for f in ordered if not any(f is other for other in loud)]
     shown, folded = loud[:most], quiet[: max(0, most - len(loud))]
     rest = loud[len(shown) :] + quiet[len(folded) :]
     return Folded(shown, folded, dict(sorted(Counter(f["category"] for f in rest).items())))
+
+
+def stands(finding: Json) -> bool:
+    """Return whether a finding still speaks: not suppressed, nor closed since the baseline."""
+    by_model = any(who.get("kind") == "lens" for who in finding.get("foundBy") or ())
+    closed = ("fixed",) if by_model else ("fixed", "not-found-again")
+    return finding.get("suppressed") is None and finding.get("status") not in closed
 
 
 def worst_first(findings: Iterable[Json]) -> list[Json]:

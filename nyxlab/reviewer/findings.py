@@ -102,9 +102,18 @@ class Finding(Record):
         return bool(self.evidence) and all(e.verified for e in self.evidence)
 
     @property
+    def by_code(self) -> bool:
+        """Whether code found it: then a later review that does not find it has closed it, as it found it."""
+        return all(who.kind != "lens" for who in self.found_by)
+
+    @property
     def active(self) -> bool:
-        """Whether it still speaks: neither suppressed nor fixed."""
-        return self.suppressed is None and self.status != "fixed"
+        """Whether it still speaks: not suppressed, not fixed, nor a rule's finding that the rule no longer makes."""
+        return (
+            self.suppressed is None
+            and self.status != "fixed"
+            and not (self.status == "not-found-again" and self.by_code)
+        )
 
 
 def fingerprint(rule: str, entities: Iterable[str], claims: Sequence[str], ordinal: int = 0) -> str:

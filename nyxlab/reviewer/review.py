@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from posixpath import dirname, join, normpath
 from typing import Literal
@@ -11,13 +13,19 @@ from pydantic import Field
 
 from nyxlab.errors import InputRefused
 from nyxlab.providers.messages import Cost, Json, Record
+from nyxlab.reviewer.baseline import against
+from nyxlab.reviewer.catalogue import all_rules
 from nyxlab.reviewer.document import Document, parse_documents
 from nyxlab.reviewer.evidence import quoted
-from nyxlab.reviewer.findings import Finding, Severity, count, fingerprint
+from nyxlab.reviewer.findings import Finder, Finding, Severity, count, fingerprint
+from nyxlab.reviewer.phases import compile_prompt
 from nyxlab.reviewer.rules import RULES, Claim, Rule
+from nyxlab.reviewer.suppress import suppress
 
 MAX_BYTES = 20 * 1024 * 1024
 MAX_LINE = 200_000
+MAX_DEPTH = 100  # lists and quotes within one another; far past what a person writes or a parser follows
+_NESTING = re.compile(r"(?:[ \t]*+(?:[-*+]|\d{1,9}[.)]|>)(?=[ \t>]))++")
 LENSES = (
     "domain-model",
     "data-and-migration",
@@ -99,13 +107,13 @@ def read_documents(paths: Iterable[str | Path], base: Path = Path()) -> dict[str
 
 def _read(path: Path) -> str:
     """Return one file's text, byte for byte, or refuse it."""
-    size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise InputRefused(
-            f"{path}: {size // 1024 // 1024} MB is too large for a plan; {MAX_BYTES // 1024 // 1024} MB is the limit"
-        )
-    data = path.read_bytes()
-    if b"\0" in data[:65536] or b"\0" in data:
+    if path.exists() and not path.is_file():
+        raise InputRefused(f"{path}: neither a file nor a folder; name a Markdown file")
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise InputRefused(f"{path}: too large for a plan; {MAX_BYTES // 1024 // 1024} MB is the limit")
+    if b"\0" in data:
         raise InputRefused(f"{path}: this is a binary file (it holds NUL bytes); name a Markdown file")
     try:
         text = data.decode("utf-8")
@@ -113,18 +121,30 @@ def _read(path: Path) -> str:
         raise InputRefused(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from None
     if not text.strip():
         raise InputRefused(f"{path}: the file is empty; there is nothing to review")
-    longest = max(map(len, text.split("\n")))
+    lines = text.split("\n")
+    longest = max(map(len, lines))
     if longest > MAX_LINE:
         raise InputRefused(
             f"{path}: a line of {longest:,} characters is too long for a plan; {MAX_LINE:,} is the limit"
         )
+    for number, line in enumerate(lines, 1):
+        if len(line) > MAX_DEPTH and (deep := _depth(line)) > MAX_DEPTH:
+            raise InputRefused(f"{path}:{number}: nested {deep:,} levels deep; {MAX_DEPTH} is the limit for a plan")
     return text
+
+
+def _depth(line: str) -> int:
+    """Return how many lists and quotes a line may lie in: its leading markers, or what its indentation allows for."""
+    opening = _NESTING.match(line)
+    if not opening:
+        return 0
+    indent = len(line.expandtabs(4)) - len(line.expandtabs(4).lstrip())
+    return max(len(re.findall(r"[-*+>]|\d[.)]", opening[0])), indent // 2)
 
 
 def open_documents(paths: Iterable[str | Path], base: Path = Path()) -> Document:
     """Read and parse a set of files, and look which of the files that they link to exist beside them."""
-    texts = read_documents(paths, base)
-    document = parse_documents(texts)
+    document = parse_documents(read_documents(paths, base))
     named = {
         (link.path, (link.target or "").partition("#")[0].partition("?")[0]) for link in document.links if link.target
     }
@@ -137,7 +157,7 @@ def open_documents(paths: Iterable[str | Path], base: Path = Path()) -> Document
                 beside.add(target)
         except (OSError, ValueError):
             continue
-    return parse_documents(texts, frozenset(beside))
+    return replace(document, beside=frozenset(beside))
 
 
 def review_documents(
@@ -146,17 +166,18 @@ def review_documents(
     fail_on: Severity = Severity.CRITICAL,
     repo_files: frozenset[str] | None = None,
     skipped: str = "no provider given",
-    rules: Sequence[Rule] = RULES,
+    rules: Sequence[Rule] | None = None,
+    baseline: Review | None = None,
 ) -> Review:
-    """Run every rule over a set of files and judge it; deterministic. ``skipped`` says why the lenses did not run.
+    """Run every rule and lesson over a set of files and judge it; deterministic.
 
-    ``repo_files`` are the paths of the repository that the plan is for, against which its file ledger is checked.
+    ``repo_files`` are the paths of the repository that the plan is for, against which its file ledger is checked;
+    ``skipped`` says why the lenses did not run; ``rules`` are those that ship with nyxlab unless given; ``baseline`` is
+    an earlier review, of this plan or of another version of it, which tells the new findings from the old.
     """
-    from nyxlab.reviewer.phases import (
-        compile_prompt,  # phases read findings and documents; nothing there reads a review
-    )
-
-    findings = find(document, rules)
+    findings = suppress(find(document, all_rules() if rules is None else rules), document)
+    if baseline is not None:
+        findings = against(baseline.findings, findings, document)
     prompt = compile_prompt(document, findings, repo_files)
     return Review(
         verdict=judge(findings, fail_on),
@@ -210,6 +231,7 @@ def _finding(document: Document, rule: Rule, claim: Claim, id_: str, print_: str
         consequence=rule.consequence,
         fix=claim.fix,
         evidence=evidence,
+        found_by=(Finder(kind="lesson" if rule.kind == "lesson" else "rule"),),
     )
 
 

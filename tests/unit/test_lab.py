@@ -10,7 +10,7 @@ import pytest
 from nyxlab import Lab
 from nyxlab.engine.records import CallDone, RunDone
 from nyxlab.errors import InputRefused
-from nyxlab.lab.lab import repo_files, unchanged_documents
+from nyxlab.lab.reviews import repo_files, unchanged_documents
 from nyxlab.settings import load_settings
 
 pytestmark = pytest.mark.anyio

@@ -73,7 +73,7 @@ def test_suppressed_findings_are_folded_and_uncounted():
     """A suppressed finding is never in the open, whatever its severity, nor in the counts."""
     written = render_review(review([finding(1, "CRITICAL", suppressed="decided in ADR 7")]), "text")
     assert "no findings" in written
-    assert "(suppressed)" in written
+    assert "(suppressed: decided in ADR 7)" in written
 
 
 def test_the_counts_are_those_of_the_findings():

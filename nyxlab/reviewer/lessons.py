@@ -1,0 +1,243 @@
+r"""Lessons: pains that others had with plans like this one, read from data and run as rules.
+
+Each is a mapping in ``lessons/*.yaml``; one with the id of a shipped lesson replaces it, ``off: true`` drops it.
+
+    - id: compose-without-production-file     # the finding's rule
+      title: Compose on production without its file
+      severity: MEDIUM
+      category: OPS
+      words: [compose up]        # lower case; one of them stands in the sentence or command, else nothing is looked for
+      when: ['\bcompose up\b']   # all found in that sentence or command; matched parts are the evidence
+      beside: ['nginx']          # all found somewhere in the set too, and quoted as well
+      unless: ['--file']         # none found in the same section
+      settled: ['compose.override']   # none found anywhere in the set
+      why: what follows, as a sentence
+      fix: what to do, as a sentence
+      firing: [an example plan that draws it]
+      quiet: [one that does not]
+
+Patterns ignore case and repeat at most a stated number of times (``.{0,40}``), so that none can take long.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Annotated, NamedTuple
+
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError
+
+from nyxlab.errors import InputRefused
+from nyxlab.providers.messages import Record
+from nyxlab.providers.strictyaml import read_yaml
+from nyxlab.reviewer.document import Document, Fence
+from nyxlab.reviewer.findings import MAX_SPAN, Category, Severity
+from nyxlab.reviewer.rules.base import Claim, Place, Rule
+
+_UNBOUNDED = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*+\]|([*+](?!\+)|\{\d*,\})")
+_DENIED = re.compile(
+    r"\b(?:never|not|no|without|avoid\w{0,3}|instead of|rather than|no longer|forbid\w{0,5}|remov\w{1,4}|replac\w{1,4}|refus\w{1,4}|reject\w{0,4}|prevent\w{0,3}|stop\w{0,4}"
+    r"|disallow\w{0,3}|cannot|forget|unlike|if|used to|previously|was|were)\b[^.;:]{0,60}$|n't\b[^.;:]{0,60}$",
+    re.IGNORECASE,
+)
+_DENIED_INSIDE = re.compile(r"\b(?:must|should|may|shall|can|will|does?|is|are) (?:not|never)\b", re.IGNORECASE)
+_DENIED_AFTER = re.compile(
+    r"[^.;]{0,30}\b(?:is|are|must|should|will|may|can|be)\s(?:be\s)?(?:never|not|forbidden|refused|rejected|wrong|removed|replaced|avoided|disallowed|prohibited|deprecated)\b",
+    re.IGNORECASE,
+)
+_COMMENTS = ("#", "//", "--", "```", "~~~")
+_PROSE_FENCES = frozenset({"markdown", "md", "mermaid", "text", "txt", "diff", "plantuml", "dot"})
+
+
+def _bounded(pattern: str) -> str:
+    """Refuse a pattern that is none, or that repeats without a limit."""
+    try:
+        re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"not a pattern: {error}") from None
+    if any(m[1] for m in _UNBOUNDED.finditer(pattern)):
+        raise ValueError("write a limit, such as {0,40}, instead of * or +")
+    return pattern
+
+
+Pattern = Annotated[str, StringConstraints(max_length=600), AfterValidator(_bounded)]
+Patterns = tuple[Pattern, ...]
+Sentence = Annotated[str, StringConstraints(pattern=r"^[A-Z`].*\.$")]
+
+
+class Lesson(Record):
+    """One lesson as it is written; see the top of this file."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[a-z]+(-[a-z]+)*$", max_length=60)]
+    title: str
+    severity: Severity
+    category: Category = Category.OPS
+    words: Annotated[tuple[str, ...], Field(min_length=1)]
+    when: Annotated[Patterns, Field(min_length=1)]
+    beside: Patterns = ()
+    unless: Patterns = ()
+    settled: Patterns = ()
+    why: Sentence
+    fix: Sentence
+    firing: Annotated[tuple[str, ...], Field(min_length=1)]
+    quiet: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class _Passage(NamedTuple):
+    """A sentence, or a command with the lines that it is continued on."""
+
+    text: str
+    place: Place
+    is_code: bool
+
+
+def rule_of(lesson: Lesson) -> Rule:
+    """Return the rule that a lesson is."""
+    when, beside, unless, settled = (
+        tuple(re.compile(p, re.IGNORECASE) for p in patterns)
+        for patterns in (lesson.when, lesson.beside, lesson.unless, lesson.settled)
+    )
+
+    starts = {word.split()[0] for word in lesson.words}
+    words = re.compile("|".join(re.escape(word).replace("\\ ", r"\s++") for word in lesson.words))
+
+    def check(document: Document) -> Iterator[Claim]:
+        if not any(start in file.text.lower() for file in document.files.values() for start in starts):
+            return
+        for passage in _passages(document, words):
+            matched = [p.search(passage.text) for p in when]
+            if not all(matched) or (not passage.is_code and _denied(passage.text, matched)):
+                continue
+            if any(p.search(file.text) for p in settled for file in document.files.values()):
+                return
+            others = [_first(document, p) for p in beside]
+            if None in others or any(p.search(_section(document, passage.place)) for p in unless):
+                continue
+            said = " … ".join(" ".join(m[0].split()) for m in matched if m)
+            places = dict.fromkeys((passage.place, *(p for p in others if p)))
+            yield Claim(
+                lesson.severity,
+                lesson.title,
+                f'The plan says "{said[:160]}". {lesson.why}',
+                lesson.fix,
+                tuple(places),
+                (said,),
+                confidence=0.75,
+            )
+
+    check.__doc__ = f"Find this pain: {lesson.title[0].lower()}{lesson.title[1:]}."
+    return Rule(
+        id=lesson.id,
+        kind="lesson",
+        category=lesson.category,
+        consequence=lesson.why,
+        severities={lesson.severity: lesson.why[0].lower() + lesson.why[1:].rstrip(".")},
+        firing=lesson.firing,
+        quiet=lesson.quiet,
+        check=check,
+    )
+
+
+def read_lessons(text: str, name: str) -> dict[str, Rule | None]:
+    """Return the lessons of one YAML file as rules by id, None for one that is switched off.
+
+    ``InputRefused`` names the file, the line and what is wrong.
+    """
+    value, lines = read_yaml(text, name)
+    if not isinstance(value, list):
+        raise InputRefused(f"{name}:1: lessons are a list; start each with '- id: NAME'")
+    found: dict[str, Rule | None] = {}
+    for number, entry in enumerate(value):
+        if isinstance(entry, Mapping) and entry.get("off") is True and set(entry) == {"id", "off"}:
+            found[str(entry["id"])] = None
+            continue
+        try:
+            lesson = Lesson.model_validate(entry)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            line = next(
+                (lines[w] for n in range(len(first["loc"]), -1, -1) if (w := (number, *first["loc"][:n])) in lines), 1
+            )
+            said = first["msg"].removeprefix("Value error, ")
+            raise InputRefused(f"{name}:{line}: {'.'.join(map(str, first['loc']))}: {said}") from None
+        found[lesson.id] = rule_of(lesson)
+    return found
+
+
+@cache
+def shipped() -> tuple[Rule, ...]:
+    """Return the lessons that ship with nyxlab."""
+    folder = files("nyxlab") / "defaults" / "lessons"
+    read: dict[str, Rule | None] = {}
+    for entry in sorted(folder.iterdir(), key=lambda e: e.name):
+        if entry.name.endswith(".yaml"):
+            read |= read_lessons(entry.read_text(encoding="utf-8"), entry.name)
+    return tuple(rule for rule in read.values() if rule)
+
+
+def _passages(document: Document, words: re.Pattern[str]) -> Iterator[_Passage]:
+    """Yield the sentences and the commands in code that stand on a line with one of the words."""
+    hits = {path: lines for path, file in document.files.items() if (lines := _lines_with(words, file.text.lower()))}
+    if not hits:
+        return
+    for s in document.sentences:
+        here = hits.get(s.path)
+        if here and s.where != "heading" and not here.isdisjoint(range(s.line, s.end_line + 1)):
+            yield _Passage(s.plain, Place(s.path, s.line, min(s.end_line, s.line + MAX_SPAN - 1)), False)
+    for fence in document.fences:
+        here = hits.get(fence.path)
+        if not here or here.isdisjoint(range(fence.line, fence.end_line + 1)):
+            continue
+        if fence.language.lower().split(" ")[0] not in _PROSE_FENCES:
+            yield from _commands(fence, document.files[fence.path].lines, here)
+
+
+def _commands(fence: Fence, lines: tuple[str, ...], wanted: set[int]) -> Iterator[_Passage]:
+    """Yield the commands of a block of code that stand on a wanted line; comments are none."""
+    held: list[str] = []
+    for number in range(fence.line, min(fence.end_line, len(lines)) + 1):
+        line = lines[number - 1].strip()
+        held.append(line.removesuffix("\\"))
+        if line.endswith("\\"):
+            continue
+        first = number - len(held) + 1
+        if not held[0].startswith(_COMMENTS) and not wanted.isdisjoint(range(first, number + 1)):
+            yield _Passage(" ".join(held), Place(fence.path, max(first, number - MAX_SPAN + 1), number), True)
+        held = []
+
+
+def _lines_with(words: re.Pattern[str], text: str) -> set[int]:
+    """Return the lines on which one of the words starts or ends."""
+    found: set[int] = set()
+    line, position = 1, 0
+    for m in words.finditer(text):
+        line, position = line + text.count("\n", position, m.start()), m.start()
+        found |= {line, line + m[0].count("\n")}
+    return found
+
+
+def _denied(text: str, matched: Iterable[re.Match[str] | None]) -> bool:
+    """Whether the sentence speaks against what it names, or only of when it happens."""
+    found = [m for m in matched if m]
+    start, end = min(m.start() for m in found), max(m.end() for m in found)
+    inside = any(_DENIED_INSIDE.search(m[0]) for m in found)
+    return inside or bool(_DENIED.search(text[max(0, start - 90) : start]) or _DENIED_AFTER.match(text[end : end + 80]))
+
+
+def _first(document: Document, pattern: re.Pattern[str]) -> Place | None:
+    """Return the first line of the set on which a pattern is found."""
+    for path, file in document.files.items():
+        if m := pattern.search(file.text):
+            line = file.text.count("\n", 0, m.start()) + 1
+            return Place(path, line, line)
+    return None
+
+
+def _section(document: Document, place: Place) -> str:
+    """Return the text between the headings around a place."""
+    lines = [h.line for h in document.headings if h.path == place.path]
+    start = max((n for n in lines if n <= place.start), default=1)
+    end = min((n for n in lines if n > place.start), default=len(document.files[place.path].lines) + 1)
+    return document.quote(place.path, start, end - 1)

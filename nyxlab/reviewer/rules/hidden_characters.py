@@ -1,0 +1,92 @@
+"""Characters in a plan that nobody sees: bidirectional controls, zero-width characters, invisible tags."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from nyxlab.reviewer.document import Document
+from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.rules.base import Claim, Place, Rule
+
+_HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\u200b-\u200f\u2060-\u2064\ufeff\u180e\U000e0000-\U000e007f]")
+_FLAG = re.compile("\U0001f3f4[\U000e0020-\U000e007e]{1,8}\U000e007f")  # the flags of England, Scotland, Wales
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+_TURNING, _TAGS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069", ("\U000e0000", "\U000e007f")
+_KINDS = {
+    "bidirectional control": "they change the order in which the line is shown",
+    "invisible tag": "they spell words that a program reads and a person does not see",
+    "zero-width character": "they make words that look the same differ",
+}
+_MOST = 5  # places shown of each sort and file
+
+
+def check(document: Document) -> Iterator[Claim]:
+    """Find characters that a person does not see and a program reads: bidirectional controls, invisible tags, zero-width characters inside Latin text."""
+    for path, file in document.files.items():
+        if file.text.isascii():
+            continue
+        found: dict[str, list[tuple[int, str, str]]] = {}
+        for number, line in enumerate(file.lines, 1):
+            if line.isascii():
+                continue
+            shown = _FLAG.sub("", line.removeprefix("\ufeff") if number == 1 else line)
+            for m in _HIDDEN.finditer(shown):
+                if kind := _kind(m[0], shown, m.start()):
+                    found.setdefault(kind, []).append((number, f"U+{ord(m[0]):04X}", _around(shown, m.start())))
+        for kind, places in found.items():
+            lines = list(dict.fromkeys(number for number, _, _ in places))
+            codes = ", ".join(dict.fromkeys(code for _, code, _ in places))
+            yield Claim(
+                Severity.MEDIUM if kind.startswith("zero") else Severity.HIGH,
+                f"Hidden characters: {kind}" + (f", {len(places)} times" if len(places) > 1 else ""),
+                f"The text holds {codes}: {_KINDS[kind]}.",
+                "Delete them, or write them as an escape such as U+202E.",
+                tuple(Place(path, n, n) for n in lines[:_MOST]),
+                (kind, *(word for _, _, word in places[:_MOST])),
+                confidence=0.95,
+            )
+
+
+def _kind(character: str, line: str, at: int) -> str | None:
+    """Name what a hidden character is, or nothing where a script or an emoji needs it."""
+    if _TAGS[0] <= character <= _TAGS[1]:
+        return "invisible tag"
+    if character in _TURNING:
+        opened = sum(line.count(c) for c in _TURNING if c not in "\u202c\u2069")
+        balanced = opened == line.count("\u202c") + line.count("\u2069")
+        return None if balanced and _RIGHT_TO_LEFT.search(line) else "bidirectional control"
+    if character in "\u200e\u200f" and _RIGHT_TO_LEFT.search(line):
+        return None
+    before, after = line[at - 1 : at], line[at + 1 : at + 2]
+    if character in "\u200c\u200d" and not (before.isascii() and after.isascii()):
+        return None  # Indic and Persian words and emoji join with these
+    return "zero-width character" if before.isascii() or after.isascii() else None
+
+
+def _around(line: str, at: int) -> str:
+    """Return the words around a place as a person sees them, so that moving the line keeps the finding's name."""
+    return " ".join(_HIDDEN.sub("", line[max(0, at - 20) : at + 20]).split())
+
+
+RULE = Rule(
+    id="hidden-characters",
+    kind="security",
+    category=Category.SECURITY,
+    consequence="Whoever approves the plan and whatever builds it read different words.",
+    severities={
+        Severity.HIGH: "words are shown in another order than they are read, or are not shown at all",
+        Severity.MEDIUM: "a name is not the name that it looks like",
+    },
+    firing=(
+        "Access is granted to \u202eresu\u202c only.\n",
+        "Set `api\u200b_key` first.\n",
+        "All is well.\U000e0069\U000e0067\U000e006e\n",
+    ),
+    quiet=(
+        "\ufeffA plan with a byte order mark.\n",
+        "Families \U0001f468\u200d\U0001f469\u200d\U0001f467 and flags \U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f.\n",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \u2067\u0627\u0644\u0641\u2069.\n",
+    ),
+    check=check,
+)

@@ -1,0 +1,78 @@
+"""Suppressions in the plan: ``<!-- nyxlab: ignore RULE because REASON -->`` silences a rule on one block, and says why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from nyxlab.reviewer.document import Document, group
+from nyxlab.reviewer.findings import Finding
+
+_COMMENT = re.compile(r"(?<!`)<!--\s{0,9}nyxlab:\s{0,9}ignore\b((?:(?!-->).){0,600})-->", re.DOTALL)
+_SAID = re.compile(r"\s{0,9}((?:[a-z0-9-]{1,60}\s{0,9},?\s{1,9}){1,12}?)because\s{1,9}(\S.{2,500})", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """One comment: the rules it names, its reason (None: it gives none, so it silences nothing), the lines it covers."""
+
+    path: str
+    line: int
+    end_line: int
+    rules: frozenset[str]
+    reason: str | None
+    covers: range
+
+
+def suppressions(document: Document) -> Iterator[Suppression]:
+    """Yield every suppression outside of code.
+
+    One that stands in a line of text covers the sentence, item or row there; one on lines of its own the next block,
+    up to a blank line.
+    """
+    fenced = group((fence.path, range(fence.line, fence.end_line + 1)) for fence in document.fences)
+    spoken = group((s.path, range(s.line, s.end_line + 1)) for s in document.sentences if s.where != "heading")
+    for path, file in document.files.items():
+        for found in _COMMENT.finditer(file.text):
+            line = file.text.count("\n", 0, found.start()) + 1
+            end = line + found[0].count("\n")
+            if any(line in lines for lines in fenced.get(path, ())):
+                continue
+            here = [lines for lines in spoken.get(path, ()) if line in lines or end in lines]
+            said = _SAID.match(found[1])
+            names = said[1].replace(",", " ").split() if said else []
+            covers = range(here[0].start, here[-1].stop) if here else _next_block(file.lines, end)
+            reason = " ".join(said[2].split()) if said else None
+            yield Suppression(path, line, end, frozenset(names), reason, covers)
+
+
+def _next_block(lines: tuple[str, ...], line: int) -> range:
+    """Return the lines after ``line`` from the first that is not blank to the last before a blank one; fences whole."""
+    start = line
+    while start < len(lines) and not lines[start].strip():
+        start += 1
+    end, mark = start, lines[start].lstrip()[:3] if start < len(lines) else ""
+    fence = mark if mark in ("```", "~~~") else None
+    while end < len(lines) and (fence or lines[end].strip()):
+        end += 1
+        if fence and end > start + 1 and lines[end - 1].lstrip().startswith(fence):
+            break
+    return range(start + 1, end + 1)
+
+
+def suppress(findings: Iterable[Finding], document: Document) -> tuple[Finding, ...]:
+    """Return the findings with the reason on those that a suppression names and whose evidence touches its block."""
+    known = group((s.path, s) for s in suppressions(document) if s.reason)
+
+    def reason(finding: Finding) -> str | None:
+        for piece in finding.evidence:
+            lines = range(piece.start_line, piece.end_line + 1)
+            for told in known.get(piece.path, ()):
+                if finding.rule in told.rules and lines.start < told.covers.stop and told.covers.start < lines.stop:
+                    return told.reason
+        return None
+
+    if not known:
+        return tuple(findings)
+    return tuple(f.model_copy(update={"suppressed": why}) if (why := reason(f)) else f for f in findings)
