@@ -101,33 +101,33 @@ async def _written(path: Path) -> None:
 
 
 def _newer(path: Path) -> None:
-    with sqlite3.connect(path) as conn:
+    with closing(sqlite3.connect(path, isolation_level=None)) as conn:
         conn.execute("INSERT INTO migrations VALUES (99, 'later', 'then')")
 
 
 def _foreign(path: Path) -> None:
     path.unlink()
-    with sqlite3.connect(path) as conn:
+    with closing(sqlite3.connect(path, isolation_level=None)) as conn:
         conn.execute("CREATE TABLE bookmarks (x)")
 
 
 def _wrong_types(path: Path) -> None:
-    with sqlite3.connect(path) as conn:
+    with closing(sqlite3.connect(path, isolation_level=None)) as conn:
         conn.execute("UPDATE runs SET duration_seconds = 'long', status = 'odd'")
 
 
 def _not_json(path: Path) -> None:
-    with sqlite3.connect(path) as conn:
+    with closing(sqlite3.connect(path, isolation_level=None)) as conn:
         conn.execute("UPDATE runs SET pause = '{'")
 
 
 def _pickle(path: Path) -> None:
-    with sqlite3.connect(path) as conn:
+    with closing(sqlite3.connect(path, isolation_level=None)) as conn:
         conn.execute("UPDATE runs SET inputs = x'80049503'")
 
 
 def _tower(path: Path) -> None:
-    with sqlite3.connect(path) as conn:
+    with closing(sqlite3.connect(path, isolation_level=None)) as conn:
         conn.execute("UPDATE steps SET output = ?", ("[" * 100_000,))
 
 
