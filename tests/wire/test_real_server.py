@@ -66,6 +66,20 @@ async def test_a_real_server_answers(url: str, kind: str) -> None:
     assert cut.usage.output_tokens == 4
 
 
+@pytest.mark.parametrize("kind", ["openai", "anthropic"])
+async def test_a_real_stream_is_the_same_reply(url: str, kind: str) -> None:
+    """Streamed or not, a real server's greedy reply has the same text, stop and counts, and a first token's time."""
+    async with over_http(kind, url) as provider:
+        whole, streamed = [await provider.ask(ask("Name a colour.", stream=stream)) for stream in (False, True)]
+    assert (whole.text, whole.stop, whole.usage.output_tokens) == (
+        streamed.text,
+        streamed.stop,
+        streamed.usage.output_tokens,
+    )
+    assert whole.time_to_first_token_seconds is None
+    assert 0 < streamed.time_to_first_token_seconds < streamed.latency_seconds
+
+
 async def test_both_formats_give_one_answer(url: str) -> None:
     """The same greedy question gives the same text and the same number of tokens through either format."""
     async with over_http("openai", url) as one, over_http("anthropic", url) as other:
