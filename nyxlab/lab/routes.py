@@ -21,7 +21,8 @@ Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Wr
 def train_router(labels: Path, output: Path) -> str:
     """Train a router on a CSV of outcomes, write it, and return what it was trained on in one line."""
     try:
-        from nyxlab.gate.training import read_table, train  # scikit-learn takes a second to load
+        from nyxlab.gate.tables import read_table
+        from nyxlab.gate.training import train  # scikit-learn takes a second to load
     except ImportError:
         raise InputRefused("training needs scikit-learn: pip install 'nyxlab[learn]'") from None
 
