@@ -37,7 +37,7 @@ _NUMBER = re.compile(
     r"(?:\s?(?P<scale>k|[Tt]housand|million|billion|M)\b)?(?:[\s-]?(?P<unit>%|[A-Za-z]{1,12}(?![\w-])))?",
 )
 _LOOSE = re.compile(
-    r"(?i)(?:\b(?:about|around|roughly|nearly|almost|approx(?:imately|\.)?|circa|ca\.|at least|at most|up to|more than|less than|fewer than|over|under|within|or|some)|[~\u2248<>\u2264\u2265\u00b1])\s?$"
+    r"(?i)(?:\b(?:about|around|roughly|nearly|almost|approx(?:imately|\.)?|circa|ca\.|at least|at most|(?<!adds )(?<!add )(?<!sums )(?<!sum )up to|more than|less than|fewer than|over|under|within|or|some)|[~\u2248<>\u2264\u2265\u00b1])\s?$"
 )
 _NAMED = re.compile(
     r"(?:\b(?:[Pp]hase|[Ss]tep|[Ss]tage|[Mm]ilestone|[Ss]tory|[Ss]ection|[Ff]igure|[Tt]able|[Tt]ask|[Ll]evel|[Tt]ier|[Oo]ption|[Ss]print|[Ll]ines?|HTTP|[Vv]ersion|RFC|ISO|[Cc]ode|[Ss]tatus|[Pp]ort|[Pp]age|[Ii]ssue|PR|[Aa]ppendix|[Cc]hapter)s?|\bv)\s?#?$"
@@ -104,13 +104,13 @@ _DAY = re.compile(
     r"|Q(?P<quarter2>[1-4])[\s/-](?P<year2>(?:19|20)\d\d)(?![\w-])|H(?P<half2>[12])[\s/-](?P<year3>(?:19|20)\d\d)(?![\w-])"
     rf"|(?P<day2>\d{{1,2}})(?:st|nd|rd|th)?\.?\s(?:of\s)?{_NAME.format('name')},?\s(?P<year4>(?:19|20)\d\d)(?!\w)"
     rf"|{_NAME.format('name2')}\s(?:(?P<day3>\d{{1,2}})(?:st|nd|rd|th)?,?\s)?(?P<year5>(?:19|20)\d\d)(?!\w)"
-    r"|(?P<scale>[Ww]eek|[Dd]ay|[Ss]print|[Mm]onth|[Ii]teration)s?\s(?P<count>\d{1,3})(?![\w.-]))"
+    r"|(?P<scale>[Ww]eek|[Dd]ay|[Ss]print|[Mm]onth|[Ii]teration)s?\s(?P<count>\d{1,3})(?![\w-]|\.\d)|(?:\bv|[Rr]elease\s|[Vv]ersion\s)(?P<major>\d{1,3})\.(?P<minor>\d{1,3})(?![\w-]))"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A date as ISO text from its first to its last day, or "week 3" as a count; only those of one ``scale`` compare."""
+    """A date as ISO text from its first to its last day, or "week 3" or "v1.30" as a count; only those of one ``scale`` compare."""
 
     first: str
     last: str
@@ -125,11 +125,15 @@ class Day:
 
 
 def days(text: str) -> Iterator[Day]:
-    """Yield the dates of a text: ISO, "15 March 2025", "March 15, 2025", "Q3 2025", "week 3"."""
+    """Yield the dates of a text: ISO, "15 March 2025", "March 15, 2025", "Q3 2025", "week 3", "v1.30"."""
     for m in _DAY.finditer(text):
         if m["scale"]:
             count = m["count"].zfill(4)
             yield Day(count, count, m["scale"].lower(), m[0], m.start(), m.end())
+            continue
+        if m["major"]:
+            release = f"{int(m['major']):04}.{int(m['minor']):04}"
+            yield Day(release, release, "release", m[0], m.start(), m.end())
             continue
         year = m["year"] or m["year2"] or m["year3"] or m["year4"] or m["year5"]
         quarter, half, name = m["quarter"] or m["quarter2"], m["half"] or m["half2"], m["name"] or m["name2"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from itertools import pairwise
 
@@ -23,13 +23,15 @@ _OVER = re.compile(
 )
 _GIVES = re.compile(
     r"(?:[=\u2248]|\b(?:gives?|giving|makes?|making|yields?|yielding|results? in|resulting in|produces?|producing|adds? up to|sums? (?:up )?to|comes? to|amounts? to|equals?|totall?ing|totals?"
-    r"|for a total of|leads? to|is|are|means?|i\.e\.,?|that is,?|which is|or|needs?|requires?|takes?|costs?|creates?|so|thus|therefore|hence|uses?|consumes?|reach(?:es)?))\b[^\d.;:=)]{0,30}$|=\s?[^\d.;:=]{0,12}$",
+    r"|for a total of|leads? to|is|are|means?|i\.e\.,?|that is,?|which is|or|needs?|requires?|takes?|costs?|creates?|so|thus|therefore|hence|uses?|weighs?|holds?|occupies|fills?|serves?|handles?|consumes?|reach(?:es)?))\b[^\d.;:=)]{0,30}$|=\s?[^\d.;:=]{0,12}$",
     re.IGNORECASE,
 )
 _FIRM = re.compile(
     r"[=\u2248]|\b(?:gives?|giving|makes?|making|yields?|yielding|results?|resulting|produces?|producing|up to|comes? to|amounts? to|equals?|total\w*)\b",
     re.IGNORECASE,
 )
+_EACH_OF = re.compile(r"(?i)\b(?:each|every)(?: of)?(?: the)?\s$")
+_COMBINED = re.compile(r"(?i)combinations?|permutations?|pairs?|cells|variants|builds|jobs")
 _TOTAL = re.compile(r"(?i)\b(?:in total|altogether|in all|overall|combined|in sum|total)\b")
 _SAME = re.compile(
     r"(?i)\s{0,2}(?:\(\s?(?:i\.e\.,?|that is,?|=|equals|or|a\.k\.a\.|which is|equal to)?\s?|,?\s?(?:i\.e\.,?|that is,?|=|which (?:is|equals|makes)|equals|is equal to|in other words,?|equivalent to)\s?(?:to\s)?)$"
@@ -42,8 +44,39 @@ _PART = re.compile(
     r"(?<![\w.,-])(\d{1,3}(?:\.\d{1,3})?)\s?(?:%|percent)\sof\s(?:the\s|our\s|all\s)?(\d{1,9})\b[^.;%\d]{0,40}?(?:\bis\b|=|\bare\b|\bmeans\b|,\si\.e\.|,\sor\b|\()\s?(\d{1,9}(?:\.\d{1,3})?)\b(?!\s?%)"
 )
 _RATE = re.compile(
-    r"[^\d.;:(]{0,30}?(?:/|\b(?:per|an?|each|every)\s)(second|s|minute|min|hour|h|day|week|month|year)\b", re.IGNORECASE
+    r"(?<![\d.])[^\d.;:(/]{0,18}?(?:/|\b(?:per|an?|each|every)\s)(second|s|minute|min|hour|h|day|week|month|year)\b",
+    re.IGNORECASE,
 )
+_EVERY = re.compile(
+    r"(?i)\bevery\s(\d{1,4})\s(seconds?|minutes?|min|hours?|h|days?)\b[^.;]{0,50}?\b(\d{1,6})\s(?:[a-z]+\s){0,2}(?:per|an?|each|every)\s(minute|hour|day|week)\b"
+)
+_OF = re.compile(
+    r"(?i)\bof\s(?:the\s|our\s|all\s)?(\d{1,9})\s[a-z][a-z ]{0,40},\s(?:only\s)?(\d{1,9})\s?[a-z ]{0,20}\(\s?(\d{1,3}(?:\.\d{1,3})?)\s?(?:%|percent)"
+)
+_CHANGE = re.compile(
+    r"(?i)\bfrom\s(?:about\s)?(\d[\d.,]{0,12})[^\d;:]{0,20}?\sto\s(?:about\s)?(\d[\d.,]{0,12})\s?[^\d;:]{0,30}?\b(?:reduction|increase|drop|decrease|saving|growth|rise|gain|improvement)\sof\s(\d{1,4}(?:\.\d+)?)\s?(?:%|percent)"
+)
+_FOLD = re.compile(
+    r"(?i)\b(doubl|halv|tripl|quadrupl)\w{1,4}\s[^\d.;]{0,50}from\s(\d[\d.,]{0,12})[^\d;:]{0,20}?\sto\s(\d[\d.,]{0,12})"
+)
+_FRACTION = re.compile(
+    r"(?i)\b(half|a third|one third|two thirds|a quarter|one quarter|three quarters|a fifth|a tenth)\b[^\d.;()]{0,30}\((\d{1,3}(?:\.\d)?)\s?(?:%|percent)\)"
+)
+_SPLIT = re.compile(
+    r"(?i)(\d[\d,]{0,12})\s?[^\d.;]{0,40}\b(?:split|divided|shared|spread|distributed)\b[^\d.;]{0,30}\b(?:over|among|between|across|by|on|to)\s(\d{1,5})\b[^\d.;]{0,40}?(\d[\d,]{0,12})\s?\w{0,12}\s(?:each|apiece|per)\b"
+)
+_FRACTIONS = {
+    "half": 50,
+    "a third": 33.3,
+    "one third": 33.3,
+    "two thirds": 66.7,
+    "a quarter": 25,
+    "one quarter": 25,
+    "three quarters": 75,
+    "a fifth": 20,
+    "a tenth": 10,
+}
+_FOLDS = {"doubl": Decimal(2), "halv": Decimal("0.5"), "tripl": Decimal(3), "quadrupl": Decimal(4)}
 _OFTEN = re.compile(r"(?i)(?:\b(?:i\.e\.|that is|so|which is|or|is|are|means|gives|makes|=)|\()[^\d.;:]{0,30}$")
 
 
@@ -59,14 +92,37 @@ def check(document: Document) -> Iterator[Claim]:
 
 def _sentence(text: str) -> tuple[str, str] | None:
     """Return what is said and what it should be, for the first thing in a sentence that does not hold."""
-    for pattern, share in ((_SHARE, True), (_PART, False)):
-        for m in pattern.finditer(text):
-            a, b, c = (Decimal(m[n]) for n in (1, 2, 3))
-            right = a * 100 / b if share and b else a * b / 100
-            if b and abs(right - c) > max(Decimal("0.6"), c / 50):
-                return m[0], _short(right) + (" %" if share else "")
+    for said, right, given, unit in _ratios(text):
+        if abs(right - given) > max(Decimal("0.6") if unit else Decimal("0.01"), abs(right) / 50):
+            return said, f"{_short(right)} {unit}".strip()
     found = [n for n in numbers(text) if not n.named][:40]
     return _converted(text, found) or _rated(text, found) or _multiplied(text, found)
+
+
+def _ratios(text: str) -> Iterator[tuple[str, Decimal, Decimal, str]]:
+    """Yield (words, right value, stated value, unit) for each share, change, split and frequency."""
+    for pattern, right in _RATIOS.items():
+        for m in pattern.finditer(text):
+            try:
+                yield m[0], *right(m)
+            except (ArithmeticError, KeyError):
+                continue  # a division by nothing, or digits that make no number: no claim
+
+
+def _n(text: str) -> Decimal:
+    return Decimal(text.replace(",", "").rstrip("."))
+
+
+_RATIOS: dict[re.Pattern[str], Callable[[re.Match[str]], tuple[Decimal, Decimal, str]]] = {
+    _SHARE: lambda m: (_n(m[1]) * 100 / _n(m[2]), _n(m[3]), "%"),
+    _OF: lambda m: (_n(m[2]) * 100 / _n(m[1]), _n(m[3]), "%"),
+    _PART: lambda m: (_n(m[1]) * _n(m[2]) / 100, _n(m[3]), ""),
+    _CHANGE: lambda m: (abs(_n(m[2]) - _n(m[1])) * 100 / _n(m[1]), _n(m[3]), "%"),
+    _FOLD: lambda m: (_n(m[2]) * _FOLDS[m[1].lower()], _n(m[3]), ""),
+    _FRACTION: lambda m: (Decimal(str(_FRACTIONS[m[1].lower()])), _n(m[2]), "%"),
+    _SPLIT: lambda m: (_n(m[1]) / _n(m[2]), _n(m[3]), ""),
+    _EVERY: lambda m: (SIZES[UNITS[m[4].lower()]][1] / (_n(m[1]) * SIZES[UNITS[m[2].lower()]][1]), _n(m[3]), ""),
+}
 
 
 def _converted(text: str, found: list[Number]) -> tuple[str, str] | None:
@@ -81,7 +137,9 @@ def _converted(text: str, found: list[Number]) -> tuple[str, str] | None:
             and _SAME.fullmatch(text, a.end, b.start)
         ):
             slack = Decimal("0.06") if b.loose or (a.loose and text[b.start - 1] in "~\u2248") else Decimal("0.01")
-            if a.equals(b.value, b.unit, slack) is False and _CLOSED.match(text, b.end):
+            if a.equals(b.value, b.unit, slack) is False and (
+                "=" in text[a.end : b.start] or _CLOSED.match(text, b.end)
+            ):
                 factor = SIZES[a.unit][1] / SIZES[b.unit][1]
                 return text[a.start : b.end], f"{_short(a.value * factor)} {b.unit}"
     return None
@@ -130,17 +188,20 @@ def _times(between: str) -> bool:
 
 def _product(text: str, a: Number, b: Number, c: Number) -> bool:
     first, second = text[a.end - len(a.noun) : b.start], text[b.end - len(b.noun) : c.start]
-    if not _GIVES.search(second) or len(first) > 80 or len(second) > 90:
+    after = text[c.end : c.end + 40]
+    each = bool(_EACH.search(text[a.end : c.start])) or bool(_EACH_OF.search(text[: a.start]))
+    whole = bool(re.search(r"[,(\u2014]\s?$", second)) and bool(_TOTAL.search(after[:24]))
+    if len(first) > 80 or len(second) > 90 or not (_GIVES.search(second) or whole):
         return False
     if _times(text[a.end : b.start]) or _times(first):
         return True
-    after = text[c.end : c.end + 40]
-    each = bool(_EACH.search(text[a.end : c.start])) or bool(
-        re.search(r"(?i)\b(?:each|every)(?: of)?(?: the)?\s$", text[: a.start])
-    )
+    if a.loose or b.loose or c.loose or "%" in (a.unit, b.unit) or not _kin(a, b, c):
+        return False
+    if _COMBINED.fullmatch(c.noun) and "," not in first:
+        return True
     firm = bool(_FIRM.search(second)) or bool(_TOTAL.search(second + after))
-    whole = not (a.loose or b.loose or c.loose) and "%" not in (a.unit, b.unit, c.unit)
-    return whole and firm and (each or bool(_OVER.match(first) and not a.unit)) and _kin(a, b, c)
+    alike = bool(c.unit) or c.noun.rstrip("s") in (a.noun.rstrip("s"), b.noun.rstrip("s"))
+    return (each and (firm or alike)) or (firm and bool(_OVER.match(first)) and not a.unit)
 
 
 def _announced(text: str, a: Number, b: Number, c: Number) -> bool:
@@ -175,7 +236,7 @@ def _holds(text: str, a: Number, b: Number, c: Number, found: list[Number]) -> b
     unit = a.unit or b.unit
     factors = [n.value for n in found if n.start < c.start] or [a.value, b.value]
     ways = {a.value * b.value}
-    if not _times(text[a.end : b.start]):
+    if not _times(text[a.end : b.start]) and not (_EACH.search(text[a.end : c.start]) or _COMBINED.fullmatch(c.noun)):
         ways |= {
             a.value + b.value,
             abs(a.value - b.value),
@@ -238,6 +299,8 @@ RULE = Rule(
         "Requests are cut off after 5 seconds (6000 ms).\n",
         "It needs 10 GiB (4 x 2 GiB) of memory.\n",
         "100 requests per second is 36,000 per hour.\n",
+        "A retry happens every 15 minutes, which makes 6 attempts per hour.\n",
+        "Latency drops from 200 ms to 150 ms, a reduction of 50 %.\n",
         "Of the plans, 5 of 20 (30%) fail.\n",
         "| Part | Nodes | GiB each | GiB |\n|---|---|---|---|\n| A | 2 | 4 | 8 |\n| B | 3 | 4 | 12 |\n| C | 3 | 3 | 8 |\n",
     ),

@@ -13,25 +13,28 @@ from nyxlab.reviewer.measures import Day, days
 from nyxlab.reviewer.rules.base import Claim, Place, Rule, Spanned, at
 
 _RANKS = {
-    0: r"kick-?off|discovery|research|design(?: review| doc\w*| phase)?|rfc|proposal|requirements|spec(?:ification)?|planning|prototype|proof of concept",
-    1: r"implementation|development|coding|build phase|construction",
-    2: r"pre-?alpha|alpha|pilot|dogfood(?:ing)?|internal(?: (?:release|preview|test|rollout))?",
-    3: r"beta|(?:private|public|open|closed|developer|tech(?:nology|nical)?) preview|early access",
-    4: r"release candidate|RC\d?|dress rehearsal",
-    5: r"GA|general availability|general release|stable(?: release)?|launch|go-?live|public release|production (?:release|rollout|launch)|promotion to stable",
-    6: r"deprecat(?:ion|ed)",
-    7: r"remov(?:al|ed)|sunset|end[- ]of[- ]life|EOL|decommission(?:ing|ed)?|shut ?down|retire(?:ment|d)?",
+    0: r"kick-?off|discovery|drafted|proposed|submitted",
+    1: r"research|rfc|proposal|requirements|spec(?:ification)?|planning|prototype|proof of concept",
+    2: r"design(?: review| doc\w*| phase)?|accepted|approved",
+    3: r"implementation|development|coding|build phase|construction",
+    4: r"(?:user )?acceptance test\w*|UAT|QA|testing|load test\w*|(?:security |penetration )?audit|penetration test\w*|security review",
+    5: r"pre-?alpha|alpha|pilot|dogfood(?:ing)?|internal (?:release|preview|test|rollout)|staging(?: rollout)?",
+    6: r"beta|(?:private|public|open|closed|developer|tech(?:nology|nical)?) preview|early access",
+    7: r"release candidate|RC\d?|dress rehearsal",
+    8: r"GA|general availability|general release|stable(?: release)?|launch|go-?live|public release|production(?: release| rollout| launch)?|promotion to stable",
+    9: r"deprecat(?:ion|ed|es?)",
+    10: r"remov(?:al|ed|es?)|sunset|end[- ]of[- ]life|EOL|decommission(?:ing|ed)?|shut ?down|retire(?:ment|d)?",
 }
 _STAGE = re.compile("|".join(rf"(?P<r{rank}>\b(?:{words})\b)" for rank, words in _RANKS.items()), re.IGNORECASE)
 _PART = re.compile(
-    r"\b(phase|stage|milestone|step|sprint|iteration|wave|release|increment|M)[\s-]?#?(\d{1,2})\b(?!\.\d)",
+    r"\b(phase|stage|milestone|step|wave|increment|M)[\s-]?#?(\d{1,2})\b(?!\.\d)",
     re.IGNORECASE,
 )
 _BEGINS = re.compile(
     r"(?i)\b(?:start(?:s|ed|ing)?|begin(?:s|ning)?|begun|began|opens?|opened|creat(?:ed|ion)|kick(?:s|ed)? ?-?off|from|effective|valid from|introduced)\b"
 )
 _ENDS = re.compile(
-    r"(?i)\b(?:ends?|ended|ending|finish(?:es|ed)?|complet(?:e|es|ed|ion)|closes?|closed|until|till|due|deadline|expires?|done|concludes?|wraps? up|to be finished)\b"
+    r"(?i)\b(?:ends?|ended|ending|finish(?:es|ed)?|complet(?:e|es|ed|ion)|closes?|closed|until|till|due|deadline|expires?|done|concludes?|wraps? up|lifted|over|stops?)\b|\bby\s?$"
 )
 _THEN = re.compile(
     r"(?i)\b(?:then|followed by|follows?|afterwards?|after (?:that|which|this)|later|subsequently|thereafter|next|and only then|succeeded by|before|prior to|ahead of)\b"
@@ -46,7 +49,7 @@ _MOVED = re.compile(
 _MADE = r"creat(?:ed|ion)(?:[ -]date)?|date created|start(?:ed)?(?:[ -]date)?|begins?|drafted|opened|submitted|proposed|first published"
 _LATER = r"(?:last[- ])?(?:updated?|modified|changed|revised|reviewed)(?:[ -](?:date|on|at))?|approved|accepted|merged|implemented|released|completed|closed|end(?:[ -]date)?|due(?:[ -]date)?|target(?:[ -]date)?|deadline|finished|expires|expiry|superseded"
 _FIELD = re.compile(
-    rf"\W{{0,6}}(?:(?P<made>{_MADE})|(?P<later>{_LATER}))[\s*_\"'`]{{0,4}}[:|=][\s*_\"'`]{{0,4}}(?=\w)", re.IGNORECASE
+    rf"\W{{0,4}}+(?:(?P<made>{_MADE})|(?P<later>{_LATER}))[\s*_\"'`]{{0,4}}[:|=][\s*_\"'`]{{0,4}}(?=\w)", re.IGNORECASE
 )
 _HISTORY = re.compile(r"(?i)histor|changelog|change log|revision|timeline|log\b|schedule|milestone|roadmap|news")
 
@@ -75,13 +78,17 @@ def check(document: Document) -> Iterator[Claim]:
             if claim:
                 yield claim
             elif sentence.where != "cell":
-                events += [(sentence.section, e) for e in _events(sentence, sentence.plain, found)]
+                home = sentence.section.parent if sentence.section and sentence.where == "heading" else sentence.section
+                events += [
+                    ((sentence.path, home, sentence.where == "heading"), e)
+                    for e in _events(sentence, sentence.plain, found)
+                ]
     for block in document.lists:
         yield from _history([(day, item) for item in block.items if (day := _opening(item.text))])
     for table in document.tables:
         yield from _rows(table)
         events += [
-            (table.section, e)
+            ((table.path, table.section, False), e)
             for row in table.rows
             for e in _events(Place(table.path, row.line, row.line), " | ".join(row.cells), None)
         ]
@@ -107,6 +114,8 @@ def _sentence(sentence: Sentence, found: Sequence[Day]) -> Claim | None:
     """Compare neighbouring dates of one sentence by the words between them."""
     text = sentence.plain
     for one, two in pairwise(found[:20]):
+        if one.scale == "release":
+            continue
         before, between = text[max(0, one.start - 60) : one.start], text[one.end : two.start]
         if len(between) > 120:
             continue
@@ -122,17 +131,15 @@ def _sentence(sentence: Sentence, found: Sequence[Day]) -> Claim | None:
 
 
 def _events(place: Spanned, text: str, found: Sequence[Day] | None) -> list[_Event]:
-    """Give each date of a text the stage named right before it, else right after it."""
+    """Give each date of a text the stage named right before it; where the first date comes first, the one after it."""
     found = list(days(text)) if found is None else found
     events, position = [], 0
+    leading = bool(found) and not _named(text[: found[0].start])
     for n, day in enumerate(found[:20]):
         before = text[max(position, day.start - 90) : day.start]
         stop = found[n + 1].start if n + 1 < len(found) else len(text)
         after = re.split(r"[,;.]\s", text[day.end : min(stop, day.end + 60)])[0]
-        named = _named(before) or (
-            _named(after) if n + 1 >= len(found) or re.search(r"[,;|]", text[day.end : stop]) else None
-        )
-        if named:
+        if named := _named(after if leading else before):
             events.append(_Event(*named, day, bool(_ENDS.search(before)), place))
         position = day.end
     return events
@@ -150,24 +157,17 @@ def _named(text: str) -> tuple[str, int, str] | None:
 def _schedule(events: Sequence[_Event]) -> Iterator[Claim]:
     """Report the first stage of a schedule that begins before an earlier one does, or that begins before an earlier one ends."""
     for same in group(((e.family, e.day.scale), e) for e in events).values():
-        first: dict[tuple[int, bool], _Event] = {}
-        for event in same:
-            first.setdefault((event.rank, event.ends), event)
-        ordered = sorted(first.values(), key=lambda e: (e.rank, e.ends))
+        ordered = sorted(same[:60], key=lambda e: e.rank)
         for n, early in enumerate(ordered):
-            late = next(
-                (
-                    e
-                    for e in ordered[n + 1 :]
-                    if e.rank > early.rank and (not e.ends or early.ends) and early.day.after(e.day)
-                ),
-                None,
-            )
-            if late and not (early.ends and early.family != "stage"):
+            comparable = [
+                e
+                for e in ordered[n + 1 :]
+                if e.rank > early.rank and (e.ends == early.ends or (early.ends and early.family == "stage"))
+            ]
+            late = next((e for e in comparable if early.day.after(e.day)), None)
+            if late:
                 yield _claim(
-                    f"{late.name} ({late.day.text})",
-                    f"{early.name} ({early.day.text})",
-                    at(*dict.fromkeys((late.place, early.place))),
+                    f"{late.name} ({late.day.text})", f"{early.name} ({early.day.text})", at(late.place, early.place)
                 )
                 return
 
@@ -209,17 +209,18 @@ def _rows(table: Table) -> Iterator[Claim]:
     end = next(
         (n for n, h in enumerate(head) if re.search(r"\b(?:ends?|to|until|due|finish|target|closes?)\b", h)), None
     )
-    entries: list[tuple[Day, Spanned]] = []
-    for row in table.rows:
-        here = Place(table.path, row.line, row.line)
-        if start is not None and end is not None and max(start, end) < len(row.cells):
-            one, two = next(days(row.cells[start]), None), next(days(row.cells[end]), None)
-            if one and two and one.after(two):
-                yield _claim(f"the end, {two.text},", f"the start, {one.text}", at(here))
-        if row.cells and (day := _opening(row.cells[0])):
-            entries.append((day, here))
-    if len(entries) > 3 and len(entries) == len(table.rows):
-        yield from _history(entries)
+    for row in table.rows if start is not None and end is not None else ():
+        one, two = (next(days(cell), None) for n in (start, end) for cell in row.cells[n : (n or 0) + 1] or ("",))
+        if one and two and one.after(two):
+            yield _claim(f"the end, {two.text},", f"the start, {one.text}", at(Place(table.path, row.line, row.line)))
+    for column in range(min(2, len(head))):
+        entries: list[tuple[Day, Spanned]] = [
+            (day, Place(table.path, row.line, row.line))
+            for row in table.rows
+            if column < len(row.cells) and (day := _opening(row.cells[column]))
+        ]
+        if len(entries) > 3 and len(entries) == len(table.rows):
+            yield from _history(entries)
 
 
 def _claim(late: str, early: str, places: tuple[Place, ...], how: str = "comes before") -> Claim:
@@ -246,6 +247,8 @@ RULE = Rule(
         "Work starts on 10 March 2025 and ends on 2 February 2025.\n",
         "- 2025-01-02: drafted\n- 2025-02-01: reviewed\n- 2024-03-01: accepted\n- 2025-04-01: done\n",
         "| Stage | From |\n|---|---|\n| Beta | 2027-03-15 |\n| General availability | 2027-04-06 |\n\nThe beta ends on 2027-04-12.\n",
+        "We deprecate the flag in release 4.2 and remove it in release 4.1.\n",
+        "Timeline: 2025-01 requirements, 2025-04 development, 2025-03 beta, 2025-06 launch.\n",
         "Phase 1 runs from 2025-03-01 to 2025-01-31.\n",
         "| Milestone | Date |\n|---|---|\n| Phase 1 | Q2 2025 |\n| Phase 2 | Q1 2025 |\n",
     ),
