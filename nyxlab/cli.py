@@ -258,7 +258,7 @@ def _each(targets: list[str], terms: Terms, form: str, output: str | None) -> in
         for name, text in pages.items():
             write(text, Path(output) / name, quiet=name != index)
     else:
-        write(pages[index], Path(output) if output else None)
+        write("\n".join([*list(pages.values())[1:], pages[index]]), Path(output) if output else None)
     verdicts = {one.verdict for one in found}
     return REFUSED if None in verdicts else FAILED_VERDICT if "FAIL" in verdicts else 0
 

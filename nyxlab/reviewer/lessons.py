@@ -1,6 +1,6 @@
 r"""Lessons: pains that others had with plans like this one, read from data and run as rules.
 
-Each is a mapping in ``lessons/*.yaml``; one with the id of a shipped lesson replaces it, ``off: true`` drops it.
+Each is a mapping in ``lessons/*.yaml``; one with the id of a shipped lesson replaces it, ``drop: true`` drops it.
 
     - id: compose-without-production-file     # the finding's rule
       title: Compose on production without its file
@@ -141,7 +141,7 @@ def rule_of(lesson: Lesson) -> Rule:
 
 
 def read_lessons(text: str, name: str) -> dict[str, Rule | None]:
-    """Return the lessons of one YAML file as rules by id, None for one that is switched off.
+    """Return the lessons of one YAML file as rules by id, None for one that is dropped.
 
     ``InputRefused`` names the file, the line and what is wrong.
     """
@@ -150,7 +150,7 @@ def read_lessons(text: str, name: str) -> dict[str, Rule | None]:
         raise InputRefused(f"{name}:1: lessons are a list; start each with '- id: NAME'")
     found: dict[str, Rule | None] = {}
     for number, entry in enumerate(value):
-        if isinstance(entry, Mapping) and entry.get("off") is True and set(entry) == {"id", "off"}:
+        if isinstance(entry, Mapping) and entry.get("drop") is True and set(entry) == {"id", "drop"}:
             found[str(entry["id"])] = None
             continue
         try:
