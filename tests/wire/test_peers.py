@@ -71,7 +71,7 @@ async def test_llmock_refuses_for_a_while(mock, vendor: str) -> None:
         mock.state.scenarios.add(Fail(401))
         with pytest.raises(ProviderMisused, match="key was not accepted"):
             await asked.ask(ask())
-        mock.state.scenarios.add(Fail(503, times=4))
+        mock.state.scenarios.add(Fail(503, retry_after=0, times=4))
         with pytest.raises(ProviderBusy):
             await asked.ask(ask(deadline=30))
 
