@@ -13,7 +13,7 @@ from nyxlab.reviewer.rules.base import Claim, Rule, at
 _NEEDS = re.compile(
     r"\b(?:depend(?:s|ent|ing)? (?:up)?on|requires?|needs?|prerequisites?|blocked (?:by|on|until)|waits? (?:for|on|until)|builds? (?:up)?on|relies on|based on the (?:results?|output) of|"
     r"(?:can|may|must|should|will)(?: only)? (?:start|begin|run|follow|happen|come)s?(?: only)? (?:once|after|when)|starts? (?:only )?(?:once|after|when)|only (?:once|after)|comes? after|"
-    r"follows|is done after|after|preceded by|not before)\b(?! (?:no|none|nothing|n/a))",
+    r"can(?:not|'t) (?:start|begin|run|happen|be (?:started|done)) (?:before|until|unless)|once|as soon as|follows|is done after|after|preceded by|not before)\b(?! (?:no|none|nothing|n/a))",
     re.IGNORECASE,
 )  # fmt: skip
 _ENDS = re.compile(

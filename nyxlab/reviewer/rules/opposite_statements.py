@@ -62,6 +62,7 @@ _IDLE = frozenset(
         "on",
         "it",
         "they",
+        "for",
         "as",
         "at",
     }
@@ -106,6 +107,12 @@ def check(document: Document) -> Iterator[Claim]:
         no = next((u for u in by_weight if not u.affirmed and yes and u.sentence is not yes.sentence), None)
         if not yes or not no or frozenset((yes.sentence, no.sentence)) in told:
             continue
+        if (
+            core[0] == "same"
+            and (len(core) < 5 or yes.modal == no.modal == "-")
+            and (yes.conditional or no.conditional)
+        ):
+            continue
         if core[0] == "near" and yes.tail and no.tail and yes.tail != no.tail:
             continue
         if core[0] == "near" and (yes.conditional or no.conditional or "-" in (yes.modal, no.modal)):
@@ -141,8 +148,8 @@ def _units(sentence: Sentence) -> Iterator[tuple[tuple[str, ...], _Unit]]:
     pieces = _CUT.split(text)
     for piece in [text, *(pieces if len(pieces) > 1 else [])]:
         core, affirmed, here, marker, modal = _read(piece)
-        if len(core) >= 4 and modal != "-":
-            yield ("same", *core), _Unit(sentence, affirmed, modal, conditional, reminder, ())
+        if (len(core) > 3 and modal != "-") or (piece is text and len(core) > 2):
+            yield ("same", *sorted(core)), _Unit(sentence, affirmed, modal, conditional, reminder, ())
         if marker >= 2 and len(core) > marker:
             after = core[marker : marker + 2] if "default" in core[marker : marker + 2] else core[marker : marker + 1]
             yield (
@@ -173,7 +180,7 @@ def _read(text: str) -> tuple[tuple[str, ...], bool, bool, int, str]:
         if word in _OPPOSITES:
             affirmed, word = not affirmed, _OPPOSITES[word]
             here ^= marker == len(core)
-        core.append(word)
+        core.append(word[:-1] if word.endswith("s") and len(word) > 4 else word)
     return tuple(core), affirmed, here, marker, modal
 
 

@@ -11,9 +11,9 @@ from nyxlab.reviewer.mentions import modality
 from nyxlab.reviewer.rules.base import Claim, Rule, at
 
 _MARKER = re.compile(
-    r"\b(?:TODO|TBD|TBC|FIXME|XXX)\b(?!-)|\?\?\?+|\bNEEDS? (?:CLARIFICATION|DECISION|INPUT)\b"
+    r"\b(?:TODO|TBD|TBC|FIXME|XXX)\b(?!-)|\?\?\?+|\b(?:NEEDS? (?:CLARIFICATION|DECISION|INPUT)|Needs (?:clarification|decision|input))\b"
     r"|(?<!need )(?<!needs )(?<!have )(?<!has )\b(?i:to be (?:decided|determined|defined|confirmed|specified|filled in|clarified|announced))\b(?! (?:by|as|from|at|during|when|in))"
-    r"|\b(?i:lorem ipsum)\b|[\[<](?i:fill in|insert|your)\b[^\]>]{0,60}[\]>]|\b(?i:placeholder text|write me)\b"
+    r"|\b(?i:yet to be (?:agreed|decided|defined|determined|written|confirmed)|(?:has|have|is|are) not (?:yet )?been (?:decided|agreed|defined|settled)(?: yet)?|(?:is|are) (?:not yet|still) (?:undecided|decided|open|unclear)|coming soon|(?:section|chapter|page) is a stub)\b|\b(?i:lorem ipsum)\b|[\[<](?i:fill in|insert|your)\b[^\]>]{0,60}[\]>]|\b(?i:placeholder text|write me)\b"
 )
 _ABOUT = re.compile(
     r"(?i)\b(?:no|zero|without|any|all|resolve[sd]?|remaining|removed?|every|these|those|unresolved|leave|left)\b[^.]{0,40}$|\b(?:a|the|an|of|as|our|its)\s[\"'(]?$"
