@@ -105,6 +105,9 @@ def run(
     ] = None,
     providers: Providers = None,
     judge: Judge = None,
+    ask: Annotated[
+        bool | None, typer.Option("--ask/--auto-select", help="Choose among answers yourself, or never.")
+    ] = None,
     budget: Budget = None,
     forecast: Forecast = False,
     as_json: AsJson = False,
@@ -119,9 +122,24 @@ def run(
     say_who_reads(costs)
 
     async def work(lab: Lab, progress: RunProgress) -> Run:
-        return await lab.run(file, inputs=inputs, providers=providers, judge=judge, budget=budget, on_event=progress)
+        return await lab.run(
+            file, inputs=inputs, providers=providers, judge=judge, budget=budget, on_event=progress,
+            select=None if ask is None else "ask" if ask else "auto",
+        )  # fmt: skip
 
     return _run(lab, work, as_json)
+
+
+@app.command(epilog="Example: nyxlab choose 20261123-181255-k3f9 draft openai:gpt-5.5")
+def choose(
+    run_id: RunId,
+    step: Annotated[str, typer.Argument(metavar="STEP", help="The step that waits.")],
+    provider: Annotated[str, typer.Argument(metavar="PROVIDER", help="Whose answer wins.")],
+    store: Store = None,
+) -> None:
+    """Pick the winner of a paused comparison; `nyxlab resume` carries on with it."""
+    _ask(_lab(store), lambda lab: lab.choose(run_id, step, provider))
+    out(f"{step}: {provider} chosen. Carry on: nyxlab resume {run_id}")
 
 
 @app.command(epilog="Example: nyxlab resume 20261123-181255-k3f9")
@@ -381,7 +399,9 @@ def _run(lab: Lab, work: Callable[[Lab, RunProgress], Awaitable[Run]], as_json: 
     checkpoint = done.checkpoint()
     print_json(checkpoint) if as_json else show(checkpoint, whole=whole)
     if done.status == "paused" and done.pause:
-        say(f"paused: {done.pause.reason}; carry on with: nyxlab resume {done.run_id} --budget USD")
+        chosen = f"nyxlab choose {done.run_id} {done.pause.step} PROVIDER, then nyxlab resume {done.run_id}"
+        more = f"nyxlab resume {done.run_id} --budget USD"
+        say(f"paused: {done.pause.reason}; carry on with: {chosen if done.pause.kind == 'choice' else more}")
     if done.status == "failed":
         say(f"failed; when the cause is mended: nyxlab resume {done.run_id}")
     raise typer.Exit({"failed": FAILED, "paused": PAUSED}.get(done.status, 0))

@@ -95,6 +95,7 @@ class Defaults(_Section):
 
     provider: str | None = None
     judge: str | None = None
+    router: str | None = None  # a file from `nyxlab route train`, for the policy `learned`
 
 
 class _File(_Section):

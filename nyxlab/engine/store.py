@@ -122,6 +122,11 @@ class Store:
         """Return the calls of one run, or of all runs one after another, in the order in which they were sent."""
         return await self._read(lambda conn: _read_calls(conn, run_id)) or []
 
+    async def set_options(self, run_id: str, options: Mapping[str, Json]) -> None:
+        """Replace what the caller wants to find again at a resume."""
+        change = RUNS.update().where(RUNS.c.run_id == run_id).values(options=_text(dict(options)))
+        await self._write(lambda conn: conn.execute(change))
+
     async def begin(self, run_id: str) -> None:
         """Take a run up: what is not finished is pending again; a call without a reply is lost and possibly billed."""
 

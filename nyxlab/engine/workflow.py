@@ -25,7 +25,7 @@ from nyxlab.providers.strictyaml import read_yaml
 Path = tuple[str | int, ...]
 
 ALIASES = {"compare_providers": "compare", "dual_provider_auto_select": "select", "schema": "output_schema"}
-LATER = {"map", "tool", "ask", "synthesise", "learned", "hedge", "over", "with", "allow", "item", "index"}
+LATER = {"map", "tool", "synthesise", "hedge", "over", "with", "allow", "item", "index"}
 
 
 def _matching(pattern: str, meaning: str) -> AfterValidator:
@@ -69,7 +69,7 @@ Identifier = Annotated[
 ProviderRef = Annotated[str, _matching(r"[a-z0-9][a-z0-9_-]*:[^\s\x00-\x1f]{1,500}", "a provider; write vendor:model")]
 Tokens = Annotated[int, Field(gt=0, le=1_000_000, strict=True)]
 Duration = Annotated[float, Field(gt=0, le=86_400, strict=True)]
-Policy = Literal["first", "cheapest", "fastest", "best", "balanced"]
+Policy = Literal["first", "cheapest", "fastest", "best", "balanced", "learned"]
 
 
 class Defaults(Part):
@@ -101,7 +101,7 @@ class Step(Part):
     prompt: Annotated[str, Field(min_length=1)] | None = None
     provider: ProviderRef | None = None
     compare: tuple[ProviderRef, ...] = ()
-    select: Literal["auto"] = "auto"
+    select: Literal["auto", "ask"] = "auto"
     judge: ProviderRef | None = None
     policy: Policy = "balanced"
     fallback: tuple[ProviderRef, ...] = ()

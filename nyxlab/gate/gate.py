@@ -14,7 +14,7 @@ from nyxlab.errors import GateFailed, InputRefused, NoCandidate, NyxlabError, Pr
 from nyxlab.gate.candidates import Alternative, Exclusion, History, Resolution, resolve
 from nyxlab.gate.checks import Problem, usability
 from nyxlab.gate.judge import Answer, Bench, CaelReview, Ruling, SelectedBy, arbitrate, questions
-from nyxlab.gate.policy import Policy, rank
+from nyxlab.gate.policy import Learned, Policy, rank
 from nyxlab.providers.base import Capabilities, Provider
 from nyxlab.providers.messages import Cost, Json, Record, Reply, Request
 
@@ -47,6 +47,15 @@ class Verdict(Record):
         return self.model_dump(mode="json", by_alias=True, exclude={"reply"})
 
 
+class ChoiceWanted(NyxlabError):
+    """Several answers can be used and a person is to choose; ``payload`` is what the checkpoint shows meanwhile."""
+
+    def __init__(self, choices: Sequence[str], payload: dict[str, Json]) -> None:
+        super().__init__(f"{len(choices)} answers wait for a person's choice: {', '.join(choices)}")
+        self.choices = tuple(choices)
+        self.payload = payload
+
+
 @dataclass(frozen=True, slots=True)
 class _Outcome:
     """What became of one call; ``reply`` is set where it can be used, ``stopped`` where nyxlab itself stopped it."""
@@ -67,6 +76,10 @@ class Gate(Provider):
     should have. ``seed`` is the secret from which the judge's fences are made: a run that is resumed must give the
     same one, or its recorded verdicts are bought again; None: a random one.
 
+    With ``person`` a comparison of two or more usable answers is theirs to decide: their ``choice`` is selected, and without
+    one ``ChoiceWanted`` is raised. ``router`` predicts quality for the policy ``learned``; where it cannot, ``balanced``
+    stands in and the reason says so.
+
     An error that is not about one provider (``BudgetExhausted`` between two calls, ``StoreBroken``) is shown beside the candidate that it struck, and raised as it is when no other answer can be used.
     """
 
@@ -82,6 +95,9 @@ class Gate(Provider):
         deadline: float | None = None,
         sections: Sequence[str] = (),
         seed: bytes | None = None,
+        person: bool = False,
+        choice: str | None = None,
+        router: Learned | None = None,
     ) -> None:
         if policy not in get_args(Policy):
             raise InputRefused(f"policy '{policy}' is unknown: choose one of {', '.join(get_args(Policy))}")
@@ -95,6 +111,7 @@ class Gate(Provider):
         self.history = history
         self.deadline = deadline
         self.sections = tuple(sections)
+        self.person, self.choice, self.router = person, choice, router
         self._seed = os.urandom(32) if seed is None else seed
         self.vendor = "gate"
         self.id = f"gate({', '.join(provider.id for provider in self.candidates)})"
@@ -149,7 +166,9 @@ class Gate(Provider):
         called gave a usable answer, InputRefused where the request's schema is no JSON Schema.
         """
         resolution = self.resolve(request)
-        scores = {standing.provider: standing.score for standing in rank(self.policy, resolution.live, self.history)}
+        predicted, doubt = self.predicted(request, resolution)
+        standings = rank(self.policy, resolution.live, self.history, predicted)
+        scores = {standing.provider: standing.score for standing in standings}
         outcomes, excluded = await self._outcomes(request, resolution, scores)
         usable = [Answer(o.provider.id, o.provider.vendor, o.reply) for o in outcomes if o.reply]
         ruling = await self._choose(request, usable, scores) if usable else None
@@ -157,13 +176,15 @@ class Gate(Provider):
         routing = Routing(
             listed=resolution.listed,
             live=len(scores),
-            reason=self._reason(resolution.listed, len(scores), excluded, alternatives, ruling),
+            reason=self._reason(resolution.listed, len(scores), excluded, alternatives, ruling) + doubt,
             excluded=excluded,
             policy=self.policy,
             scores=scores,
         )
         if ruling is None:
             raise self._failure(routing, outcomes)
+        if ruling.by == "person" and ruling.selected not in {answer.provider for answer in usable}:
+            raise ChoiceWanted([answer.provider for answer in usable], _undecided(routing, alternatives))
         return Verdict(
             reply=next(answer.reply for answer in usable if answer.provider == ruling.selected),
             selected_provider=ruling.selected,
@@ -172,6 +193,15 @@ class Gate(Provider):
             alternatives=alternatives,
             cael_review=ruling.review,
         )
+
+    def predicted(self, request: Request, resolution: Resolution) -> tuple[Mapping[str, float] | None, str]:
+        """Return each live candidate's quality where the policy is ``learned``, else None; and what is to be said of it."""
+        if self.policy != "learned" or not resolution.live:
+            return None, ""
+        names = [candidate.provider.id for candidate in resolution.live]
+        asked = "\n\n".join(message.content for message in request.messages)
+        found = self.router.qualities(asked, names) if self.router else "no router is named in nyxlab.toml"
+        return (None, f"; balanced stands in for learned: {found}") if isinstance(found, str) else (found, "")
 
     async def _outcomes(
         self, request: Request, resolution: Resolution, ranking: Iterable[str]
@@ -251,6 +281,8 @@ class Gate(Provider):
 
     async def _choose(self, request: Request, usable: Sequence[Answer], scores: Mapping[str, float]) -> Ruling:
         """Choose among the usable answers; one alone is never judged."""
+        if len(usable) > 1 and self.person:
+            return Ruling(self.choice or "", "person")
         if len(usable) > 1:
             bench = Bench(self.judge, self._money_left(), self._limit(request), self._seed) if self.judge else None
             return await arbitrate(request, usable, scores, bench, self.sections)
@@ -284,12 +316,17 @@ class Gate(Provider):
         if stopped := next((outcome.stopped for outcome in outcomes if outcome.stopped), None):
             return stopped
         alternatives = [outcome.alternative for outcome in outcomes]
-        payload: dict[str, object] = {
-            "selectedProvider": None,
-            "selectedBy": None,
-            "gate": routing.to_json(),
-            "alternatives": [alternative.to_json() for alternative in alternatives],
-            "caelReview": None,
-        }
+        payload = _undecided(routing, alternatives)
         failures = "; ".join(f"{a.provider}: {a.error}" for a in alternatives)
         return GateFailed(f"no usable answer: {failures}", provider=self.id, payload=payload)
+
+
+def _undecided(routing: Routing, alternatives: Sequence[Alternative]) -> dict[str, Json]:
+    """Return a step's part of the checkpoint where nothing is selected."""
+    return {
+        "selectedProvider": None,
+        "selectedBy": None,
+        "gate": routing.to_json(),
+        "alternatives": [alternative.to_json() for alternative in alternatives],
+        "caelReview": None,
+    }

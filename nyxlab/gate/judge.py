@@ -24,7 +24,7 @@ from nyxlab.providers.messages import Cost, Json, Message, Record, Reply, Reques
 from nyxlab.providers.structured import read_json
 
 Menu = Literal["first", "second", "tie"]
-SelectedBy = Literal["only", "judge", "policy", "fallback"]
+SelectedBy = Literal["only", "judge", "policy", "person", "fallback"]
 
 VERDICT_TOKENS = 2_048  # a verdict is short, but a model that thinks first counts its thoughts
 SHOWN = 2_000  # characters of an answer that are always shown; beyond them, a quarter more than the shorter answer has

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
 
 from nyxlab.gate.candidates import Candidate, History, Resolution
 from nyxlab.providers.messages import Cost, Record
 
-Policy = Literal["first", "cheapest", "fastest", "best", "balanced"]
+Policy = Literal["first", "cheapest", "fastest", "best", "balanced", "learned"]
 
 HALF_USD = 0.01  # a call of this price scores half on cost, a free one 1
 HALF_SECONDS = 5.0  # a median of this many seconds scores half on speed
 ENOUGH_CALLS = 5  # a median of fewer calls says nothing
 Z_SQUARED = 1.96**2  # 95 %: the centre of Wilson's interval, which is one half where nothing is known
 WEIGHTS = {"cost": 0.3, "speed": 0.2, "quality": 0.5}
+LEARNED_WEIGHTS = {"cost": 0.1, "quality": 0.9}  # predictions lie closer together than win rates do
+
+
+class Learned(Protocol):
+    """A router learned from outcomes, as the gate asks it."""
+
+    def qualities(self, prompt: str, names: Sequence[str]) -> Mapping[str, float] | str:
+        """Return each provider's predicted quality (0 to 1), or why none can be told."""
 
 
 class Standing(Record):
@@ -45,14 +53,24 @@ def interval(rate: float, count: int) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def rank(policy: Policy, live: Sequence[Candidate], history: History | None) -> tuple[Standing, ...]:
-    """Return the candidates best first; equal scores fall to the name."""
+def rank(
+    policy: Policy,
+    live: Sequence[Candidate],
+    history: History | None,
+    predicted: Mapping[str, float] | None = None,
+) -> tuple[Standing, ...]:
+    """Return the candidates best first; equal scores fall to the name.
+
+    ``predicted`` is each one's quality by a learned router; without it ``learned`` scores as ``balanced`` does.
+    """
+    if policy == "learned" and predicted is None:
+        policy = "balanced"
     standings = []
     for position, candidate in enumerate(live):
         name = candidate.provider.id
         latency = history.latency(name) if history else None
         wins = history.wins(name) if history else None
-        score = round(_score(policy, position, candidate.estimate, latency, wins), 6)
+        score = round(_score(policy, position, candidate.estimate, latency, wins, (predicted or {}).get(name, 0.0)), 6)
         standings.append(Standing(provider=name, score=score, estimate=candidate.estimate, latency=latency, wins=wins))
     return tuple(sorted(standings, key=lambda s: (-s.score, s.provider)))
 
@@ -67,7 +85,12 @@ def explain(resolution: Resolution, policy: Policy, history: History | None) -> 
 
 
 def _score(
-    policy: Policy, position: int, cost: Cost, latency: tuple[float, int] | None, wins: tuple[float, int] | None
+    policy: Policy,
+    position: int,
+    cost: Cost,
+    latency: tuple[float, int] | None,
+    wins: tuple[float, int] | None,
+    predicted: float,
 ) -> float:
     """Score one candidate between 0 and 1, by what is known of it alone."""
     if policy == "first":
@@ -78,6 +101,8 @@ def _score(
         "speed": HALF_SECONDS / (HALF_SECONDS + latency[0]) if latency and latency[1] >= ENOUGH_CALLS else 0.5,
         "quality": _centre(*wins) if wins else 0.5,
     }
+    if policy == "learned":
+        return LEARNED_WEIGHTS["cost"] * scales["cost"] + LEARNED_WEIGHTS["quality"] * min(max(predicted, 0.0), 1.0)
     if policy == "balanced":
         return sum(weight * scales[name] for name, weight in WEIGHTS.items())
     return scales[{"cheapest": "cost", "fastest": "speed", "best": "quality"}[policy]]

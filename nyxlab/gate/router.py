@@ -80,6 +80,15 @@ class Router:
         mixed: Floats = (np.array([linear for linear, _ in parts]) + self._forest(seen)) / 2
         return mixed
 
+    def qualities(self, prompt: str, names: Sequence[str]) -> dict[str, float] | str:
+        """Return each provider's predicted quality on a prompt, or why this router cannot tell."""
+        if unknown := [name for name in names if name not in self.origin.models]:
+            return f"the router was not trained on {', '.join(unknown)}"
+        if reason := self.foreign(prompt):
+            return reason
+        found = dict(zip(self.origin.models, self.predict([prompt])[0], strict=True))
+        return {name: float(found[name]) for name in names}
+
     def foreign(self, prompt: str) -> str | None:
         """Return why this router should not be asked about a prompt; None where it may."""
         if self.origin.prompts < ENOUGH_PROMPTS:

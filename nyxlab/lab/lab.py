@@ -7,7 +7,7 @@ from decimal import Decimal
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from nyxlab import __version__
 from nyxlab.engine.records import Event, Run, RunSummary
@@ -15,7 +15,7 @@ from nyxlab.engine.run import execute, load_workflow, start_run
 from nyxlab.engine.store import open_store
 from nyxlab.engine.workflow import Workflow, bind_inputs, parse_workflow
 from nyxlab.errors import InputRefused
-from nyxlab.gate.policy import Policy
+from nyxlab.gate.policy import Learned, Policy
 from nyxlab.lab import batch, tables
 from nyxlab.lab.check import Checked, check
 from nyxlab.lab.past import Past
@@ -65,6 +65,7 @@ class Lab:
         self.settings = settings or load_settings()
         self._store = open_store(store or self.settings.store)
         self._providers: dict[str, Provider] = {}
+        self._router: Learned | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -94,23 +95,24 @@ class Lab:
         judge: str | None = None,
         policy: Policy | None = None,
         max_tokens: int | None = None,
+        select: Literal["auto", "ask"] | None = None,
         budget: Decimal | str | None = None,
         on_event: OnEvent | None = None,
     ) -> Run:
         """Run a workflow to its end, a pause or a failure, and return the run.
 
         ``providers`` (a list, or text with commas), ``judge``, ``policy`` and ``max_tokens`` (the longest reply) replace
-        every step's own; ``budget`` in USD pauses the run rather than pass it. ``InputRefused`` before anything is
+        every step's own, and ``select`` says whether a person chooses among answers; ``budget`` in USD pauses the run rather than pass it. ``InputRefused`` before anything is
         written for a bad workflow, input or provider.
         """
-        loaded, options = self._load(workflow), Options.of(providers, judge, max_tokens, policy)
+        loaded, options = self._load(workflow), Options.of(providers, judge, max_tokens, policy, select)
         given = bind_inputs(loaded, inputs or {})
         planned = self._plan(loaded, options)
         limit = _usd(budget) if budget is not None else None
         run_id = await start_run(
             self._store, loaded, given, options=options.to_json() | {"budget": str(limit) if limit else None}
         )
-        return await self._execute(run_id, planned, limit, on_event)
+        return await self._execute(run_id, planned, options, limit, on_event)
 
     def forecast(
         self,
@@ -139,7 +141,25 @@ class Lab:
         options = Options.model_validate(kept)
         planned = self._plan(parse_workflow(run.source, run.workflow), options)
         limit = _usd(budget) if budget is not None else Decimal(before) if before else None
-        return await self._execute(run_id, planned, limit, on_event)
+        return await self._execute(run_id, planned, options, limit, on_event)
+
+    async def choose(self, run_id: str, step_id: str, provider: str) -> Run:
+        """Keep a person's choice of the winner of a paused comparison; ``resume`` carries on with it.
+
+        ``InputRefused`` for a step that waits for no choice, and for a provider that gave it no usable answer.
+        """
+        run = await self._store.load(run_id)
+        step = run.steps.get(step_id)
+        told = step.payload.get("alternatives", ()) if step and step.status == "paused" else ()
+        choices = [each["provider"] for each in told if each["status"] == "ok"]
+        if len(choices) < 2:
+            waiting = f": it waits at '{run.pause.step}'" if run.pause and run.pause.kind == "choice" else ""
+            raise InputRefused(f"step '{step_id}' of run {run_id} waits for no choice{waiting}")
+        if provider not in choices:
+            raise InputRefused(f"'{provider}' gave step '{step_id}' no usable answer: choose {' or '.join(choices)}")
+        made = run.options.get("choices") or {}
+        await self._store.set_options(run_id, {**run.options, "choices": {**made, step_id: provider}})
+        return await self._store.load(run_id)
 
     async def compare(
         self,
@@ -175,6 +195,17 @@ class Lab:
             comparison(), inputs={"prompt": prompt}, providers=providers, judge=judge, max_tokens=max_tokens
         )
 
+    def router(self) -> Learned | None:
+        """Return the learned router that the settings name, read once; None where they name none."""
+        if self._router is None and self.settings.defaults.router:
+            try:
+                from nyxlab.gate.router import load_router  # NumPy, for those who use it
+            except ImportError:
+                raise InputRefused("a learned router needs NumPy: pip install 'nyxlab[learn]'") from None
+
+            self._router = load_router(self.settings.resolve(self.settings.defaults.router))
+        return self._router
+
     def _load(self, workflow: Paths | Workflow) -> Workflow:
         return workflow if isinstance(workflow, Workflow) else load_workflow(self.settings.resolve(Path(workflow)))
 
@@ -184,8 +215,11 @@ class Lab:
         preflight(planned, self.open, self.settings)
         return planned
 
-    async def _execute(self, run_id: str, planned: Workflow, limit: Decimal | None, on_event: OnEvent | None) -> Run:
-        runner = StepRunner(self.open, self.settings, await Past.read(self._store, run_id))
+    async def _execute(
+        self, run_id: str, planned: Workflow, options: Options, limit: Decimal | None, on_event: OnEvent | None
+    ) -> Run:
+        past = await Past.read(self._store, run_id)
+        runner = StepRunner(self.open, self.settings, past, options.choices, self.router)
         return await execute(self._store, run_id, planned, runner, budget=limit, on_event=on_event)
 
     # ---- what is recorded ------------------------------------------------------------------------------------------

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.resources import files
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nyxlab.engine.records import Done, Failed, Outcome
+from nyxlab.engine.records import Done, Failed, Outcome, Pause, Paused
 from nyxlab.engine.run import StepContext
 from nyxlab.engine.template import render
 from nyxlab.engine.workflow import Step, Workflow, parse_workflow
 from nyxlab.errors import InputRefused
-from nyxlab.gate.gate import Gate
+from nyxlab.gate.gate import ChoiceWanted, Gate
 from nyxlab.gate.judge import VERDICT_TOKENS
-from nyxlab.gate.policy import Policy
+from nyxlab.gate.policy import Learned, Policy
 from nyxlab.lab.past import Past
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Cost, Json, Message, Record, Request
@@ -46,6 +46,8 @@ class Options(Record):
     judge: str | None = None
     max_tokens: Annotated[int, Field(gt=0)] | None = None
     policy: Policy | None = None
+    select: Literal["auto", "ask"] | None = None
+    choices: dict[str, str] = Field(default_factory=dict)  # what a person chose, by step
 
     @classmethod
     def of(
@@ -54,11 +56,12 @@ class Options(Record):
         judge: str | None,
         max_tokens: int | None = None,
         policy: Policy | None = None,
+        select: Literal["auto", "ask"] | None = None,
     ) -> Options:
         """Return options as a caller gives them; ``providers`` is a list or text with commas."""
         listed = providers.split(",") if isinstance(providers, str) else providers or ()
         names = tuple(name.strip() for name in listed if name.strip())
-        return cls(providers=names, judge=judge or None, max_tokens=max_tokens, policy=policy)
+        return cls(providers=names, judge=judge or None, max_tokens=max_tokens, policy=policy, select=select)
 
 
 def comparison() -> Workflow:
@@ -85,7 +88,7 @@ def _overridden(step: Step, options: Options, settings: Settings) -> Step:
         change["judge"] = options.judge
     elif step.judge is None and "judge" not in step.model_fields_set:
         change["judge"] = settings.defaults.judge
-    change |= {name: value for name in ("max_tokens", "policy") if (value := getattr(options, name))}
+    change |= {name: value for name in ("max_tokens", "policy", "select") if (value := getattr(options, name))}
     return step.model_copy(update=change)
 
 
@@ -164,8 +167,16 @@ def forecast(workflow: Workflow, open_provider: OpenProvider, settings: Settings
 class StepRunner:
     """Runs one step for the engine. Errors of nyxlab's own go up: the engine turns them into outcomes."""
 
-    def __init__(self, open_provider: OpenProvider, settings: Settings, past: Past) -> None:
+    def __init__(
+        self,
+        open_provider: OpenProvider,
+        settings: Settings,
+        past: Past,
+        choices: Mapping[str, str] | None = None,
+        router: Callable[[], Learned | None] = lambda: None,
+    ) -> None:
         self._open, self._settings, self._past = open_provider, settings, past
+        self._choices, self._router = choices or {}, router
 
     async def __call__(self, context: StepContext) -> Outcome:
         """Run the step of ``context``."""
@@ -184,8 +195,15 @@ class StepRunner:
             history=self._past.with_money(ledger.left),
             deadline=step.deadline,
             seed=context.seed,
+            person=step.select == "ask",
+            choice=self._choices.get(step.id),
+            router=self._router() if step.policy == "learned" else None,
         )
-        verdict = await gate.decide(request)
+        try:
+            verdict = await gate.decide(request)
+        except ChoiceWanted as wanted:
+            pause = Pause(kind="choice", step=step.id, reason=f"step '{step.id}': {wanted}", choices=wanted.choices)
+            return Paused(pause=pause, payload=wanted.payload)
         output = read_json(verdict.reply.text) if step.output_schema else verdict.reply.text
         return Done(output=output, payload=verdict.payload())
 

@@ -11,12 +11,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from nyxlab.errors import GateFailed, NoCandidate, ProviderBroken
-from nyxlab.gate.gate import Gate
+from nyxlab.gate.gate import ChoiceWanted, Gate
 from nyxlab.gate.judge import copeland, plain
 from nyxlab.providers.base import Capabilities
 
 DEADLINE = 0.03
-POLICIES = ("first", "cheapest", "fastest", "best", "balanced")
+POLICIES = ("first", "cheapest", "fastest", "best", "balanced", "learned")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def decide(gate: Gate):
 
     try:
         return anyio.run(bounded)
-    except (NoCandidate, GateFailed) as error:
+    except (NoCandidate, GateFailed, ChoiceWanted) as error:
         return error
 
 
@@ -114,6 +114,22 @@ def test_gate_never_waits_never_judges_one_never_selects_the_excluded(listed, sp
     if len(live) == 1:
         assert "single path" in result.gate.reason
         assert result.cael_review is None
+
+
+@settings(max_examples=100)
+@given(LISTS, st.sampled_from([None, "a:x", "b:x", "z:x"]))
+def test_person_is_asked_for_two_usable_answers_or_more_and_is_obeyed(listed, choice):
+    """Only a choice among two or more usable answers waits; a choice that can be used is selected, no other ever is."""
+    players = [trait.build() for trait in listed]
+    result = decide(Gate(players, compare=True, deadline=DEADLINE, person=True, choice=choice))
+    if isinstance(result, ChoiceWanted):
+        assert len(result.choices) >= 2
+        assert choice not in result.choices
+        assert {a["provider"] for a in result.payload["alternatives"] if a["status"] == "ok"} == set(result.choices)
+    elif not isinstance(result, (NoCandidate, GateFailed)):
+        usable = [a.provider for a in result.alternatives if a.status == "ok"]
+        assert result.selected_by == ("person" if len(usable) > 1 else "only")
+        assert result.selected_provider == (choice if len(usable) > 1 else usable[0])
 
 
 @settings(max_examples=60)

@@ -8,13 +8,17 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import numpy as np
 import pytest
+from gate_players import Player
 
 from nyxlab.errors import InputRefused
+from nyxlab.gate.gate import Gate
 from nyxlab.gate.router import load_router
 from nyxlab.gate.tables import read_table, score
 from nyxlab.gate.training import train
+from nyxlab.providers.messages import Message, Request
 
 EASY, HARD = "What colour is the {} on the table today?", "Prove that the integral of {} squared converges, please."
 THINGS = ("apple", "pear", "plum", "fig", "lemon", "grape", "melon", "peach", "cherry", "berry")
@@ -114,6 +118,24 @@ def test_scoring_loads_no_scikit_learn():
     """A decision needs NumPy alone, and importing nyxlab not even that."""
     code = "import sys, nyxlab.gate.gate; assert 'numpy' not in sys.modules; import nyxlab.gate.tables; assert 'sklearn' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_learned_policy_routes_by_prompt_and_falls_back_openly(table):
+    """It sends what is hard to the strong model and what is easy to the cheap one; what it cannot tell, it says."""
+    router = train(replace(table, models=("a:weak", "b:strong")))
+    players = [Player("a:weak", usd="0.001"), Player("b:strong", usd="0.02")]
+    told = []
+    for prompt in (EASY.format("fig"), HARD.format("fig"), "Nenne drei Risiken"):
+        verdict = anyio.run(Gate(players, policy="learned", router=router).decide, ask(prompt))
+        told.append((verdict.selected_provider, verdict.gate.reason))
+    assert [name for name, _ in told[:2]] == ["a:weak", "b:strong"]
+    assert "balanced stands in for learned: the router knows 0 of" in told[2][1]
+    stranger = anyio.run(Gate([*players, Player("c:c")], policy="learned", router=router).decide, ask(EASY))
+    assert "the router was not trained on c:c" in stranger.gate.reason
+
+
+def ask(prompt: str) -> Request:
+    return Request(messages=[Message("user", prompt)])
 
 
 def test_route_commands(tmp_path):
