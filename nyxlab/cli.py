@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import anyio
 import typer
@@ -346,9 +346,16 @@ def batch(grid: Annotated[Path, typer.Argument(metavar="GRID.yaml", help="Notebo
 @app.command(epilog="Example: nyxlab providers --check")
 def providers(
     check: Annotated[bool, typer.Option("--check", help="Make one small call to each usable provider.")] = False,
+    explain: Annotated[
+        str | None, typer.Option(metavar="PROMPT", help="How this prompt would be routed, and why; no call.")
+    ] = None,
+    listed: Annotated[str | None, typer.Option("--providers", metavar="A,B", help="Explain among these.")] = None,
+    policy: Annotated[str, typer.Option(metavar="POLICY", help="Explain under this policy.")] = "balanced",
     as_json: AsJson = False,
 ) -> None:
     """List the providers: usable from here or why not, window, what they take, price."""
+    if explain is not None:
+        return out(_ask(_lab(), lambda lab: lab.explain(explain, providers=listed, policy=cast("Any", policy))))
     states = _lab().providers()
     if check:
         from nyxlab.lab.check import answers_table

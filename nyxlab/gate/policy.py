@@ -75,11 +75,18 @@ def rank(
     return tuple(sorted(standings, key=lambda s: (-s.score, s.provider)))
 
 
-def explain(resolution: Resolution, policy: Policy, history: History | None) -> str:
+def explain(
+    resolution: Resolution,
+    policy: Policy,
+    history: History | None,
+    predicted: Mapping[str, float] | None = None,
+    doubt: str = "",
+) -> str:
     """Say in one line a provider how a request would be routed: best first, then who was left out."""
-    lines = [f"{resolution.listed} listed, {len(resolution.live)} usable, policy {policy}"]
-    for place, standing in enumerate(rank(policy, resolution.live, history), start=1):
-        lines.append(f"{place}. {standing.provider}: {standing.score:.3f} ({standing.because})")
+    lines = [f"{resolution.listed} listed, {len(resolution.live)} usable, policy {policy}{doubt}"]
+    for place, standing in enumerate(rank(policy, resolution.live, history, predicted), start=1):
+        quality = f"predicted quality {predicted[standing.provider]:.2f}, " if predicted else ""
+        lines.append(f"{place}. {standing.provider}: {standing.score:.3f} ({quality}{standing.because})")
     lines += [f"-  {exclusion.provider}: left out, {exclusion.reason}" for exclusion in resolution.excluded]
     return "\n".join(lines)
 

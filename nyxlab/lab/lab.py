@@ -15,7 +15,8 @@ from nyxlab.engine.run import execute, load_workflow, start_run
 from nyxlab.engine.store import open_store
 from nyxlab.engine.workflow import Workflow, bind_inputs, parse_workflow
 from nyxlab.errors import InputRefused
-from nyxlab.gate.policy import Learned, Policy
+from nyxlab.gate.gate import Gate
+from nyxlab.gate.policy import Learned, Policy, explain
 from nyxlab.lab import batch, tables
 from nyxlab.lab.check import Checked, check
 from nyxlab.lab.past import Past
@@ -311,6 +312,18 @@ class Lab:
         named = [f"{name}:{model}" for name, endpoint in self.settings.endpoints.items() for model in endpoint.models]
         defaults = [self.settings.defaults.provider, self.settings.defaults.judge]
         return [self._state(name) for name in dict.fromkeys([*filter(None, defaults), *KNOWN, *named])]
+
+    async def explain(
+        self, prompt: str, *, providers: str | Sequence[str] | None = None, policy: Policy = "balanced"
+    ) -> str:
+        """Return in lines how a prompt would be routed and why: scores, what they rest on, who is left out; no call."""
+        names = Options.of(providers, None).providers or tuple(state.provider for state in self.providers())
+        past = await Past.read(self._store)
+        router = self.router() if policy == "learned" else None
+        gate = Gate([self.open(name) for name in names], policy=policy, history=past, router=router)
+        request = Request(messages=(Message("user", prompt),))
+        resolution = gate.resolve(request)
+        return explain(resolution, policy, past, *gate.predicted(request, resolution))
 
     async def check(self, names: Iterable[str]) -> list[Checked]:
         """Make one small call to each of these providers, one after another, and return what came back."""

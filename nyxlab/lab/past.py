@@ -26,11 +26,11 @@ class Past:
     left: Callable[[], Decimal | None] = _no_budget
 
     @classmethod
-    async def read(cls, store: Store, run_id: str) -> Past:
-        """Read the newest runs that began before ``run_id``, so that a resume routes as the first start did."""
+    async def read(cls, store: Store, run_id: str | None = None) -> Past:
+        """Read the newest runs, those that began before ``run_id`` so that a resume routes as the first start did."""
         past = cls()
         runs = [summary.run_id for summary in await store.runs()]
-        for earlier in runs[runs.index(run_id) + 1 :][:RECENT]:
+        for earlier in runs[runs.index(run_id) + 1 if run_id else 0 :][:RECENT]:
             past._learn(await store.load(earlier))
         return past
 

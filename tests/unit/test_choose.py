@@ -81,3 +81,19 @@ async def test_select_can_be_overridden_for_a_run(lab):
     async with lab:
         run = await lab.run(parse_workflow(FLOW, "asks"), select="auto")
         assert (run.status, run.checkpoint()["steps"][0]["selectedBy"]) == ("completed", "policy")
+
+
+@pytest.mark.anyio
+async def test_routing_is_explained_without_a_call(lab):
+    """Who would be asked, with scores and what they rest on; a label that a person gave counts as a win."""
+    async with lab:
+        run = await lab.run(parse_workflow(FLOW, "asks"))
+        await lab.choose(run.run_id, "draft", "script:s.yaml#b")
+        done = await lab.resume(run.run_id)
+        told = await lab.explain("Plan it.", providers="script:s.yaml#a,script:s.yaml#b", policy="best")
+        assert told.splitlines()[0] == "2 listed, 2 usable, policy best"
+        assert told.splitlines()[1].startswith("1. script:s.yaml#b")
+        assert "won 100% (n=1, 95 % interval" in told
+        learned = await lab.explain("Plan it.", providers="script:s.yaml#a,script:s.yaml#b", policy="learned")
+        assert "balanced stands in for learned: no router is named" in learned
+        assert len((await lab.show(run.run_id)).calls) == len(done.calls)
