@@ -41,6 +41,7 @@ def run() -> dict[str, Any]:
         "selected": "script:demo#a", "checks": [], "swapConsistent": True, "rationale": HOSTILE, "judge": "script:demo#judge",
         "verdicts": [{"first": "a", "second": "b", "winner": "a"}, {"first": "b", "second": "a", "winner": "a"}],
         "warnings": [HOSTILE], "cost": cost("0.0011"),
+        "calls": [alternative("script:demo#judge", HOSTILE, usd, 0.2) for usd in ("0.0005", "0.0006")],
     }  # fmt: skip
     gate = {"listed": 2, "live": 2, "reason": "2 listed, 2 usable: compared", "excluded": [], "policy": "balanced"}
     replayed = alternative("local:small", "again", "0", 9.0, cached=True)

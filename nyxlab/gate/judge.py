@@ -17,7 +17,7 @@ from typing import Literal
 import anyio
 
 from nyxlab.errors import NyxlabError
-from nyxlab.gate.candidates import incapable
+from nyxlab.gate.candidates import Alternative, incapable
 from nyxlab.gate.checks import Check, failed_checks
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Cost, Json, Message, Record, Reply, Request
@@ -58,7 +58,9 @@ class PairVerdict(Record):
 
 
 class CaelReview(Record):
-    """How the answer was chosen: failed checks, verdicts in both orders, what the judge said and what it cost.
+    """How the answer was chosen: failed checks, verdicts in both orders, what the judge said and what it took.
+
+    ``calls`` are the judge's replies, one a verdict in the same order; their costs add up to ``cost``.
 
     ``swap_consistent`` says whether every pair was judged alike in both orders; None where the judge was not asked.
     """
@@ -71,6 +73,7 @@ class CaelReview(Record):
     judge: str | None = None
     warnings: tuple[str, ...] = ()
     cost: Cost = Cost(usd=Decimal(0), certainty="exact")
+    calls: tuple[Alternative, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +241,7 @@ async def _judged(
         judge=judge.id,
         warnings=tuple(warnings),
         cost=Cost.total(reply.cost for reply in replies.values()),
+        calls=tuple(Alternative.answered(judge.id, reply, None) for reply in replies.values()),
     )
     return Ruling(selected, "judge" if note is None else "policy", note, review)
 

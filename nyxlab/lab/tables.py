@@ -27,6 +27,12 @@ def call_rows(checkpoint: Json) -> list[Row]:
     return [_call(checkpoint, step, told) for step in checkpoint["steps"] for told in step.get("alternatives") or ()]
 
 
+def _judge_rows(checkpoint: Json, step: Json) -> list[Row]:
+    """Return one row a call of the judge."""
+    review = step.get("caelReview") or {}
+    return [_call(checkpoint, step, told) | {"selected": False} for told in review.get("calls") or ()]
+
+
 def _call(checkpoint: Json, step: Json, told: Json) -> Row:
     usage, cost = told.get("usage"), _cost(told)
     counts = {name: (usage or {}).get(name) for name in (*TOKENS, "reasoningTokens")}
@@ -54,14 +60,14 @@ def _call(checkpoint: Json, step: Json, told: Json) -> Row:
 
 
 def step_rows(checkpoint: Json) -> list[Row]:
-    """Return one row a step; ``start_s`` counts from the first step's start, ``usd`` includes the judge's cost."""
+    """Return one row a step; ``start_s`` counts from the first step's start, ``usd`` and ``tokens`` include the judge's."""
     begun = [_time(step.get("startedAt")) for step in checkpoint["steps"]]
     zero = min((t for t in begun if t), default=None)
     rows = []
     for step, start in zip(checkpoint["steps"], begun, strict=True):
         calls = [_call(checkpoint, step, told) for told in step.get("alternatives") or ()]
-        costs = [c for c in (_cost(part) for part in (*(step.get("alternatives") or ()), step.get("caelReview"))) if c]
-        total = Cost.total(costs)
+        asked = calls + _judge_rows(checkpoint, step)
+        total = Cost.total(Cost(usd=row["usd"], certainty=row["certainty"]) for row in asked if row["certainty"])
         rows.append(
             {
                 "run_id": checkpoint.get("runId"),
@@ -73,7 +79,7 @@ def step_rows(checkpoint: Json) -> list[Row]:
                 "alternatives": len(calls),
                 "start_s": (start - zero).total_seconds() if start and zero else None,
                 "duration_s": step.get("durationSeconds"),
-                "tokens": sum(call["tokens"] or 0 for call in calls),
+                "tokens": sum(call["tokens"] or 0 for call in asked),
                 "usd": total.usd,
                 "certainty": total.certainty,
                 "error": step.get("error"),
@@ -85,47 +91,40 @@ def step_rows(checkpoint: Json) -> list[Row]:
 def provider_rows(checkpoints: Iterable[Json]) -> list[Row]:
     """Return one row a provider, then one a judge (``role``), over any number of runs.
 
-    Replies replayed from the ledger are counted in ``cached`` and kept out of everything else. Latency percentiles
-    are taken over the ``n`` calls that answered. A judge's row holds its verdicts and their cost, which no
-    candidate's row includes; a judge's tokens are in the run's totals alone, hence None.
+    A reply that a resume replayed was paid for once, by this run: it counts, but not among the ``n`` calls whose
+    latency percentiles are shown. A judge's row holds its calls, which no candidate's row includes.
     """
     runs = list(checkpoints)
     calls = [row for run in runs for row in call_rows(run)]
-    names = sorted({row["provider"] for row in calls})
-    rows = [_provider(name, [row for row in calls if row["provider"] == name]) for name in names]
-    reviews = [step["caelReview"] for run in runs for step in run["steps"] if step.get("caelReview")]
-    judged = [review for review in reviews if review.get("judge")]
-    for name in sorted({review["judge"] for review in judged}):
-        own = [review for review in judged if review["judge"] == name]
-        total = Cost.total(cost for cost in map(_cost, own) if cost)
-        blank = dict.fromkeys(_provider(name, []))
-        verdicts = sum(len(review.get("verdicts") or ()) for review in own)
-        rows.append(blank | {"provider": name, "role": "judge", "calls": verdicts, "cached": 0, "failed": 0, "n": 0}
-                    | {"usd": total.usd, "certainty": total.certainty})  # fmt: skip
-    return rows
+    judged = [row for run in runs for step in run["steps"] for row in _judge_rows(run, step)]
+    return [
+        _provider(name, role, [row for row in rows if row["provider"] == name])
+        for role, rows in (("candidate", calls), ("judge", judged))
+        for name in sorted({row["provider"] for row in rows})
+    ]
 
 
-def _provider(name: str, rows: Sequence[Row]) -> Row:
-    paid = [row for row in rows if not row["cached"]]
-    took = [row["latency_s"] for row in paid if row["latency_s"] is not None]
-    first = [row["first_token_s"] for row in paid if row["first_token_s"] is not None]
-    total = Cost.total(Cost(usd=row["usd"], certainty=row["certainty"]) for row in paid if row["certainty"])
+def _provider(name: str, role: str, rows: Sequence[Row]) -> Row:
+    fresh = [row for row in rows if not row["cached"]]
+    took = [row["latency_s"] for row in fresh if row["latency_s"] is not None]
+    first = [row["first_token_s"] for row in fresh if row["first_token_s"] is not None]
+    total = Cost.total(Cost(usd=row["usd"], certainty=row["certainty"]) for row in rows if row["certainty"])
     return {
         "provider": name,
-        "role": "candidate",
-        "calls": len(paid),
-        "cached": len(rows) - len(paid),
-        "failed": sum(row["status"] != "ok" for row in paid),
-        "input_tokens": sum(row["input_tokens"] or 0 for row in paid),
-        "output_tokens": sum(row["output_tokens"] or 0 for row in paid),
-        "tokens": sum(row["tokens"] or 0 for row in paid),
+        "role": role,
+        "calls": len(rows),
+        "cached": len(rows) - len(fresh),
+        "failed": sum(row["status"] != "ok" for row in rows),
+        "input_tokens": sum(row["input_tokens"] or 0 for row in rows),
+        "output_tokens": sum(row["output_tokens"] or 0 for row in rows),
+        "tokens": sum(row["tokens"] or 0 for row in rows),
         "usd": total.usd,
         "certainty": total.certainty,
         "latency_p50_s": percentile(took, 50),
         "latency_p95_s": percentile(took, 95),
         "n": len(took),
         "first_token_p50_s": percentile(first, 50),
-        "wait_s": sum(row["wait_s"] or 0.0 for row in paid),
+        "wait_s": sum(row["wait_s"] or 0.0 for row in rows),
     }
 
 

@@ -66,6 +66,8 @@ async def test_payload_is_the_contracts():
         "cached": False,
         "error": None,
     }
+    calls = payload["caelReview"].pop("calls")
+    assert [(call["provider"], call["cost"]["usd"]) for call in calls] == [("j:j", "0.0011")] * 2
     assert payload["caelReview"] == {
         "selected": "b:y",
         "checks": [],
