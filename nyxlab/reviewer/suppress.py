@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from nyxlab.reviewer.document import Document, group
 from nyxlab.reviewer.findings import Finding
 
-_COMMENT = re.compile(r"(?<!`)<!--\s{0,9}nyxlab:\s{0,9}ignore\b((?:(?!-->).){0,600})-->", re.DOTALL)
-_SAID = re.compile(r"\s{0,9}((?:[a-z0-9-]{1,60}\s{0,9},?\s{1,9}){1,12}?)because\s{1,9}(\S.{2,500})", re.DOTALL)
+_COMMENT = re.compile(r"(?<!`)<!--\s{0,9}nyxlab:\s{0,9}ignore\b((?:(?!-->|<!--).){0,600})-->", re.DOTALL)
+_SAID = re.compile(r"\A\s{0,9}((?:[a-z0-9-]{1,60}\s{0,9},?\s{1,9}){1,12}?)because\s{1,9}(\S.{2,500})", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

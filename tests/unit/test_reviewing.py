@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jsonschema
@@ -56,6 +57,17 @@ def test_there_are_twenty_lessons_and_none_fires_on_absence() -> None:
     """Twenty or more ship; a plan that says nothing of their matter draws none of them."""
     assert len(shipped()) >= 20
     assert find(parse_documents({"plan.md": "# Plan\n\nWe build a thing.\n"}), OTHERS) == ()
+
+
+@pytest.mark.parametrize("rule", OTHERS, ids=[rule.id for rule in OTHERS])
+def test_a_lesson_costs_little_on_hostile_text(rule: Rule) -> None:
+    """100 kB made of a lesson's own trigger words, or of comments that never close, takes little processor time."""
+    example = rule.firing[0].replace("\n", " ")
+    for word in {example, *example.split()[:12], "<!-- ", "<!-- nyxlab: ignore a, "}:
+        document = parse_documents({"plan.md": f"{word} " * (100_000 // (len(word) + 1))})
+        start = time.process_time()
+        list(rule.check(document))
+        assert time.process_time() - start < 2, word
 
 
 def test_a_project_adds_replaces_and_drops_lessons(tmp_path: Path) -> None:

@@ -31,8 +31,10 @@ def check(document: Document) -> Iterator[Claim]:
             if line.isascii():
                 continue
             shown = _FLAG.sub("", line.removeprefix("\ufeff") if number == 1 else line)
+            right_to_left = bool(_RIGHT_TO_LEFT.search(shown))
+            closed = right_to_left and _balanced(shown)
             for m in _HIDDEN.finditer(shown):
-                if kind := _kind(m[0], shown, m.start()):
+                if kind := _kind(m[0], shown[max(0, m.start() - 1) : m.start() + 2], right_to_left, closed):
                     found.setdefault(kind, []).append((number, f"U+{ord(m[0]):04X}", _around(shown, m.start())))
         for kind, places in found.items():
             lines = list(dict.fromkeys(number for number, _, _ in places))
@@ -48,20 +50,24 @@ def check(document: Document) -> Iterator[Claim]:
             )
 
 
-def _kind(character: str, line: str, at: int) -> str | None:
-    """Name what a hidden character is, or nothing where a script or an emoji needs it."""
+def _kind(character: str, around: str, right_to_left: bool, closed: bool) -> str | None:
+    """Name what a hidden character is, or nothing where the line's script or an emoji needs it."""
     if _TAGS[0] <= character <= _TAGS[1]:
         return "invisible tag"
     if character in _TURNING:
-        opened = sum(line.count(c) for c in _TURNING if c not in "\u202c\u2069")
-        balanced = opened == line.count("\u202c") + line.count("\u2069")
-        return None if balanced and _RIGHT_TO_LEFT.search(line) else "bidirectional control"
-    if character in "\u200e\u200f" and _RIGHT_TO_LEFT.search(line):
+        return None if closed else "bidirectional control"
+    if character in "\u200e\u200f" and right_to_left:
         return None
-    before, after = line[at - 1 : at], line[at + 1 : at + 2]
-    if character in "\u200c\u200d" and not (before.isascii() and after.isascii()):
+    beside = around.replace(character, "")
+    if character in "\u200c\u200d" and not beside.isascii():
         return None  # Indic and Persian words and emoji join with these
-    return "zero-width character" if before.isascii() or after.isascii() else None
+    return "zero-width character" if any(c.isascii() for c in beside) or not beside else None
+
+
+def _balanced(line: str) -> bool:
+    """Whether every turn of the writing direction is turned back in the line."""
+    opened = sum(line.count(c) for c in _TURNING if c not in "\u202c\u2069")
+    return opened == line.count("\u202c") + line.count("\u2069")
 
 
 def _around(line: str, at: int) -> str:

@@ -48,7 +48,7 @@ _CUES = (
 )
 """An order holds one of these: looking for them first spares most sentences the pattern."""
 _QUOTED = re.compile('["\u201c\u2018][^"\u201c\u201d\u2018\u2019]{0,300}["\u201d\u2019]')
-_COMMENT = re.compile(r"<!--((?:(?!-->).){0,4000})-->", re.DOTALL)
+_COMMENT = re.compile(r"<!--((?:(?!-->|<!--).){0,4000})-->", re.DOTALL)
 
 
 def check(document: Document) -> Iterator[Claim]:
