@@ -1,0 +1,44 @@
+"""The command line: every command is one call of a Lab verb, and says its outcome to a person or a program."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from nyxlab import __version__
+
+from nyxlab.cli import runs, plans, bench  # isort: skip  # in the order of --help; importing them registers their commands
+from nyxlab.cli.base import FAILED, INTERRUPTED, app
+from nyxlab.errors import NyxlabError
+from nyxlab.lab.console import out, say
+
+__all__ = ["app", "bench", "main", "plans", "runs"]
+
+
+def main() -> None:
+    """Run the command line; every error of ours is one sentence and an exit code."""
+    try:
+        app()
+    except NyxlabError as error:
+        say(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has seen enough
+        sys.exit(FAILED)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out(f"nyxlab {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Hold the options that come before a command."""

@@ -1,0 +1,5 @@
+"""`python -m nyxlab.cli` is `nyxlab`."""
+
+from nyxlab.cli import main
+
+main()

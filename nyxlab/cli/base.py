@@ -1,0 +1,57 @@
+"""What the commands share: the application, the options that several of them take, and how one asks a Lab."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import anyio
+import typer
+
+if TYPE_CHECKING:
+    from nyxlab.lab.lab import Lab
+
+T = TypeVar("T")
+FAILED, REFUSED, PAUSED, FAILED_VERDICT, INTERRUPTED = 1, 2, 3, 4, 130
+
+app = typer.Typer(
+    name="nyxlab",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Which provider should do this step, at what cost and how fast; and is this plan consistent enough to build?",
+)
+
+Store = Annotated[str | None, typer.Option("--store", metavar="URL", help="The ledger, instead of nyxlab.toml's.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")]
+Providers = Annotated[str | None, typer.Option(metavar="A[,B]", help="Replace every step's providers by these.")]
+Judge = Annotated[str | None, typer.Option(metavar="J", help="The provider that judges for Cael.")]
+Budget = Annotated[str | None, typer.Option(metavar="USD", help="Pause rather than spend more than this.")]
+Forecast = Annotated[bool, typer.Option("--forecast", help="Say what it may cost at most, and stop.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, as `nyxlab runs` lists it.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="PATH", help="Write to this file.")]
+
+
+def open_lab(store: str | None = None) -> Lab:
+    """Return the lab of the project that the working folder lies in."""
+    from nyxlab.lab.lab import Lab  # it brings the engine, its database and the providers: a review of files needs none
+
+    return Lab(store)
+
+
+def ask_lab(lab: Lab, work: Callable[[Lab], Awaitable[T]]) -> T:
+    """Run one verb in an event loop of its own."""
+
+    async def inside() -> T:
+        async with lab:
+            return await work(lab)
+
+    return anyio.run(inside)
+
+
+def is_run(text: str) -> bool:
+    """Whether an argument can only be a run's id: no file, no folder, no ending."""
+    return not Path(text).exists() and "/" not in text and not Path(text).suffix

@@ -1,0 +1,79 @@
+"""Commands of the bench: pages, batches of notebooks, and who can be asked from here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from nyxlab.cli.base import FAILED, AsJson, Output, Store, app, ask_lab, is_run, open_lab
+from nyxlab.lab import routes
+from nyxlab.lab.console import STDERR, money, out, plain_table, print_json, say, write
+
+app.add_typer(routes.app, name="route")
+
+
+@app.command(epilog="Example: nyxlab report 20261123-181255-k3f9 --output run.html")
+def report(
+    target: Annotated[str, typer.Argument(metavar="RUN|REVIEW.json|NOTEBOOK.ipynb", help="What the page is about.")],
+    output: Output = None,
+    store: Store = None,
+) -> None:
+    """Write one self-contained HTML file that opens offline."""
+    what: Any = target if is_run(target) else Path(target).absolute()
+    page = ask_lab(open_lab(store), lambda lab: lab.report(what))
+    write(page, output or Path(f"{Path(target).stem}.html"))
+
+
+@app.command(epilog="Example: nyxlab batch data/grids/demo.yaml")
+def batch(grid: Annotated[Path, typer.Argument(metavar="GRID.yaml", help="Notebook and parameters.")]) -> None:
+    """Run notebooks over a grid of parameters and export each to reports/*.html."""
+    from nyxlab.lab.progress import described  # its bars load slowly
+
+    with described("checking the grid") as tell:
+        results = ask_lab(
+            open_lab(),
+            lambda lab: lab.batch(
+                grid.absolute(),
+                on_job=lambda job: STDERR.print(f"running {job.name}"),
+                on_cell=lambda name, cell, cells: tell(f"{name}: cell {cell} of {cells}"),
+            ),
+        )
+    for result in results:
+        where = result.report.relative_to(Path.cwd()) if result.report.is_relative_to(Path.cwd()) else result.report
+        out(f"{where}  {result.error or result.summary or 'done'}  ({result.seconds:.1f} s with the kernel's start)")
+    raise typer.Exit(FAILED if any(result.error for result in results) else 0)
+
+
+@app.command(epilog="Example: nyxlab providers --check")
+def providers(
+    check: Annotated[bool, typer.Option("--check", help="Make one small call to each usable provider.")] = False,
+    explain: Annotated[
+        str | None, typer.Option(metavar="PROMPT", help="How this prompt would be routed, and why; no call.")
+    ] = None,
+    listed: Annotated[str | None, typer.Option("--providers", metavar="A,B", help="Explain among these.")] = None,
+    policy: Annotated[str, typer.Option(metavar="POLICY", help="Explain under this policy.")] = "balanced",
+    as_json: AsJson = False,
+) -> None:
+    """List the providers: usable from here or why not, window, what they take, price."""
+    if explain is not None:
+        return out(ask_lab(open_lab(), lambda lab: lab.explain(explain, providers=listed, policy=cast("Any", policy))))
+    states = open_lab().providers()
+    if check:
+        from nyxlab.lab.check import answers_table
+
+        names = [state.provider for state in states if not state.unusable]
+        say(f"one small call each to: {', '.join(names) or 'nobody, since no provider is usable'}")
+        answers = ask_lab(open_lab(), lambda lab: lab.check(names))
+        print_json([each.to_json() for each in answers]) if as_json else out(answers_table(answers))
+        raise typer.Exit(FAILED if any(each.error for each in answers) else 0)
+    if as_json:
+        return print_json([state.to_json() for state in states])
+    rows = [
+        (s.provider, s.unusable or "usable", f"{s.context:,}" if s.context else "", "yes" if s.output_schema else "no",
+         "yes" if s.images else "no", money(s.thousand_tokens.usd, s.thousand_tokens.certainty))
+        for s in states
+    ]  # fmt: skip
+    columns = ["provider", "state", "window>", "schema", "images", "1k tokens in + 1k out>"]
+    return out(plain_table(columns, rows), "Any other model of these vendors works as well: vendor:model.")

@@ -1,0 +1,213 @@
+"""Commands about runs: start, carry on, choose, compare, and read what is recorded."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nyxlab.cli.base import (
+    FAILED,
+    INTERRUPTED,
+    PAUSED,
+    AsJson,
+    Budget,
+    Forecast,
+    Judge,
+    Providers,
+    RunId,
+    Store,
+    app,
+    ask_lab,
+    open_lab,
+)
+from nyxlab.errors import InputRefused
+from nyxlab.lab.console import (
+    costs_table,
+    csv_text,
+    out,
+    plain_table,
+    print_json,
+    say,
+    say_forecast,
+    say_who_reads,
+    show,
+)
+from nyxlab.lab.project import create_project
+
+if TYPE_CHECKING:
+    from nyxlab.engine.records import Run
+    from nyxlab.lab.lab import Lab
+    from nyxlab.lab.progress import RunProgress
+
+
+@app.command(epilog="Example: mkdir my-plans && cd my-plans && nyxlab init")
+def init() -> None:
+    """Start a project in this folder: settings, an example of .env, a workflow, a plan."""
+    for path in create_project(Path.cwd()):
+        out(f"wrote {path.relative_to(Path.cwd())}")
+    out("Next: nyxlab run data/workflows/first.yaml, and nyxlab review data/plans/first.md")
+
+
+@app.command(
+    epilog="Example: nyxlab run data/workflows/team-plan.yaml -p product=Harbour --providers local:smollm2-135m"
+)
+def run(
+    workflow: Annotated[Path, typer.Argument(metavar="WORKFLOW", help="A workflow file.")],
+    param: Annotated[
+        list[str] | None, typer.Option("-p", metavar="NAME=VALUE", help="An input of the workflow.")
+    ] = None,
+    providers: Providers = None,
+    judge: Judge = None,
+    ask: Annotated[
+        bool | None, typer.Option("--ask/--auto-select", help="Choose among answers yourself, or never.")
+    ] = None,
+    budget: Budget = None,
+    forecast: Forecast = False,
+    as_json: AsJson = False,
+    store: Store = None,
+) -> None:
+    """Run a workflow. Its id comes first on standard error; `nyxlab resume` carries it on whatever stops it."""
+    file, inputs = workflow.absolute(), _inputs(param)
+    lab = open_lab(store)
+    costs = lab.forecast(file, inputs=inputs, providers=providers, judge=judge)
+    if forecast:
+        return say_forecast(costs, as_json=as_json)
+    say_who_reads(costs)
+
+    async def work(lab: Lab, progress: RunProgress) -> Run:
+        return await lab.run(
+            file, inputs=inputs, providers=providers, judge=judge, budget=budget, on_event=progress,
+            select=None if ask is None else "ask" if ask else "auto",
+        )  # fmt: skip
+
+    return _run(lab, work, as_json)
+
+
+@app.command(epilog="Example: nyxlab choose 20261123-181255-k3f9 draft openai:gpt-5.5")
+def choose(
+    run_id: RunId,
+    step: Annotated[str, typer.Argument(metavar="STEP", help="The step that waits.")],
+    provider: Annotated[str, typer.Argument(metavar="PROVIDER", help="Whose answer wins.")],
+    store: Store = None,
+) -> None:
+    """Pick the winner of a paused comparison; `nyxlab resume` carries on with it."""
+    ask_lab(open_lab(store), lambda lab: lab.choose(run_id, step, provider))
+    out(f"{step}: {provider} chosen. Carry on: nyxlab resume {run_id}")
+
+
+@app.command(epilog="Example: nyxlab resume 20261123-181255-k3f9")
+def resume(run_id: RunId, budget: Budget = None, as_json: AsJson = False, store: Store = None) -> None:
+    """Carry a run on after a crash, a failure or a pause; recorded replies are not bought again."""
+
+    async def work(lab: Lab, progress: RunProgress) -> Run:
+        return await lab.resume(run_id, budget=budget, on_event=progress)
+
+    _run(open_lab(store), work, as_json)
+
+
+@app.command(
+    epilog='Example: nyxlab compare "Name three risks of X" --providers openai:gpt-5.5,google:gemini-3.8-flash'
+)
+def compare(
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What each provider is asked.")],
+    providers: Annotated[str, typer.Option(metavar="A,B[,C]", help="Who is compared.")],
+    judge: Judge = None,
+    budget: Budget = None,
+    forecast: Forecast = False,
+    as_json: AsJson = False,
+    store: Store = None,
+) -> None:
+    """Ask several providers one prompt, side by side; Cael or the policy picks the answer and says why."""
+    lab = open_lab(store)
+    costs = lab.forecast_comparison(prompt, providers=providers, judge=judge)
+    if forecast:
+        return say_forecast(costs, as_json=as_json)
+    say_who_reads(costs)
+
+    async def work(lab: Lab, progress: RunProgress) -> Run:
+        return await lab.compare(prompt, providers=providers, judge=judge, budget=budget, on_event=progress)
+
+    return _run(lab, work, as_json, whole=True)
+
+
+@app.command("show", epilog="Example: nyxlab show 20261123-181255-k3f9 --json")
+def show_run(run_id: RunId, as_json: AsJson = False, store: Store = None) -> None:
+    """Show one run: each step, who was chosen and why; with --json its checkpoint."""
+    checkpoint = ask_lab(open_lab(store), lambda lab: lab.show(run_id)).checkpoint()
+    print_json(checkpoint) if as_json else show(checkpoint, whole=True)
+
+
+@app.command(epilog="Example: nyxlab runs --json")
+def runs(as_json: AsJson = False, store: Store = None) -> None:
+    """List all runs, newest first."""
+    found = ask_lab(open_lab(store), lambda lab: lab.runs())
+    if as_json:
+        return print_json([each.to_json() for each in found])
+    if not found:
+        return out("No run yet. Start one: nyxlab run WORKFLOW")
+    rows = [
+        (
+            each.run_id,
+            each.workflow,
+            each.status,
+            f"{each.created_at:%Y-%m-%d %H:%M} UTC",
+            f"{each.duration_seconds:.1f} s",
+        )
+        for each in found
+    ]
+    return out(plain_table(["run", "workflow", "status", "started", "took>"], rows))
+
+
+@app.command(epilog="Example: nyxlab cost --csv > cost.csv")
+def cost(
+    run_id: Annotated[str | None, typer.Argument(metavar="[RUN]", help="One run; without it, all of them.")] = None,
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+    store: Store = None,
+) -> None:
+    """Show the per-provider table: calls, tokens, cost, latency p50/p95 with n, time to first token."""
+    rows = ask_lab(open_lab(store), lambda lab: lab.cost(run_id))
+    if as_json:
+        print_json(rows)
+    elif as_csv:
+        sys.stdout.write(csv_text(rows))
+    elif rows:
+        out(costs_table(rows))
+    else:
+        out("No call yet. Start a run: nyxlab run WORKFLOW")
+
+
+def _run(lab: Lab, work: Callable[[Lab, RunProgress], Awaitable[Run]], as_json: bool, *, whole: bool = False) -> None:
+    """Run or resume with progress; the exit code tells how it ended, and an interruption how to carry on."""
+    from nyxlab.lab.progress import RunProgress  # its bars load slowly
+
+    with RunProgress() as progress:
+        try:
+            done = ask_lab(lab, lambda lab: work(lab, progress))
+        except KeyboardInterrupt:
+            known = progress.run_id
+            say(f"interrupted; carry on with: nyxlab resume {known}" if known else "interrupted; nothing had started")
+            raise typer.Exit(INTERRUPTED) from None
+    checkpoint = done.checkpoint()
+    print_json(checkpoint) if as_json else show(checkpoint, whole=whole)
+    if done.status == "paused" and done.pause:
+        chosen = f"nyxlab choose {done.run_id} {done.pause.step} PROVIDER, then nyxlab resume {done.run_id}"
+        more = f"nyxlab resume {done.run_id} --budget USD"
+        say(f"paused: {done.pause.reason}; carry on with: {chosen if done.pause.kind == 'choice' else more}")
+    if done.status == "failed":
+        say(f"failed; when the cause is mended: nyxlab resume {done.run_id}")
+    raise typer.Exit({"failed": FAILED, "paused": PAUSED}.get(done.status, 0))
+
+
+def _inputs(given: list[str] | None) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InputRefused(f"-p takes NAME=VALUE, not {text[:80]!r}")
+        found[name] = value
+    return found
