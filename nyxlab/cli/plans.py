@@ -24,16 +24,21 @@ def review(
     baseline: Annotated[
         Path | None, typer.Option(metavar="REVIEW.json", help="An earlier review: only what is new can fail.")
     ] = None,
-    form: Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="How to write it.")] = "text",
+    form: Annotated[
+        str | None,
+        typer.Option("--format", metavar="|".join(FORMATS), help="How to write it; else by --output's ending."),
+    ] = None,
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="PATH", help="A file; with --each a folder for html and md.")
     ] = None,
     fail_on: Annotated[
-        str, typer.Option(metavar="LEVEL", help="From this severity on, the verdict is FAIL.")
+        str, typer.Option(metavar="LEVEL", help="FAIL from critical, high, medium or low on.")
     ] = "critical",
     store: Store = None,
 ) -> None:
     """Review a plan, several files as one set, or what a run wrote. The exit code is 4 when the verdict is FAIL."""
+    ending = (output or "").rpartition(".")[2]
+    form = form or (ending if ending in FORMATS else "text")
     if form not in FORMATS:
         raise InputRefused(f"unknown format '{form}': use {', '.join(FORMATS)}")
     here = Path.cwd()

@@ -139,6 +139,8 @@ def show_run(run_id: RunId, as_json: AsJson = False, store: Store = None) -> Non
     """Show one run: each step, who was chosen and why; with --json its checkpoint."""
     checkpoint = ask_lab(open_lab(store), lambda lab: lab.show(run_id)).checkpoint()
     print_json(checkpoint) if as_json else show(checkpoint, whole=True)
+    if checkpoint["status"] == "running":
+        say(f"not finished; if no process is at work on it any more: nyxlab resume {run_id}")
 
 
 @app.command(epilog="Example: nyxlab runs --json")
@@ -198,6 +200,8 @@ def _run(lab: Lab, work: Callable[[Lab, RunProgress], Awaitable[Run]], as_json: 
         chosen = f"nyxlab choose {done.run_id} {done.pause.step} PROVIDER, then nyxlab resume {done.run_id}"
         more = f"nyxlab resume {done.run_id} --budget USD"
         say(f"paused: {done.pause.reason}; carry on with: {chosen if done.pause.kind == 'choice' else more}")
+    if done.status == "completed":
+        say(f"more: nyxlab show {done.run_id} · nyxlab report {done.run_id}")
     if done.status == "failed":
         say(f"failed; when the cause is mended: nyxlab resume {done.run_id}")
     raise typer.Exit({"failed": FAILED, "paused": PAUSED}.get(done.status, 0))

@@ -9,7 +9,7 @@ from typing import Literal, NoReturn
 from pydantic import ConfigDict
 
 from nyxlab.errors import InputRefused
-from nyxlab.providers.messages import Json, Record
+from nyxlab.providers.messages import Json, Record, looks_like_key
 
 SECRET = {"key", "secret", "password", "token", "credential"}
 
@@ -49,6 +49,8 @@ def coerced(name: str, declared: Input, value: object) -> Json:
     def refuse() -> NoReturn:
         raise InputRefused(f"input '{name}' must be {declared.type}, not {str(value)[:80]!r}")
 
+    if isinstance(value, str) and looks_like_key(value):
+        raise InputRefused(secret_sentence(name))
     if declared.type in {"string", "path"}:
         if not isinstance(value, str) or (declared.type == "path" and (not value or "\0" in value)):
             refuse()

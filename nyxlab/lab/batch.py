@@ -20,7 +20,7 @@ from nyxlab.engine.records import Run
 from nyxlab.errors import InputRefused
 from nyxlab.lab.console import money
 from nyxlab.lab.export import export_notebook
-from nyxlab.providers.messages import Cost, Json, Record, Seconds
+from nyxlab.providers.messages import Cost, Json, Record, Seconds, looks_like_key
 from nyxlab.providers.strictyaml import read_yaml
 from nyxlab.reviewer.review import Review
 from nyxlab.settings import did_you_mean
@@ -129,9 +129,11 @@ def read_grid(path: Path, root: Path) -> list[Job]:
         raise InputRefused(f"{path}: no such grid, or not UTF-8 text") from None
     except ValidationError as error:
         first = error.errors()[0]
-        said = did_you_mean(str(first["loc"][0]), list(Grid.model_fields)) if first["type"] == "extra_forbidden" else ""
-        line = lines.get(first["loc"][:1], 1)
-        raise InputRefused(f"{path.name}:{line}: {'.'.join(map(str, first['loc']))}: {first['msg']}{said}") from None
+        place, known = ".".join(map(str, first["loc"])), list(Grid.model_fields)
+        said = f"{place}: {first['msg']}"
+        if first["type"] == "extra_forbidden":
+            said = f"unknown key '{place}'" + (did_you_mean(place, known) or f"; there are {', '.join(known)}")
+        raise InputRefused(f"{path.name}:{lines.get(first['loc'][:1], 1)}: {said}") from None
     entries = grid.entries(root)
     stems = Counter(Path(str(entry["notebook"])).stem for entry in entries)
     jobs, seen = [], Counter[str]()
@@ -161,8 +163,8 @@ def check_parameters(notebook: Path, parameters: Mapping[str, Json]) -> None:
     if not any("parameters" in cell.metadata.get("tags", ()) for cell in cells):
         raise InputRefused(f"{notebook.name}: no cell is tagged 'parameters', so it takes none")
     declared = list(papermill.inspect_notebook(str(notebook)))
-    for name in parameters:
-        if looks_secret(name):
+    for name, value in parameters.items():
+        if looks_secret(name) or looks_like_key(json.dumps(value)):
             raise InputRefused(
                 f"parameter '{name}' looks like a secret, and parameters are stored; keys belong in .env"
             )

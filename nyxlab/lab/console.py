@@ -92,11 +92,23 @@ def _row(table: Table, *cells: object) -> None:
     table.add_row(*(Text(plain("" if cell is None else str(cell))) for cell in cells))
 
 
+def chosen(step: Json) -> str:
+    """Return who was selected and by whom: ``b, chosen by the judge``."""
+    by = {
+        "judge": "chosen by the judge",
+        "policy": "chosen by the policy",
+        "only": "the only usable answer",
+        "fallback": "as a fallback",
+        "person": "chosen by a person",
+    }
+    return f"{step['selectedProvider']}, {by[step['selectedBy']]}"
+
+
 def step_lines(step: Json) -> list[str]:
     """Return what people read of one step: why who was chosen, Cael's words, each answer or error, the output."""
     lines = ["", f"── {step['id']} " + "─" * 40]
     if step["gate"]:
-        lines.append(f"{step['gate']['reason']}; chosen by {step['selectedBy']}: {step['selectedProvider']}")
+        lines += [step["gate"]["reason"], *([f"answer of {chosen(step)}"] if step["selectedProvider"] else [])]
         lines += [f"  left out: {each['provider']}: {each['reason']}" for each in step["gate"]["excluded"]]
     if step["caelReview"]:
         lines.append(f"Cael: {step['caelReview']['rationale']}")

@@ -10,7 +10,7 @@ from typing import Self
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from nyxlab.engine.records import CallDone, Event, RunStarted, StepDone, StepStarted
-from nyxlab.lab.console import STDERR
+from nyxlab.lab.console import STDERR, chosen
 from nyxlab.lab.page import plain
 from nyxlab.providers.messages import Json
 
@@ -62,7 +62,7 @@ class RunProgress:
 
 def _how(payload: dict[str, Json]) -> str:
     if payload.get("selectedProvider"):
-        return f", {payload['selectedProvider']} chosen by {payload['selectedBy']} ({payload['gate']['reason']})"
+        return f", answer of {chosen(payload)} ({payload['gate']['reason']})"
     if payload.get("review"):
         return f", verdict {payload['review']['verdict']}"
     return ""

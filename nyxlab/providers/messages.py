@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -21,6 +22,14 @@ Count = Annotated[int, Field(ge=0, strict=True)]
 Usd = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+
+
+_KEY = re.compile(r"\b(?:sk-[A-Za-z0-9_-]{16,}|AIza[A-Za-z0-9_-]{30,}|gh[opsu]_[A-Za-z0-9]{30,})")
+
+
+def looks_like_key(text: str) -> bool:
+    """Whether a text holds what looks like a key of a vendor: such a text is neither stored nor repeated."""
+    return _KEY.search(text) is not None
 
 
 class Record(BaseModel):

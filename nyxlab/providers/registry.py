@@ -15,7 +15,7 @@ from nyxlab.providers.dialect import Dialect, Sampling
 from nyxlab.providers.google import GoogleDialect
 from nyxlab.providers.http import HttpProvider
 from nyxlab.providers.local import FREE, LocalProvider
-from nyxlab.providers.messages import Record
+from nyxlab.providers.messages import Record, looks_like_key
 from nyxlab.providers.openai import OpenAIDialect
 from nyxlab.providers.prices import Tariff, tariff
 from nyxlab.providers.scripted import ScriptedProvider
@@ -33,6 +33,8 @@ class Reference(Record):
 
 def parse_reference(ref: str) -> Reference:
     """Take ``vendor:model?temperature=0.8&seed=7`` apart; ``InputRefused`` says what is wrong with it."""
+    if looks_like_key(ref):
+        raise InputRefused("this looks like a key, not a provider: keys belong in .env; write vendor:model")
     vendor, colon, rest = ref.strip().partition(":")
     model, _, query = rest.partition("?")
     if not colon or not vendor or not model:
