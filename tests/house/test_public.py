@@ -43,7 +43,20 @@ NAMES = [
     "ImplementationPrompt",
     "NyxlabError",
 ]
-VERBS = {"run", "resume", "choose", "show", "runs", "cost", "compare", "review", "prompt", "batch", "report", "providers"}
+VERBS = {
+    "run",
+    "resume",
+    "choose",
+    "show",
+    "runs",
+    "cost",
+    "compare",
+    "review",
+    "prompt",
+    "batch",
+    "report",
+    "providers",
+}
 COMMANDS = sorted(get_command(app).commands)
 
 

@@ -94,7 +94,10 @@ REFUSED = {
     "later kind": (small("{id: b, kind: map, over: x}"), "w.yaml:4: 'over' is not available in this version"),
     "later kind alone": (small("{id: b, kind: tool}"), "kind 'tool' is not available in this version of nyxlab; use"),
     "later select": (small("{id: b, prompt: x, select: synthesise}"), "select 'synthesise' is not available in this"),
-    "unknown policy": (small("{id: b, prompt: x, policy: best-ish}"), "use first, cheapest, fastest, best, balanced or learned"),
+    "unknown policy": (
+        small("{id: b, prompt: x, policy: best-ish}"),
+        "use first, cheapest, fastest, best, balanced or learned",
+    ),
     "no prompt": (small("{id: b}"), "w.yaml:4: a prompt step needs 'prompt'"),
     "review of nothing": (small("{id: b, kind: review}"), "w.yaml:4: a review step needs 'of'"),
     "review with a prompt": (small("{id: b, kind: review, of: [a], prompt: x}"), "'prompt' does nothing in a review"),
