@@ -100,7 +100,8 @@ class Document:
     def declared(self, family: str, path: str) -> tuple[Identifier, ...]:
         """Return a family's definitions in one file, those of the firmest form alone: what else repeats them in passing."""
         here = [i for i in self.definitions.get(family, ()) if i.path == path]
-        return tuple(i for i in here if i.rank == max(d.rank for d in here))
+        firmest = max((i.rank for i in here), default=0)
+        return tuple(i for i in here if i.rank == firmest)
 
     @cached_property
     def sections(self) -> Mapping[Heading | None, tuple[Sentence, ...]]:

@@ -39,6 +39,8 @@ _SWAPPED = re.compile(
 _DIRECTED = re.compile(
     rf"(?i){_SUBJECT}{_THING}\s(?:(?:may|can|must|will)\s)?{_TIE}\s(?:to\s)?(?:{_MANY}|{_ONE}|an?|its|the|their|zero|no|\d+)\s{_SOME}{_THING}"
 )
+_TIED = re.compile(rf"(?i){_TIE}")
+_ALIKE = re.compile(r"(?i)same|another|synonym|identical|equivalent|interchang|called|known|\baka\b")
 _OLD = re.compile(
     r"(?i)\b(?:previously|today|currently|no longer|used to|instead of|not|never|rejected|alternative|old|until now|before this|cannot|unlike)\b"
 )
@@ -81,11 +83,13 @@ class _Said:
 def check(document: Document) -> Iterator[Claim]:
     """Find two statements about the domain that exclude each other: exactly one against several, or two terms as the same thing and as two that hold each other."""
     told = [s for s in document.sentences if s.where != "heading"]
-    strict, loose = [x for s in told for x in _said(_STRICT, s)], [x for s in told for x in _said(_OPEN, s)]
+    # One cheap look for the words without which no pattern can match: most sentences have none of them.
+    tied, alike = ([s for s in told if words.search(s.plain)] for words in (_TIED, _ALIKE))
+    strict, loose = [x for s in tied for x in _said(_STRICT, s)], [x for s in tied for x in _said(_OPEN, s)]
     yield from _cardinalities(strict, loose)
-    same = [x for s in told for pattern in (_SAME, _BOTH, _SWAPPED) for x in _said(pattern, s)]
+    same = [x for s in alike for pattern in (_SAME, _BOTH, _SWAPPED) for x in _said(pattern, s)]
     if same:
-        yield from _identities(same, [x for s in told for x in _said(_DIRECTED, s)])
+        yield from _identities(same, [x for s in tied for x in _said(_DIRECTED, s)])
 
 
 def _said(pattern: re.Pattern[str], sentence: Sentence) -> Iterator[_Said]:
