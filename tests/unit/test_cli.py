@@ -249,7 +249,10 @@ def test_interrupted_run_says_how_to_resume(folder: Path) -> None:
 
     (folder / "s.yaml").write_text(SCRIPT.replace("a: [{", "a: [{latency: 3, "))
     command = [sys.executable, "-m", "nyxlab.cli", "run", "w.yaml"]
-    child = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+    )  # fmt: skip
     assert child.stderr is not None
     first = child.stderr.readline()
     time.sleep(0.3)
