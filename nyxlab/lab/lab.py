@@ -22,7 +22,7 @@ from nyxlab.lab.check import Checked, check
 from nyxlab.lab.past import Past
 from nyxlab.lab.replay import ReplayProvider
 from nyxlab.lab.report import export_notebook, render_review, render_run
-from nyxlab.lab.reviews import Paths, Terms, read_json_file, unchanged_documents
+from nyxlab.lab.reviews import Paths, Terms, read_review, unchanged_documents
 from nyxlab.lab.steps import Options, StepRunner, comparison, documents_of, forecast, override, preflight
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Cost, Json, Message, Record, Request
@@ -179,7 +179,7 @@ class Lab:
         """
         return await self.run(
             comparison(),
-            inputs={"prompt": prompt},
+            inputs={"prompt": _asked(prompt)},
             providers=providers,
             judge=judge,
             policy=policy,
@@ -193,7 +193,7 @@ class Lab:
     ) -> dict[str, Cost]:
         """Return the most that each provider may cost in a comparison; nothing is called or written."""
         return self.forecast(
-            comparison(), inputs={"prompt": prompt}, providers=providers, judge=judge, max_tokens=max_tokens
+            comparison(), inputs={"prompt": _asked(prompt)}, providers=providers, judge=judge, max_tokens=max_tokens
         )
 
     def router(self) -> Learned | None:
@@ -275,7 +275,7 @@ class Lab:
         if isinstance(review, Review):
             review = review.to_json()
         if not isinstance(review, Mapping):
-            review = read_json_file(self.settings.resolve(Path(review)), "nyxlab.review/1")
+            review = read_review(self.settings.resolve(Path(review))).to_json()
         return ImplementationPrompt.from_review(dict(review))
 
     # ---- reports and notebooks -------------------------------------------------------------------------------------
@@ -286,7 +286,7 @@ class Lab:
         if path.suffix == ".ipynb":
             return export_notebook(path)
         if path.suffix == ".json" or path.exists():
-            review = read_json_file(path, "nyxlab.review/1")
+            review = read_review(path).to_json()
             return render_review(review, "html", unchanged_documents(review, path.parent))
         run = await self.show(str(target))
         told = {"goal": _goal(run), "inputs": run.inputs, "options": run.options, "versions": _versions()}
@@ -340,6 +340,12 @@ class Lab:
             images=able.images,
             thousand_tokens=provider.estimate(THOUSAND),
         )
+
+
+def _asked(prompt: str) -> str:
+    if not prompt.strip():
+        raise InputRefused("the prompt is empty: say what the providers are asked")
+    return prompt
 
 
 def _goal(run: Run) -> str:

@@ -15,13 +15,3 @@ def quoted(document: Document, place: Place) -> Evidence:
     quote = document.quote(place.path, start, end)
     inside = 1 <= place.start <= place.end <= length and bool(quote.strip())
     return Evidence(path=place.path, start_line=start, end_line=end, quote=quote, verified=inside)
-
-
-def verify(document: Document, evidence: Evidence) -> bool:
-    """Whether the quote is exactly what stands on these lines."""
-    file = document.files.get(evidence.path)
-    return (
-        file is not None
-        and evidence.end_line <= len(file.lines)
-        and document.quote(evidence.path, evidence.start_line, evidence.end_line) == evidence.quote
-    )

@@ -58,10 +58,6 @@ class Step:
     done: list[str] = field(default_factory=list)
     open: list[str] = field(default_factory=list)
 
-    def holds(self, path: str, line: int) -> bool:
-        """Whether a line of a file stands in this step."""
-        return path == self.path and self.line <= line <= self.end_line
-
     @property
     def actions(self) -> dict[str, Action | None]:
         """Each file once: new where the step says so anywhere, else what is said first, None where nothing is said."""

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from nyxlab.errors import InputRefused
 from nyxlab.reviewer.document import parse_documents
-from nyxlab.reviewer.evidence import verify
 from nyxlab.reviewer.findings import MAX_SPAN, Severity, count
 from nyxlab.reviewer.review import MAX_LINE, find, judge, open_documents, read_documents, review_documents
 
@@ -40,7 +39,7 @@ def test_any_markdown_is_reviewed_with_exact_quotes(texts: dict[str, str]) -> No
             assert 1 <= evidence.start_line <= evidence.end_line <= len(lines)
             assert evidence.end_line - evidence.start_line < MAX_SPAN
             assert evidence.quote == "\n".join(lines[evidence.start_line - 1 : evidence.end_line])
-            assert verify(document, evidence)
+            assert document.quote(evidence.path, evidence.start_line, evidence.end_line) == evidence.quote
     assert findings == find(parse_documents(texts))
     assert [f.severity.rank for f in findings] == sorted(f.severity.rank for f in findings)
     assert [f.id for f in findings] == [f"F-{n:03d}" for n in range(1, len(findings) + 1)]

@@ -172,6 +172,9 @@ BAD = {
     "unknown level": (["review", "plan.md", "--fail-on", "huge"], "critical"),
     "unknown format": (["review", "plan.md", "--format", "pdf"], "use text, json"),
     "not a review": (["prompt", "w.yaml"], "nyxlab.review/1"),
+    "empty prompt": (["compare", " ", "--providers", "script:s.yaml#a"], "empty"),
+    "hollow review": (["report", "hollow.json"], "no whole review"),
+    "prompt of a hollow review": (["prompt", "hollow.json"], "no whole review"),
     "unknown grid": (["batch", "grid.yaml"], "grid.yaml"),
     "unknown notebook parameter": (["batch", "misspelt.yaml"], "providers"),
     "parameter that is code": (["batch", "code.yaml"], "declares no parameter"),
@@ -200,6 +203,7 @@ def test_bad_input_is_one_sentence(folder: Path, case: str) -> None:
     (folder / "misspelt.yaml").write_text("include: [{notebook: n.ipynb, provider: x}]\n")
     (folder / "code.yaml").write_text("include: [{notebook: n.ipynb, 'import os; x': 1}]\n")
     (folder / "secret.yaml").write_text("include: [{notebook: n.ipynb, api_key: x}]\n")
+    (folder / "hollow.json").write_text('{"schema": "nyxlab.review/1"}')
     (folder / "out.yaml").write_text("notebook: n.ipynb\nmatrix: {topic: {glob: ../*.md}}\n")
     words, said = BAD[case]
     before = listing(folder)
