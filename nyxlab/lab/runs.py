@@ -1,0 +1,147 @@
+"""The verbs about runs: start a workflow, carry it on, choose among answers, read what is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal
+
+from nyxlab.engine.records import Event, Run, RunSummary
+from nyxlab.engine.run import execute, load_workflow, start_run
+from nyxlab.engine.workflow import Workflow, bind_inputs, parse_workflow
+from nyxlab.errors import InputRefused
+from nyxlab.gate.policy import Learned, Policy
+from nyxlab.lab import tables
+from nyxlab.lab.desk import Desk
+from nyxlab.lab.past import Past
+from nyxlab.lab.reviews import Paths
+from nyxlab.lab.steps import Options, StepRunner, forecast, override, preflight
+from nyxlab.providers.messages import Cost
+
+OnEvent = Callable[[Event], None]
+
+
+class Runs(Desk):
+    """What can be done with workflows and their runs."""
+
+    async def run(
+        self,
+        workflow: Paths | Workflow,
+        *,
+        inputs: Mapping[str, object] | None = None,
+        providers: str | Sequence[str] | None = None,
+        judge: str | None = None,
+        policy: Policy | None = None,
+        max_tokens: int | None = None,
+        select: Literal["auto", "ask"] | None = None,
+        budget: Decimal | str | None = None,
+        on_event: OnEvent | None = None,
+    ) -> Run:
+        """Run a workflow to its end, a pause or a failure, and return the run.
+
+        ``providers`` (a list, or text with commas), ``judge``, ``policy`` and ``max_tokens`` (the longest reply) replace
+        every step's own, and ``select`` says whether a person chooses among answers; ``budget`` in USD pauses the run rather than pass it. ``InputRefused`` before anything is
+        written for a bad workflow, input or provider.
+        """
+        loaded, options = self._load(workflow), Options.of(providers, judge, max_tokens, policy, select)
+        given = bind_inputs(loaded, inputs or {})
+        planned = self._plan(loaded, options)
+        limit = _usd(budget) if budget is not None else None
+        run_id = await start_run(
+            self._store, loaded, given, options=options.to_json() | {"budget": str(limit) if limit else None}
+        )
+        return await self._execute(run_id, planned, options, limit, on_event)
+
+    def forecast(
+        self,
+        workflow: Paths | Workflow,
+        *,
+        inputs: Mapping[str, object] | None = None,
+        providers: str | Sequence[str] | None = None,
+        judge: str | None = None,
+        max_tokens: int | None = None,
+    ) -> dict[str, Cost]:
+        """Return the most that each provider may cost in this run, judges included; nothing is called or written."""
+        loaded, options = self._load(workflow), Options.of(providers, judge, max_tokens)
+        bind_inputs(loaded, inputs or {})
+        return forecast(self._plan(loaded, options), self.open, self.settings)
+
+    async def resume(self, run_id: str, *, budget: Decimal | str | None = None, on_event: OnEvent | None = None) -> Run:
+        """Carry a run on: finished steps stay as they are, recorded replies are not bought again.
+
+        ``InputRefused`` for an unknown run and for one that is completed.
+        """
+        run = await self._store.load(run_id)
+        if run.status == "completed":
+            raise InputRefused(f"run {run_id} is completed: nothing is left to do; `nyxlab show {run_id}` shows it")
+        kept = dict(run.options)
+        before = kept.pop("budget", None)
+        options = Options.model_validate(kept)
+        planned = self._plan(parse_workflow(run.source, run.workflow), options)
+        limit = _usd(budget) if budget is not None else Decimal(before) if before else None
+        return await self._execute(run_id, planned, options, limit, on_event)
+
+    async def choose(self, run_id: str, step_id: str, provider: str) -> Run:
+        """Keep a person's choice of the winner of a paused comparison; ``resume`` carries on with it.
+
+        ``InputRefused`` for a step that waits for no choice, and for a provider that gave it no usable answer.
+        """
+        run = await self._store.load(run_id)
+        step = run.steps.get(step_id)
+        told = step.payload.get("alternatives", ()) if step and step.status == "paused" else ()
+        choices = [each["provider"] for each in told if each["status"] == "ok"]
+        if len(choices) < 2:
+            waiting = f": it waits at '{run.pause.step}'" if run.pause and run.pause.kind == "choice" else ""
+            raise InputRefused(f"step '{step_id}' of run {run_id} waits for no choice{waiting}")
+        if provider not in choices:
+            raise InputRefused(f"'{provider}' gave step '{step_id}' no usable answer: choose {' or '.join(choices)}")
+        made = run.options.get("choices") or {}
+        await self._store.set_options(run_id, {**run.options, "choices": {**made, step_id: provider}})
+        return await self._store.load(run_id)
+
+    async def runs(self) -> list[RunSummary]:
+        """Return all runs, newest first."""
+        return await self._store.runs()
+
+    async def cost(self, run_id: str | None = None) -> list[tables.Row]:
+        """Return one row a provider over one run or all: calls, tokens, USD, latency p50/p95 with n (seconds)."""
+        wanted = [run_id] if run_id else [run.run_id for run in await self.runs()]
+        return tables.provider_rows([(await self.show(each)).checkpoint() for each in wanted])
+
+    def _load(self, workflow: Paths | Workflow) -> Workflow:
+        return workflow if isinstance(workflow, Workflow) else load_workflow(self.settings.resolve(Path(workflow)))
+
+    def _plan(self, workflow: Workflow, options: Options) -> Workflow:
+        """Return the workflow as it will run, after every refusal that can be made beforehand."""
+        planned = override(workflow, options, self.settings)
+        preflight(planned, self.open, self.settings)
+        return planned
+
+    async def _execute(
+        self, run_id: str, planned: Workflow, options: Options, limit: Decimal | None, on_event: OnEvent | None
+    ) -> Run:
+        past = await Past.read(self._store, run_id)
+        runner = StepRunner(self.open, self.settings, past, options.choices, self.router)
+        return await execute(self._store, run_id, planned, runner, budget=limit, on_event=on_event)
+
+    def router(self) -> Learned | None:
+        """Return the learned router that the settings name, read once; None where they name none."""
+        if self._router is None and self.settings.defaults.router:
+            try:
+                from nyxlab.gate.router import load_router  # NumPy, for those who use it
+            except ImportError:
+                raise InputRefused("a learned router needs NumPy: pip install 'nyxlab[learn]'") from None
+
+            self._router = load_router(self.settings.resolve(self.settings.defaults.router))
+        return self._router
+
+
+def _usd(amount: Decimal | str) -> Decimal:
+    try:
+        value = Decimal(amount)
+    except ArithmeticError:
+        value = Decimal("NaN")
+    if not value.is_finite() or value <= 0:
+        raise InputRefused(f"a budget is an amount in USD above zero, such as 0.50, not {str(amount)[:40]!r}")
+    return value
