@@ -141,7 +141,7 @@ def make_patch(place: Workplace, *, repo: str, edits: list[Edit]) -> Json:
         told = {"path": edit.path, "why": edit.why}
         rejected.append({**told, "reason": reason}) if reason else applied.append(told)
     _git(tree, "add", "--all", "--force")
-    diff = _git(tree, "diff", "--cached", "--no-color", "--no-ext-diff", "--no-renames")
+    diff = _git(tree, "diff", "--cached", "--no-color", "--no-ext-diff", "--no-renames", "--binary")
     names = _git(tree, "diff", "--cached", "--name-only", "-z", "--no-renames").split("\0")
     _git(tree, "reset", "--hard", "--quiet")
     if diff:
