@@ -267,11 +267,12 @@ class HttpProvider(Provider):
             return _TryAgain(error, retry_after(response.headers.get("retry-after"), datetime.now(UTC)))
         if status in (401, 403):
             said = f"the key was not accepted (HTTP {status}); check the key and what it may use"
-        elif status == 404:
-            near = "" if self._tariff.listed else near_models(self.vendor, self.model)
-            said = f"no such model or address (HTTP 404); check '{self.model}' and base_url{why}{near}"
         elif status >= 400:
             said = f"the request was not accepted (HTTP {status}){why or '; check the model and its options'}"
+            if status == 404:
+                said = f"no such model or address (HTTP 404); check '{self.model}' and base_url{why}"
+            if not self._tariff.listed and (status == 404 or "model" in why):  # some servers say 400 to a model's name
+                said += near_models(self.vendor, self.model)
         elif status >= 300:
             kind, said = ProviderBroken, f"answered with a redirect (HTTP {status}), which is not followed; correct base_url"  # fmt: skip
         else:

@@ -102,6 +102,17 @@ async def test_statuses_that_are_not_retried(status: int, kind: type, said: str)
     assert (error.status, error.attempts, error.request_id) == (status, 1, "req-2")
 
 
+@pytest.mark.parametrize("status", [404, 400])
+async def test_an_unknown_model_names_near_ones(status: int) -> None:
+    """A model's name that the server does not know is refused with near names, whichever status the server gives it."""
+    body = {"error": {"message": "no such model"}}
+    async with serve(http(status, body)) as peer, open_provider(
+        "openai:gpt-4oo", settings=load_settings(), base_url=peer.url, api_key=KEY
+    ) as asked:  # fmt: skip
+        with pytest.raises(ProviderMisused, match=r"did you mean .*'gpt-4o'"):
+            await asked.ask(request())
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [

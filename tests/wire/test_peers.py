@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from rosetta import rosetta_before
 
 import nyxlab.providers.pace as pace
 from nyxlab.errors import ProviderBroken, ProviderBusy, ProviderMisused
@@ -96,33 +90,8 @@ async def test_llmock_is_slow_to_begin(mock, vendor: str) -> None:
 
 @pytest.fixture(scope="module")
 def rosetta(mock, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Google's format, translated by llm-rosetta into OpenAI's for llmock behind it; no line of ours in between."""
-    pytest.importorskip("llm_rosetta.gateway", reason="llm-rosetta[gateway] is not installed")
-    folder = tmp_path_factory.mktemp("rosetta")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    config = {
-        "providers": {"openai_chat": {"api_key": "k", "base_url": mock.base_url("openai")}},
-        "models": {"m": "openai_chat"},
-        "server": {"host": "127.0.0.1", "port": port, "open_on_no_keys": True},
-    }
-    (folder / "c.jsonc").write_text(json.dumps(config))
-    command = [Path(sys.executable).with_name("llm-rosetta-gateway"), "-c", folder / "c.jsonc", "--no-banner"]
-    with subprocess.Popen(
-        [*command, "--data-dir", folder], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as gateway:
-        url = f"http://127.0.0.1:{port}"
-        for _ in range(100):
-            try:
-                urllib.request.urlopen(f"{url}/health", timeout=1)
-                break
-            except urllib.error.HTTPError:
-                break
-            except OSError:
-                time.sleep(0.1)
+    with rosetta_before(mock.base_url("openai"), "k", tmp_path_factory.mktemp("rosetta")) as url:
         yield url
-        gateway.terminate()
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import anyio
 import pytest
+from rosetta import rosetta_before
 
 from nyxlab.errors import ProviderBroken, ProviderMisused
 from nyxlab.providers import local
@@ -27,6 +28,7 @@ SCHEMA = {
     "additionalProperties": False,
 }
 KEY = "loopback-key-0123456789"
+KINDS = ("openai", "anthropic", "google")
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +51,21 @@ def ask(text: str, **options: object) -> Request:
     )
 
 
-def over_http(kind: str, url: str, key: str = KEY) -> Provider:
-    return open_provider(f"{kind}:smollm", settings=load_settings(), base_url=f"{url}/v1", api_key=key)
+@pytest.fixture(scope="module")
+def addresses(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Return where each format is spoken: two by the server itself, Google's by llm-rosetta in front of it."""
+    with rosetta_before(f"{url}/v1", KEY, tmp_path_factory.mktemp("rosetta")) as google:
+        yield {"openai": f"{url}/v1", "anthropic": f"{url}/v1", "google": google}
 
 
-@pytest.mark.parametrize("kind", ["openai", "anthropic"])
-async def test_a_real_server_answers(url: str, kind: str) -> None:
+def over_http(kind: str, address: str, key: str = KEY) -> Provider:
+    return open_provider(f"{kind}:m", settings=load_settings(), base_url=address, api_key=key)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_real_server_answers(addresses: dict[str, str], kind: str) -> None:
     """A server we did not write understands our body and we its reply, with counts that the two formats agree on."""
-    async with over_http(kind, url) as provider:
+    async with over_http(kind, addresses[kind]) as provider:
         reply = await provider.ask(ask("Say hello.", system="You are brief."))
         cut = await provider.ask(ask("Count from one to a hundred.", max_tokens=4))
     assert reply.text.strip()
@@ -66,10 +75,10 @@ async def test_a_real_server_answers(url: str, kind: str) -> None:
     assert cut.usage.output_tokens == 4
 
 
-@pytest.mark.parametrize("kind", ["openai", "anthropic"])
-async def test_a_real_stream_is_the_same_reply(url: str, kind: str) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_real_stream_is_the_same_reply(addresses: dict[str, str], kind: str) -> None:
     """Streamed or not, a real server's greedy reply has the same text, stop and counts, and a first token's time."""
-    async with over_http(kind, url) as provider:
+    async with over_http(kind, addresses[kind]) as provider:
         whole, streamed = [await provider.ask(ask("Name a colour.", stream=stream)) for stream in (False, True)]
     assert (whole.text, whole.stop, whole.usage.output_tokens) == (
         streamed.text,
@@ -80,27 +89,28 @@ async def test_a_real_stream_is_the_same_reply(url: str, kind: str) -> None:
     assert 0 < streamed.time_to_first_token_seconds < streamed.latency_seconds
 
 
-async def test_both_formats_give_one_answer(url: str) -> None:
-    """The same greedy question gives the same text and the same number of tokens through either format."""
-    async with over_http("openai", url) as one, over_http("anthropic", url) as other:
-        first, second = await one.ask(ask("Name a colour.")), await other.ask(ask("Name a colour."))
-    assert first.text == second.text
-    assert first.usage.tokens == second.usage.tokens
+async def test_all_formats_give_one_answer(addresses: dict[str, str]) -> None:
+    """The same greedy question gives the same text and the same number of tokens through each format."""
+    replies = []
+    for kind, address in addresses.items():
+        async with over_http(kind, address) as provider:
+            replies.append(await provider.ask(ask("Name a colour.")))
+    assert len({(reply.text, reply.usage.tokens) for reply in replies}) == 1
 
 
 async def test_a_schema_is_enforced(url: str) -> None:
     """A schema sent in OpenAI's way constrains what a real server generates."""
-    async with over_http("openai", url) as provider:
+    async with over_http("openai", f"{url}/v1") as provider:
         reply = await provider.ask(ask("Two fruits as JSON.", max_tokens=120, output_schema=SCHEMA))
     assert len(json.loads(reply.text)["fruits"]) == 2
 
 
 async def test_a_wrong_key_and_a_long_prompt(url: str) -> None:
     """A real server's 401 and 400 are the caller's to mend, and its words do not repeat the prompt."""
-    async with over_http("openai", url, key="wrong-key-000") as provider:
+    async with over_http("openai", f"{url}/v1", key="wrong-key-000") as provider:
         with pytest.raises(ProviderMisused, match="key was not accepted"):
             await provider.ask(ask("hi"))
-    async with over_http("openai", url) as provider:
+    async with over_http("openai", f"{url}/v1") as provider:
         with pytest.raises(ProviderMisused, match="context size") as raised:
             await provider.ask(ask("pineapple " * 2_000))
     assert "pineapple" not in str(raised.value)
