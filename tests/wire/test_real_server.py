@@ -105,6 +105,16 @@ async def test_a_schema_is_enforced(url: str) -> None:
     assert len(json.loads(reply.text)["fruits"]) == 2
 
 
+@pytest.mark.parametrize("kind", ["anthropic", "google"])
+async def test_a_server_that_ignores_the_schema_is_caught(addresses: dict[str, str], kind: str) -> None:
+    """llama.cpp takes no schema in Anthropic's format and llm-rosetta drops Google's: one repair, then a named failure."""
+    async with over_http(kind, addresses[kind]) as provider:
+        with pytest.raises(ProviderBroken, match="two replies running were not the JSON") as raised:
+            await provider.ask(ask("Say hello in one word.", max_tokens=200, output_schema=SCHEMA))
+    assert raised.value.attempts == 2
+    assert raised.value.received is not None
+
+
 async def test_a_wrong_key_and_a_long_prompt(url: str) -> None:
     """A real server's 401 and 400 are the caller's to mend, and its words do not repeat the prompt."""
     async with over_http("openai", f"{url}/v1", key="wrong-key-000") as provider:
