@@ -65,6 +65,9 @@ def run(
     ask: Annotated[
         bool | None, typer.Option("--ask/--auto-select", help="Choose among answers yourself, or never.")
     ] = None,
+    allow: Annotated[
+        list[str] | None, typer.Option(metavar="TOOL", help="Let this tool run programs, as a tool step asks.")
+    ] = None,
     budget: Budget = None,
     forecast: Forecast = False,
     as_json: AsJson = False,
@@ -81,7 +84,7 @@ def run(
     async def work(lab: Lab, progress: RunProgress) -> Run:
         return await lab.run(
             file, inputs=inputs, providers=providers, judge=judge, budget=budget, on_event=progress,
-            select=None if ask is None else "ask" if ask else "auto",
+            select=None if ask is None else "ask" if ask else "auto", allow=allow or (),
         )  # fmt: skip
 
     return _run(lab, work, as_json)

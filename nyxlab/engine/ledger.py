@@ -6,6 +6,7 @@ disk is handed out again, marked ``cached``; an intent without a reply is asked 
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Callable, Iterable
@@ -86,6 +87,12 @@ class Ledger:
     def wrap(self, provider: Provider, role: Role = "candidate") -> Provider:
         """Return the provider with its calls recorded under this step."""
         return _Recorded(self, provider, role)
+
+    def for_item(self, index: int) -> Ledger:
+        """Return the ledger of one item of a map step: two items that ask the same question are two questions."""
+        item = copy.copy(self)
+        item.definition = _sha(self.definition, str(index))
+        return item
 
     def left(self) -> Decimal | None:
         """Return the USD that this step may count on: what is left, and what its recorded replies have cost already.

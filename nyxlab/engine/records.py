@@ -51,7 +51,11 @@ class Failed(Record):
     payload: dict[str, Json] = Field(default_factory=dict)
 
 
-Outcome = Done | Paused | Failed
+class Skipped(Record):
+    """A step's outcome: its ``when`` does not hold; later steps see an output of null."""
+
+
+Outcome = Done | Paused | Failed | Skipped
 
 
 class CallRecord(Record):

@@ -17,6 +17,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from nyxlab.engine.ledger import Budget, Ledger
+from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.records import (
     CallDone,
     CallRecord,
@@ -30,13 +31,15 @@ from nyxlab.engine.records import (
     RunDone,
     RunStarted,
     RunStatus,
+    Skipped,
     StepDone,
     StepRecord,
     StepStarted,
     StepStatus,
 )  # fmt: skip
 from nyxlab.engine.store import Store
-from nyxlab.engine.workflow import Step, Workflow, bind_inputs, parse_workflow
+from nyxlab.engine.template import evaluate
+from nyxlab.engine.workflow import Step, Workflow, bind_inputs
 from nyxlab.errors import BudgetExhausted, GateFailed, InputRefused, NoCandidate, NyxlabError, StoreBroken
 from nyxlab.providers.messages import Json
 
@@ -196,12 +199,14 @@ class _Session:
             case Paused():
                 status = "paused"
                 self.pauses.append(outcome.pause)
+            case Skipped():
+                status = "skipped"
         record = StepRecord(
             id=step.id,
             kind=step.kind,
             status=status,
             output=output,
-            payload=outcome.payload,
+            payload={} if isinstance(outcome, Skipped) else outcome.payload,
             error=error,
             started_at=now,
             duration_seconds=time.perf_counter() - began,
@@ -209,7 +214,7 @@ class _Session:
         with anyio.CancelScope(shield=True):  # what it took to get here is not done twice for a Ctrl-C
             await self.store.finish_step(run_id, record)
         self.emit(StepDone(run_id=run_id, record=record))
-        if status == "completed":
+        if status in {"completed", "skipped"}:
             self.outputs[step.id] = output
             self.order.done(step.id)
             self.start_ready(tasks)
@@ -222,6 +227,8 @@ class _Session:
         outputs = {need: self.outputs[need] for need in step.needs}
         context = StepContext(self.run.run_id, step, self.workflow, self.run.inputs, outputs, ledger, seed)
         try:
+            if not evaluate(step.when, context.variables):
+                return Skipped()
             return await self.runner(context)
         except StoreBroken:
             raise

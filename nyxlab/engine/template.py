@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, Undefined, meta, nodes
+from jinja2.environment import TemplateExpression
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from nyxlab.errors import InputRefused
@@ -15,7 +17,10 @@ from nyxlab.providers.messages import Json
 
 MAX_RENDERED = 2_000_000  # characters
 VARIABLES = ("goal", "inputs", "steps")
-FILTERS = ("default", "first", "join", "last", "length", "list", "lower", "sort", "title", "tojson", "trim", "upper")
+ITEM = ("item", "index")  # what a map step's prompt names besides
+FILTERS = (
+    "default", "first", "join", "last", "length", "list", "lower", "selectattr", "sort", "title", "tojson", "trim", "upper",
+)  # fmt: skip
 # What a prompt needs; calls, macros, imports and operators that multiply text are not among it.
 _ALLOWED = (
     nodes.Template, nodes.Output, nodes.TemplateData, nodes.Const, nodes.Name, nodes.Getattr, nodes.Getitem,
@@ -66,8 +71,11 @@ def _as_json(value: Json, indent: int | None = None) -> str:
     return json.dumps(value, ensure_ascii=False, indent=min(indent, 8) if indent else None)
 
 
-def references(template: str) -> list[Reference]:
-    """Return every input and step that the template uses; raise ``TemplateRefused`` for what no prompt may hold."""
+def references(template: str, names: Sequence[str] = VARIABLES) -> list[Reference]:
+    """Return every input and step that the template uses; raise ``TemplateRefused`` for what no prompt may hold.
+
+    ``names`` are the variables that there are.
+    """
     try:
         tree = _environment().parse(template)
         for node in _walk(tree):
@@ -76,9 +84,9 @@ def references(template: str) -> list[Reference]:
         raise TemplateRefused(f"the template cannot be read: {error.message}", error.lineno) from error
     except RecursionError as error:
         raise TemplateRefused("the template is nested too deeply", 1) from error
-    for name in sorted(meta.find_undeclared_variables(tree) - set(VARIABLES)):
+    for name in sorted(meta.find_undeclared_variables(tree) - set(names)):
         line = next(node.lineno for node in tree.find_all(nodes.Name) if node.name == name)
-        raise TemplateRefused(f"unknown variable '{name}'; a template has {', '.join(VARIABLES)}", line)
+        raise TemplateRefused(f"unknown variable '{name}'; a template has {', '.join(names)}", line)
     return list(_uses(tree))
 
 
@@ -94,7 +102,7 @@ def _check(node: nodes.Node) -> None:
         raise TemplateRefused(f"'{type(node).__name__.lower()}' is not available in a template", node.lineno)
     if isinstance(node, nodes.Filter) and node.name not in FILTERS:
         raise TemplateRefused(f"unknown filter '{node.name}'; filters are {', '.join(FILTERS)}", node.lineno)
-    if isinstance(node, nodes.Name) and node.ctx == "store" and node.name in VARIABLES:
+    if isinstance(node, nodes.Name) and node.ctx == "store" and node.name in (*VARIABLES, *ITEM):
         raise TemplateRefused(f"'{node.name}' cannot be redefined; choose another name", node.lineno)
     name = node.attr if isinstance(node, nodes.Getattr) else node.value if isinstance(node, nodes.Const) else ""
     if isinstance(name, str) and name.startswith("__"):
@@ -130,8 +138,50 @@ def _chain(node: nodes.Node) -> list[str]:
 
 @lru_cache(maxsize=512)
 def _compiled(template: str) -> Template:
-    references(template)
+    references(template, (*VARIABLES, *ITEM))
     return _environment().from_string(template)
+
+
+@lru_cache(maxsize=512)
+def _expression(text: str) -> TemplateExpression:
+    references(braced(text), (*VARIABLES, *ITEM))
+    try:
+        return _environment().compile_expression(inside(text) or text, undefined_to_none=False)
+    except TemplateError as error:
+        raise InputRefused(f"'{text[:80]}' is no expression: {error}") from error
+
+
+def inside(text: str) -> str | None:
+    """Return the expression of a text that is ``{{ one expression }}`` and nothing else; None for any other text."""
+    found = re.fullmatch(r"\s*\{\{((?:(?!\{\{|\}\}).)+)\}\}\s*", text, re.DOTALL)
+    return found[1].strip() if found else None
+
+
+def braced(text: str) -> str:
+    """Return an expression as the template that shows its value; one in braces as it is."""
+    return text if inside(text) else f"{{{{ {text} }}}}"
+
+
+def evaluate(expression: str, variables: Mapping[str, Json]) -> Json:
+    """Return the value of an expression (its braces may be left out); ``InputRefused`` for what is undefined in it."""
+    try:
+        value = _expression(expression)(**variables)
+        if isinstance(value, Undefined):
+            raise InputRefused(f"'{expression[:80]}' is undefined: name what there is, or give it a default")
+    except (TemplateError, TypeError, RecursionError) as error:
+        raise InputRefused(f"'{expression[:80]}' has no value: {error}") from error
+    return value
+
+
+def filled(value: Json, variables: Mapping[str, Json]) -> Json:
+    """Fill in the texts of a JSON value; a text that is wholly ``{{ one expression }}`` becomes that value itself."""
+    if isinstance(value, dict):
+        return {key: filled(part, variables) for key, part in value.items()}
+    if isinstance(value, list):
+        return [filled(part, variables) for part in value]
+    if not isinstance(value, str):
+        return value
+    return evaluate(value, variables) if inside(value) else render(value, variables)
 
 
 def render(template: str, variables: Mapping[str, Json]) -> str:

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError
 from nyxlab.engine.inputs import looks_secret
 from nyxlab.engine.records import Run
 from nyxlab.errors import InputRefused
+from nyxlab.lab import tables
 from nyxlab.lab.console import money
 from nyxlab.lab.export import export_notebook
 from nyxlab.providers.messages import Cost, Json, Record, Seconds, looks_like_key
@@ -52,7 +53,8 @@ def summary(*runs: Run, reviews: Sequence[Review] = ()) -> Summary:
     """Return the summary of a notebook's runs and reviews; its last cell shows it, and a batch collects it."""
     checkpoints = [run.checkpoint() for run in runs]
     steps = [step for checkpoint in checkpoints for step in checkpoint["steps"]]
-    chosen = Counter(step["selectedProvider"] for step in steps if len(step["alternatives"]) > 1)
+    decided = [one for step in steps for one in tables.decisions(step) if len(one.get("alternatives", ())) > 1]
+    chosen = Counter(one["selectedProvider"] for one in decided)
     verdicts = [step["review"]["verdict"] for step in steps if "review" in step] + [str(r.verdict) for r in reviews]
     parts = [f"{status} ×{n}" for status, n in Counter(run.status for run in runs).items() if status != "completed"]
     parts += [f"chose {', '.join(f'{name} ×{n}' for name, n in chosen.most_common())}"] if chosen else []

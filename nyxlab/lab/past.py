@@ -39,11 +39,13 @@ class Past:
             if call.status == "ok" and call.reply and call.role == "candidate":
                 self.latencies.setdefault(call.provider, []).append(call.reply.latency_seconds)
         for step in run.steps.values():
-            told = [each for each in step.payload.get("alternatives", ()) if each["status"] == "ok"]
-            # Only Cael's and people's choices are evidence of quality: a policy's choice would prove itself right.
-            if len(told) > 1 and step.payload.get("selectedBy") in {"judge", "person"}:
+            for decided in step.payload.get("items", [step.payload]):
+                told = [each for each in decided.get("alternatives", ()) if each["status"] == "ok"]
+                # Only Cael's and people's choices are evidence of quality: a policy's choice would prove itself right.
+                if len(told) < 2 or decided.get("selectedBy") not in {"judge", "person"}:
+                    continue
                 for each in told:
-                    won = each["provider"] == step.payload["selectedProvider"]
+                    won = each["provider"] == decided["selectedProvider"]
                     self.outcomes.setdefault(each["provider"], []).append(int(won))
 
     def with_money(self, left: Callable[[], Decimal | None]) -> Past:

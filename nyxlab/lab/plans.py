@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.records import Run
-from nyxlab.engine.workflow import parse_workflow
 from nyxlab.errors import InputRefused
 from nyxlab.lab.desk import Desk
 from nyxlab.lab.reviews import Paths, Terms, read_review

@@ -63,6 +63,8 @@ class RunProgress:
 def _how(payload: dict[str, Json]) -> str:
     if payload.get("selectedProvider"):
         return f", answer of {chosen(payload)} ({payload['gate']['reason']})"
+    if (items := payload.get("items")) is not None:
+        return f", {sum('error' not in item for item in items)} of {len(items)} items answered"
     if payload.get("review"):
         return f", verdict {payload['review']['verdict']}"
     return ""

@@ -7,9 +7,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
+from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.records import Event, Run, RunSummary
 from nyxlab.engine.run import execute, load_workflow, start_run
-from nyxlab.engine.workflow import Workflow, bind_inputs, parse_workflow
+from nyxlab.engine.workflow import Workflow, bind_inputs
 from nyxlab.errors import InputRefused
 from nyxlab.gate.policy import Learned, Policy
 from nyxlab.lab import tables
@@ -17,7 +18,7 @@ from nyxlab.lab.desk import Desk
 from nyxlab.lab.past import Past
 from nyxlab.lab.reviews import Paths
 from nyxlab.lab.steps import Options, StepRunner, forecast, override, preflight
-from nyxlab.providers.messages import Cost
+from nyxlab.providers.messages import Cost, Json
 
 OnEvent = Callable[[Event], None]
 
@@ -35,18 +36,19 @@ class Runs(Desk):
         policy: Policy | None = None,
         max_tokens: int | None = None,
         select: Literal["auto", "ask"] | None = None,
+        allow: Sequence[str] = (),
         budget: Decimal | str | None = None,
         on_event: OnEvent | None = None,
     ) -> Run:
         """Run a workflow to its end, a pause or a failure, and return the run.
 
         ``providers`` (a list, or text with commas), ``judge``, ``policy`` and ``max_tokens`` (the longest reply) replace
-        every step's own, and ``select`` says whether a person chooses among answers; ``budget`` in USD pauses the run rather than pass it. ``InputRefused`` before anything is
+        every step's own, and ``select`` says whether a person chooses among answers; ``allow`` names tools that may act; ``budget`` in USD pauses the run rather than pass it. ``InputRefused`` before anything is
         written for a bad workflow, input or provider.
         """
-        loaded, options = self._load(workflow), Options.of(providers, judge, max_tokens, policy, select)
+        loaded, options = self._load(workflow), Options.of(providers, judge, max_tokens, policy, select, allow)
         given = bind_inputs(loaded, inputs or {})
-        planned = self._plan(loaded, options)
+        planned = self._plan(loaded, options, given)
         limit = _usd(budget) if budget is not None else None
         run_id = await start_run(
             self._store, loaded, given, options=options.to_json() | {"budget": str(limit) if limit else None}
@@ -64,8 +66,8 @@ class Runs(Desk):
     ) -> dict[str, Cost]:
         """Return the most that each provider may cost in this run, judges included; nothing is called or written."""
         loaded, options = self._load(workflow), Options.of(providers, judge, max_tokens)
-        bind_inputs(loaded, inputs or {})
-        return forecast(self._plan(loaded, options), self.open, self.settings)
+        given = bind_inputs(loaded, inputs or {})
+        return forecast(self._plan(loaded, options, given, may_act=True), self.open, self.settings)
 
     async def resume(self, run_id: str, *, budget: Decimal | str | None = None, on_event: OnEvent | None = None) -> Run:
         """Carry a run on: finished steps stay as they are, recorded replies are not bought again.
@@ -78,7 +80,7 @@ class Runs(Desk):
         kept = dict(run.options)
         before = kept.pop("budget", None)
         options = Options.model_validate(kept)
-        planned = self._plan(parse_workflow(run.source, run.workflow), options)
+        planned = self._plan(parse_workflow(run.source, run.workflow), options, run.inputs)
         limit = _usd(budget) if budget is not None else Decimal(before) if before else None
         return await self._execute(run_id, planned, options, limit, on_event)
 
@@ -112,17 +114,23 @@ class Runs(Desk):
     def _load(self, workflow: Paths | Workflow) -> Workflow:
         return workflow if isinstance(workflow, Workflow) else load_workflow(self.settings.resolve(Path(workflow)))
 
-    def _plan(self, workflow: Workflow, options: Options) -> Workflow:
-        """Return the workflow as it will run, after every refusal that can be made beforehand."""
+    def _plan(
+        self, workflow: Workflow, options: Options, inputs: Mapping[str, Json], *, may_act: bool = False
+    ) -> Workflow:
+        """Return the workflow as it will run, after every refusal that can be made beforehand.
+
+        ``may_act`` is for one that is only forecast: tools need no leave for that.
+        """
         planned = override(workflow, options, self.settings)
-        preflight(planned, self.open, self.settings)
+        allowed = [step.tool for step in planned.steps if step.tool] if may_act else options.allow
+        preflight(planned, self.open, self.settings, inputs, allowed)
         return planned
 
     async def _execute(
         self, run_id: str, planned: Workflow, options: Options, limit: Decimal | None, on_event: OnEvent | None
     ) -> Run:
         past = await Past.read(self._store, run_id)
-        runner = StepRunner(self.open, self.settings, past, options.choices, self.router)
+        runner = StepRunner(self.open, self.settings, past, options.choices, options.allow, self.router)
         return await execute(self._store, run_id, planned, runner, budget=limit, on_event=on_event)
 
     def router(self) -> Learned | None:

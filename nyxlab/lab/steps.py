@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Annotated, Literal
 
+import anyio
 from pydantic import Field
 
-from nyxlab.engine.records import Done, Failed, Outcome, Pause, Paused
+from nyxlab.engine.ledger import Ledger
+from nyxlab.engine.reading import parse_workflow
+from nyxlab.engine.records import FREE, Done, Failed, Outcome, Pause, Paused
 from nyxlab.engine.run import StepContext
-from nyxlab.engine.template import render
-from nyxlab.engine.workflow import Step, Workflow, parse_workflow
-from nyxlab.errors import InputRefused
-from nyxlab.gate.gate import ChoiceWanted, Gate
+from nyxlab.engine.template import evaluate, filled, render
+from nyxlab.engine.workflow import Step, Workflow
+from nyxlab.errors import BudgetExhausted, InputRefused, NoCandidate, NyxlabError, StoreBroken
+from nyxlab.gate.gate import ChoiceWanted, Gate, Verdict
 from nyxlab.gate.judge import VERDICT_TOKENS
 from nyxlab.gate.policy import Learned, Policy
 from nyxlab.lab.past import Past
+from nyxlab.lab.tools import tool_named
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Cost, Json, Message, Record, Request
 from nyxlab.providers.structured import read_json
@@ -26,6 +31,7 @@ from nyxlab.reviewer.review import review_documents
 from nyxlab.settings import Settings
 
 OpenProvider = Callable[[str], Provider]
+ITEMS_AT_ONCE = 256  # of a map step; the endpoints' own limits lie below
 
 COMPARISON = """\
 name: compare
@@ -47,6 +53,7 @@ class Options(Record):
     max_tokens: Annotated[int, Field(gt=0)] | None = None
     policy: Policy | None = None
     select: Literal["auto", "ask"] | None = None
+    allow: tuple[str, ...] = ()  # tools that may run programs or write
     choices: dict[str, str] = Field(default_factory=dict)  # what a person chose, by step
 
     @classmethod
@@ -57,11 +64,21 @@ class Options(Record):
         max_tokens: int | None = None,
         policy: Policy | None = None,
         select: Literal["auto", "ask"] | None = None,
+        allow: Sequence[str] = (),
     ) -> Options:
         """Return options as a caller gives them; ``providers`` is a list or text with commas."""
+        for name in allow:
+            tool_named(name)
         listed = providers.split(",") if isinstance(providers, str) else providers or ()
         names = tuple(name.strip() for name in listed if name.strip())
-        return cls(providers=names, judge=judge or None, max_tokens=max_tokens, policy=policy, select=select)
+        return cls(
+            providers=names,
+            judge=judge or None,
+            max_tokens=max_tokens,
+            policy=policy,
+            select=select,
+            allow=tuple(allow),
+        )
 
 
 def comparison() -> Workflow:
@@ -75,7 +92,7 @@ def override(workflow: Workflow, options: Options, settings: Settings) -> Workfl
 
 
 def _overridden(step: Step, options: Options, settings: Settings) -> Step:
-    if step.kind != "prompt":
+    if not step.asks:
         return step
     change: dict[str, Json] = {}
     if options.providers and step.compare:
@@ -97,10 +114,24 @@ def candidates(step: Step) -> tuple[str, ...]:
     return step.compare or ((step.provider,) if step.provider else ())
 
 
-def preflight(workflow: Workflow, open_provider: OpenProvider, settings: Settings) -> None:
-    """Refuse before anything is written or paid: an unknown persona, or a step that nobody can answer from here."""
+def preflight(
+    workflow: Workflow,
+    open_provider: OpenProvider,
+    settings: Settings,
+    inputs: Mapping[str, Json],
+    allowed: Sequence[str] = (),
+) -> None:
+    """Refuse before anything is written or paid what cannot go well.
+
+    That is an unknown persona or tool, a tool that acts without leave, and a step that nobody can answer from here.
+    """
     for step in workflow.steps:
-        if step.kind != "prompt":
+        if step.tool:
+            tool = tool_named(step.tool)
+            tool.check(step.arguments)
+            if tool.acts and tool.name not in allowed and _may_run(step, inputs):
+                raise InputRefused(f"step '{step.id}': the tool '{tool.name}' acts: allow it with --allow {tool.name}")
+        if not step.asks:
             continue
         if step.persona:
             persona(step.persona, settings)
@@ -115,6 +146,14 @@ def preflight(workflow: Workflow, open_provider: OpenProvider, settings: Setting
             raise InputRefused(f"step '{step.id}': no provider can be called ({said})")
         if step.judge:
             open_provider(step.judge)  # a misspelt judge is refused; one without a key is a warning in the verdict
+
+
+def _may_run(step: Step, inputs: Mapping[str, Json]) -> bool:
+    """Whether a step can come to run: only a ``when`` that the inputs alone make false says no."""
+    try:
+        return bool(evaluate(step.when, {"inputs": dict(inputs), "goal": ""}))
+    except InputRefused:  # it asks for the outputs of other steps
+        return True
 
 
 def persona(name: str, settings: Settings) -> str:
@@ -149,18 +188,22 @@ def forecast(workflow: Workflow, open_provider: OpenProvider, settings: Settings
     """
     costs: dict[str, list[Cost]] = {}
     for step in workflow.steps:
-        if step.kind != "prompt":
+        if not step.asks:
             continue
-        quoted = sum(4 * workflow.step(name).max_tokens for name in step.needs)
+        quoted = sum(4 * workflow.step(name).max_tokens for name in step.needs if workflow.step(name).asks)
         request = question(step, workflow.goal, (step.prompt or "") + "x" * quoted, settings)
         asked = [name for name in dict.fromkeys(candidates(step)) if open_provider(name).unusable() is None]
+        times = len(step.over) if isinstance(step.over, tuple) else 1
         for name in asked:
-            costs.setdefault(name, []).append(open_provider(name).estimate(request))
+            one = open_provider(name).estimate(request)
+            # How many items another step will give, nobody knows yet.
+            more = [Cost.unknown()] if isinstance(step.over, str) and one != FREE else []
+            costs.setdefault(name, []).extend([one] * times + more)
         if step.judge and step.compare and len(asked) > 1 and open_provider(step.judge).unusable() is None:
             pairs = len(asked) * (len(asked) - 1)
             shown = Message("user", request.text + "x" * 4 * 2 * step.max_tokens)
             verdict = Request(messages=(shown,), max_tokens=VERDICT_TOKENS)
-            costs.setdefault(step.judge, []).extend([open_provider(step.judge).estimate(verdict)] * pairs)
+            costs.setdefault(step.judge, []).extend([open_provider(step.judge).estimate(verdict)] * pairs * times)
     return {name: Cost.total(own) for name, own in costs.items()}
 
 
@@ -173,19 +216,39 @@ class StepRunner:
         settings: Settings,
         past: Past,
         choices: Mapping[str, str] | None = None,
+        allowed: Sequence[str] = (),
         router: Callable[[], Learned | None] = lambda: None,
     ) -> None:
         self._open, self._settings, self._past = open_provider, settings, past
-        self._choices, self._router = choices or {}, router
+        self._choices, self._allowed, self._router = choices or {}, allowed, router
 
     async def __call__(self, context: StepContext) -> Outcome:
         """Run the step of ``context``."""
-        return await (_review(context) if context.step.kind == "review" else self._prompt(context))
+        match context.step.kind:
+            case "review":
+                return await _review(context)
+            case "tool":
+                return await self._tool(context)
+            case "map":
+                return await self._map(context)
+            case _:
+                return await self._prompt(context)
 
     async def _prompt(self, context: StepContext) -> Outcome:
-        step, ledger = context.step, context.ledger
-        prompt = render(step.prompt or "", context.variables)
-        request = question(step, context.workflow.goal, prompt, self._settings)
+        try:
+            verdict = await self._verdict(context, context.variables, context.ledger, context.seed)
+        except ChoiceWanted as wanted:
+            reason = f"step '{context.step.id}': {wanted}"
+            pause = Pause(kind="choice", step=context.step.id, reason=reason, choices=wanted.choices)
+            return Paused(pause=pause, payload=wanted.payload)
+        return Done(output=_output(context.step, verdict), payload=verdict.payload())
+
+    async def _verdict(
+        self, context: StepContext, variables: Mapping[str, Json], ledger: Ledger, seed: bytes
+    ) -> Verdict:
+        """Put the step's question, filled in with ``variables``, to its gate."""
+        step = context.step
+        request = question(step, context.workflow.goal, render(step.prompt or "", variables), self._settings)
         gate = Gate(
             [ledger.wrap(self._open(name)) for name in candidates(step)],
             compare=bool(step.compare),
@@ -194,18 +257,65 @@ class StepRunner:
             fallback=[ledger.wrap(self._open(name)) for name in step.fallback],
             history=self._past.with_money(ledger.left),
             deadline=step.deadline,
-            seed=context.seed,
+            seed=seed,
             person=step.select == "ask",
             choice=self._choices.get(step.id),
             router=self._router() if step.policy == "learned" else None,
         )
-        try:
-            verdict = await gate.decide(request)
-        except ChoiceWanted as wanted:
-            pause = Pause(kind="choice", step=step.id, reason=f"step '{step.id}': {wanted}", choices=wanted.choices)
-            return Paused(pause=pause, payload=wanted.payload)
-        output = read_json(verdict.reply.text) if step.output_schema else verdict.reply.text
-        return Done(output=output, payload=verdict.payload())
+        return await gate.decide(request)
+
+    async def _map(self, context: StepContext) -> Outcome:
+        """Ask the question of each item, many at once; one that fails fails the step, after the others have ended."""
+        step = context.step
+        items = list(step.over) if isinstance(step.over, tuple) else evaluate(step.over or "", context.variables)
+        if not isinstance(items, list):
+            return Failed(error=f"step '{step.id}': '{step.over}' is not a list, so there are no items to ask about")
+        verdicts: dict[int, Verdict] = {}
+        failures: dict[int, NyxlabError] = {}
+
+        async def ask(index: int, item: Json) -> None:
+            variables = {**context.variables, "item": item, "index": index}
+            seed = hashlib.sha256(context.seed + str(index).encode()).digest()
+            async with limit:
+                try:
+                    verdicts[index] = await self._verdict(context, variables, context.ledger.for_item(index), seed)
+                except StoreBroken:
+                    raise
+                except NyxlabError as error:
+                    failures[index] = error
+
+        limit = anyio.CapacityLimiter(ITEMS_AT_ONCE)
+        async with anyio.create_task_group() as tasks:
+            for index, item in enumerate(items):
+                tasks.start_soon(ask, index, item)
+        for error in failures.values():  # the end of a budget pauses the run: what is answered is not asked again
+            if isinstance(error, BudgetExhausted) or (isinstance(error, NoCandidate) and error.only_budget):
+                raise error
+        told = [
+            {"index": n, "output": _output(step, verdicts[n]), **verdicts[n].payload()}
+            if n in verdicts
+            else {"index": n, "output": None, **getattr(failures[n], "payload", {}), "error": str(failures[n])}
+            for n in range(len(items))
+        ]
+        payload: dict[str, Json] = {"items": told}
+        if failures:
+            first = min(failures)
+            more = f" (and {len(failures) - 1} more of {len(items)})" if len(failures) > 1 else ""
+            return Failed(error=f"step '{step.id}', item {first}: {failures[first]}{more}", payload=payload)
+        return Done(output=[each["output"] for each in told], payload=payload)
+
+    async def _tool(self, context: StepContext) -> Outcome:
+        """Call a registered function; it works in the run's own scratch folder."""
+        step, root = context.step, self._settings.root
+        tool = tool_named(step.tool or "")
+        if tool.acts and tool.name not in self._allowed:
+            return Failed(error=f"step '{step.id}': the tool '{tool.name}' acts: allow it with --allow {tool.name}")
+        arguments = filled(step.arguments, context.variables)
+        return Done(output=await tool.run(arguments, root, root / "data" / "scratch" / context.run_id))
+
+
+def _output(step: Step, verdict: Verdict) -> Json:
+    return read_json(verdict.reply.text) if step.output_schema else verdict.reply.text
 
 
 async def _review(context: StepContext) -> Outcome:

@@ -24,13 +24,25 @@ TOKENS = ("inputTokens", "outputTokens", "cacheReadTokens", "cacheWriteTokens")
 
 def call_rows(checkpoint: Json) -> list[Row]:
     """Return one row an alternative, in the order of the steps."""
-    return [_call(checkpoint, step, told) for step in checkpoint["steps"] for told in step.get("alternatives") or ()]
+    return [row for step in checkpoint["steps"] for row in _candidate_rows(checkpoint, step)]
+
+
+def decisions(step: Json) -> list[Json]:
+    """Return what was put to a gate in a step: the step itself, or each item of a map step."""
+    items = step.get("items")
+    return [step] if items is None else [{**item, "id": step["id"]} for item in items]
+
+
+def _candidate_rows(checkpoint: Json, step: Json) -> list[Row]:
+    return [_call(checkpoint, one, told) for one in decisions(step) for told in one.get("alternatives") or ()]
 
 
 def _judge_rows(checkpoint: Json, step: Json) -> list[Row]:
     """Return one row a call of the judge."""
-    review = step.get("caelReview") or {}
-    return [_call(checkpoint, step, told) | {"selected": False} for told in review.get("calls") or ()]
+    judged = [(one, one.get("caelReview") or {}) for one in decisions(step)]
+    return [
+        _call(checkpoint, one, told) | {"selected": False} for one, cael in judged for told in cael.get("calls") or ()
+    ]
 
 
 def _call(checkpoint: Json, step: Json, told: Json) -> Row:
@@ -65,7 +77,7 @@ def step_rows(checkpoint: Json) -> list[Row]:
     zero = min((t for t in begun if t), default=None)
     rows = []
     for step, start in zip(checkpoint["steps"], begun, strict=True):
-        calls = [_call(checkpoint, step, told) for told in step.get("alternatives") or ()]
+        calls = _candidate_rows(checkpoint, step)
         asked = calls + _judge_rows(checkpoint, step)
         total = Cost.total(Cost(usd=row["usd"], certainty=row["certainty"]) for row in asked if row["certainty"])
         rows.append(

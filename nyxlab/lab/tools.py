@@ -196,7 +196,7 @@ def save_result(place: Workplace, *, report: str, diff: str = "") -> Json:
     written = {}
     for kind, name, text in (("report", "report.md", report), ("patch", "changes.patch", diff)):
         if text:
-            (place.scratch / name).write_text(text, encoding="utf-8")
+            (place.scratch / name).write_text(text.rstrip("\n") + "\n", encoding="utf-8")
             written[kind] = str(place.scratch / name)
     return written
 

@@ -24,7 +24,8 @@ import anyio
 from nyxlab.engine.records import Done
 from nyxlab.engine.run import execute, start_run
 from nyxlab.engine.store import open_store
-from nyxlab.engine.workflow import parse_workflow, render
+from nyxlab.engine.reading import parse_workflow
+from nyxlab.engine.template import render
 from nyxlab.providers.messages import Message, Request
 from nyxlab.providers.scripted import ScriptedProvider
 

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.records import Done, Run
 from nyxlab.engine.run import StepContext, execute, start_run
 from nyxlab.engine.store import Store, open_store
-from nyxlab.engine.workflow import Workflow, parse_workflow, render
+from nyxlab.engine.template import render
+from nyxlab.engine.workflow import Workflow
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Message, Reply, Request
 from nyxlab.providers.scripted import ScriptedProvider

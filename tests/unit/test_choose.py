@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nyxlab.engine.workflow import parse_workflow
+from nyxlab.engine.reading import parse_workflow
 from nyxlab.errors import InputRefused
 from nyxlab.lab.lab import Lab
 from nyxlab.settings import load_settings

@@ -8,10 +8,10 @@ import anyio
 import pytest
 
 from nyxlab.engine.ledger import Budget, Ledger
+from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.records import CallRecord
 from nyxlab.engine.run import start_run
 from nyxlab.engine.store import Store, open_store
-from nyxlab.engine.workflow import parse_workflow
 from nyxlab.errors import BudgetExhausted, ProviderBroken, ProviderBusy
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Cost, Message, Reply, Request, Usage

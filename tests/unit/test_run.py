@@ -7,10 +7,12 @@ from decimal import Decimal
 import anyio
 import pytest
 
+from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.records import Done, Failed, Run, RunDone, StepDone
 from nyxlab.engine.run import StepContext, execute, start_run
 from nyxlab.engine.store import Store, open_store
-from nyxlab.engine.workflow import Workflow, parse_workflow, render
+from nyxlab.engine.template import render
+from nyxlab.engine.workflow import Workflow
 from nyxlab.errors import GateFailed, InputRefused, NoCandidate, ProviderMisused
 from nyxlab.providers.messages import Message, Request
 from nyxlab.providers.scripted import ScriptedProvider

@@ -10,10 +10,10 @@ from pathlib import Path
 import anyio
 import pytest
 
+from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.records import Pause, StepRecord
 from nyxlab.engine.run import start_run
 from nyxlab.engine.store import Store, open_store
-from nyxlab.engine.workflow import parse_workflow
 from nyxlab.errors import InputRefused, StoreBroken
 
 FLOW = parse_workflow("name: w\ninputs: {t: {}}\nsteps: [{id: b, prompt: '{{ inputs.t }}'}, {id: a, prompt: y}]\n", "w")

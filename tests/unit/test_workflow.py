@@ -7,8 +7,10 @@ from decimal import Decimal
 
 import pytest
 
+from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.run import load_workflow
-from nyxlab.engine.workflow import bind_inputs, parse_workflow, render
+from nyxlab.engine.template import render
+from nyxlab.engine.workflow import bind_inputs
 from nyxlab.errors import InputRefused
 
 WHOLE = """\
@@ -91,8 +93,25 @@ REFUSED = {
     "bad id": (small("{id: B-1, prompt: x}"), "w.yaml:4: 'B-1' is not an id"),
     "bad name": ("name: ../x\nsteps: [{id: a, prompt: x}]\n", "w.yaml:1: '../x' is not a name"),
     "bad provider": (small("{id: b, prompt: x, provider: claude}"), "'claude' is not a provider; write vendor:model"),
-    "later kind": (small("{id: b, kind: map, over: x}"), "w.yaml:4: 'over' is not available in this version"),
-    "later kind alone": (small("{id: b, kind: tool}"), "kind 'tool' is not available in this version of nyxlab; use"),
+    "map without a prompt": (small("{id: b, kind: map, over: inputs.x}"), "w.yaml:4: a map step needs 'prompt'"),
+    "map over nothing": (small("{id: b, kind: map, prompt: x}"), "a map step needs 'over', the list whose items"),
+    "map over a typo": (
+        small("{id: b, kind: map, prompt: x, over: steps.aa.output}"),
+        "unknown step 'aa'; did you mean",
+    ),
+    "map that asks people": (
+        small("{id: b, kind: map, prompt: x, over: [1], select: ask}"),
+        "nobody can choose for each",
+    ),
+    "an item outside of a map": (small("{id: b, prompt: '{{ item }}'}"), "unknown variable 'item'"),
+    "tool without a name": (small("{id: b, kind: tool}"), "w.yaml:4: a tool step needs 'tool'"),
+    "tool with a typo in a value": (
+        small("{id: b, kind: tool, tool: t, with: {a: ['{{ steps.aa.output }}']}}"),
+        "unknown step 'aa'; did you mean 'a'?",
+    ),
+    "prompt with arguments": (small("{id: b, prompt: x, with: {a: 1}}"), "'with' does nothing in a prompt step"),
+    "when on a typo": (small("{id: b, prompt: x, when: input.x}"), "unknown variable 'input'"),
+    "when that calls": (small("{id: b, prompt: x, when: 'goal.upper()'}"), "'call' is not available"),
     "later select": (small("{id: b, prompt: x, select: synthesise}"), "select 'synthesise' is not available in this"),
     "unknown policy": (
         small("{id: b, prompt: x, policy: best-ish}"),

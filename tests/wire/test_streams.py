@@ -13,9 +13,9 @@ from wire_peer import http, serve
 
 import nyxlab.providers.http as wire
 from nyxlab.engine.ledger import Ledger
+from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.run import start_run
 from nyxlab.engine.store import open_store
-from nyxlab.engine.workflow import parse_workflow
 from nyxlab.errors import ProviderBroken, ProviderBusy, ProviderError
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Message, Reply, Request, Usage
