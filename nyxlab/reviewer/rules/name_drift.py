@@ -14,7 +14,8 @@ _NAME = re.compile(r"(?<![\w-])[A-Za-z]\w{3,79}(?![\w])(?:-[A-Za-z]\w{1,20}(?![\
 _PIECE = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]+|[a-z]+|\d+")
 _ADDRESS = re.compile(r"\b[a-z]{2,8}://[^\s)>\]]++|\]\([^()\s]*+\)|\b[0-9a-f]{16,64}\b|#[\w-]++")
 _ROUTE = re.compile(r"(?<![\w.])((?:/[\w{}<>:.-]{1,60}){0,8}?/([\w-]{2,40}))/[{<:]([A-Za-z]\w{0,40})(?![\w])")
-_OFTEN = 3
+_OFTEN = 2
+_SAME_LANGUAGE = ({"snake", "camel"}, {"snake", "kebab"})  # Pascal beside camel is Go's way to export
 
 _SYNONYMS = """
 config configuration settings options preferences parameters|limit quota cap maximum threshold|result outcome response output reply|manager controller handler supervisor coordinator
@@ -98,15 +99,19 @@ def _match(name: str, near: Mapping[str, list[str]], words: Mapping[str, int]) -
             if usual == name:
                 continue
             if pieces == other:
-                if {_style(name), _style(usual)} == {"snake", "camel"}:
+                if {_style(name), _style(usual)} in _SAME_LANGUAGE:
                     return usual, "in another style"
                 continue
+            if "".join(pieces) == "".join(other) and name.lower() != usual.lower():
+                return usual, "with its words run together"
             differ = [(a, b) for a, b in zip(pieces, other, strict=False) if a != b]
             if len(pieces) != len(other) or len(differ) != 1:
                 continue
             a, b = differ[0]
             if words[a] <= 1 and _misspelt(a, b):
                 return usual, "misspelt"
+            if _style(name) == _style(usual) in ("snake", "kebab") and {a, b} in ({a, a + "s"}, {b, b + "s"}):
+                return usual, f'with "{a}" for "{b}"'
             if len(pieces) > 1 and _style(name) == _style(usual) and _GROUPS.get(a, set()) & _GROUPS.get(b, set()):
                 return usual, f'with "{a}" for "{b}"'
     return None
