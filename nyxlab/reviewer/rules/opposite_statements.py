@@ -15,59 +15,19 @@ _OPPOSITES = {
     "asynchronous": "synchronous", "asynchronously": "synchronously", "immutable": "mutable", "excluded": "included", "excludes": "includes", "insensitive": "sensitive",
     "off": "on", "rejected": "accepted", "rejects": "accepts", "unencrypted": "encrypted", "opt-out": "opt-in", "unsupported": "supported", "disallowed": "allowed", "impossible": "possible",
 }  # fmt: skip
-_NEGATIONS = frozenset({"not", "never", "no", "cannot", "n't", "neither", "nor", "without"})
+_NEGATIONS = frozenset(["not", "never", "no", "cannot", "n't", "neither", "nor", "without"])
 _MODALS = frozenset(
-    {
-        "must",
-        "shall",
-        "should",
-        "will",
-        "can",
-        "may",
-        "would",
-        "could",
-        "cannot",
-        "is",
-        "are",
-        "be",
-        "was",
-        "were",
-        "been",
-        "do",
-        "does",
-        "did",
-        "has",
-        "have",
-    }
+    ["must", "shall", "should", "will", "can", "may", "would", "could", "cannot", "is", "are", "be", "was", "were", "been", "do", "does", "did", "has", "have"]
 )
 _IDLE = frozenset(
-    {
-        "the",
-        "a",
-        "an",
-        "of",
-        "also",
-        "always",
-        "therefore",
-        "still",
-        "its",
-        "their",
-        "this",
-        "that",
-        "these",
-        "those",
-        "by",
-        "to",
-        "in",
-        "on",
-        "it",
-        "they",
-        "for",
-        "as",
-        "at",
-    }
-    - {"on"}
+    ["the", "a", "an", "of", "also", "always", "therefore", "still", "its", "their", "this", "that", "these", "those", "by", "to", "in", "it", "they", "for", "as", "at", "longer", "stay", "stays", "remain", "remains", "keep", "keeps", "become", "becomes", "get", "gets", "used", "use", "uses"]
 )
+_TURNED = re.compile(r"(?:non-|un|in|im|ir|dis)(\w{5,}|safe)$")
+_STRAIGHT = frozenset(
+    ["reversible", "unique", "encrypted", "sorted", "ordered", "valid", "visible", "authenticated", "authorized", "authorised", "bounded", "limited", "compatible", "consistent", "dependent", "mutable", "complete", "correct", "active", "blocking", "null", "nullable", "stable", "trusted", "signed", "safe", "compressed", "validated", "supported", "available", "connected", "deterministic", "idempotent", "retryable", "versioned", "buffered"]
+)
+_ALLOWED = re.compile(r"\b(?:is|are|be) (not )?(?:allowed|permitted|able|free|entitled) to\b")
+_ENDING = re.compile(r"(?:ations?|ions?|ings?|e[ds]|es?|s)$")
 _WORD = re.compile(r"n't|[a-z0-9](?:[\w.-]*\w)?")
 _ASIDE = re.compile(
     r"(?i)^(?:\W*(?:as (?:stated|noted|described|mentioned|a reminder|said|explained)[^,]{0,30}|note(?: that)?|again|remember(?: that)?|in other words|to be clear|that is|importantly|recall that|in short)\b\W*)+"
@@ -97,7 +57,7 @@ def check(document: Document) -> Iterator[Claim]:
     units = [
         pair
         for s in document.sentences
-        if s.where not in ("heading", "cell") and 20 < len(s.plain) < 600
+        if s.where not in ("heading", "cell") and 14 < len(s.plain) < 600
         for pair in _units(s)
     ]
     told: set[frozenset[Sentence]] = set()
@@ -148,9 +108,9 @@ def _units(sentence: Sentence) -> Iterator[tuple[tuple[str, ...], _Unit]]:
     pieces = _CUT.split(text)
     for piece in [text, *(pieces if len(pieces) > 1 else [])]:
         core, affirmed, here, marker, modal = _read(piece)
-        if (len(core) > 3 and modal != "-") or (piece is text and len(core) > 2):
+        if len(core) > 1 and (piece is text or modal != "-"):
             yield ("same", *sorted(core)), _Unit(sentence, affirmed, modal, conditional, reminder, ())
-        if marker >= 2 and len(core) > marker:
+        if marker >= 1 and len(core) > marker:
             after = core[marker : marker + 2] if "default" in core[marker : marker + 2] else core[marker : marker + 1]
             yield (
                 ("near", *core[max(0, marker - 3) : marker], *after),
@@ -169,7 +129,8 @@ def _read(text: str) -> tuple[tuple[str, ...], bool, bool, int, str]:
     """Return the words that carry meaning, whether they are affirmed in all and right at the verb, where the verb that decides it stands, and that verb ("-" for none)."""
     core: list[str] = []
     affirmed, here, marker, modal = True, True, -1, "-"
-    for word in _WORD.findall(text.lower().replace("cannot", "can not").replace("n't", " n't")):
+    plain = _ALLOWED.sub(r"may \1", text.lower()).replace("cannot", "can not").replace("n't", " n't")
+    for word in _WORD.findall(plain):
         if word in _NEGATIONS:
             affirmed = not affirmed
             here ^= marker == len(core)
@@ -180,7 +141,10 @@ def _read(text: str) -> tuple[tuple[str, ...], bool, bool, int, str]:
         if word in _OPPOSITES:
             affirmed, word = not affirmed, _OPPOSITES[word]
             here ^= marker == len(core)
-        core.append(word[:-1] if word.endswith("s") and len(word) > 4 else word)
+        elif (turned := _TURNED.match(word)) and turned[1] in _STRAIGHT:
+            affirmed, word = not affirmed, turned[1]
+            here ^= marker == len(core)
+        core.append(_ENDING.sub("", word) if len(word) > 4 and word != "default" else word)
     return tuple(core), affirmed, here, marker, modal
 
 
