@@ -6,16 +6,58 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from nyxlab.reviewer.document import Document, Heading, Identifier, Sentence, group
+from nyxlab.reviewer.document import Document, Fence, Heading, Identifier, Sentence, Table, group
 from nyxlab.reviewer.findings import Category, Severity
-from nyxlab.reviewer.rules.base import Claim, Rule, at
+from nyxlab.reviewer.rules.base import Claim, Place, Rule, Spanned, at
 
 _NEEDS = re.compile(
     r"\b(?:depend(?:s|ent|ing)? (?:up)?on|requires?|needs?|prerequisites?|blocked (?:by|on|until)|waits? (?:for|on|until)|builds? (?:up)?on|relies on|based on the (?:results?|output) of|"
     r"(?:can|may|must|should|will)(?: only)? (?:start|begin|run|follow|happen|come)s?(?: only)? (?:once|after|when)|starts? (?:only )?(?:once|after|when)|only (?:once|after)|comes? after|"
-    r"can(?:not|'t) (?:start|begin|run|happen|be (?:started|done)) (?:before|until|unless)|once|as soon as|follows|is done after|after|preceded by|not before)\b(?! (?:no|none|nothing|n/a))",
+    r"can(?:not|'t) (?:start|begin|run|happen|be (?:started|done)) (?:before|until|unless)|once|as soon as|follows|is done after|after|preceded by|not before|(?:created|produced|built|generated|issued|obtained|written) (?:in|by|during))\b(?! (?:no|none|nothing|n/a))",
     re.IGNORECASE,
 )  # fmt: skip
+_PART = r"(?:[`*\"_]*(?:(?:phase|step|stage|milestone|task|story|sprint|iteration)\s\d{1,3}|[\w][\w.-]{0,40}))[`*\"_]*"
+_LINKS = (
+    r"depends? (?:up)?on|requires?|needs|imports?(?: from)?|waits? for|builds? (?:up)?on|relies on|(?:is |are )?blocked by|must come after|comes after"
+    r"|can(?:not|'t) (?:start|begin|run|be (?:started|done|built)) (?:until|before|without|unless)|needs (?:the )?results of"
+)
+_BACK = r"blocks|unblocks|precedes|(?:must|has to|needs to) (?:be (?:finished|done|complete[d]?)|come|finish|run|happen) before|comes before|is (?:a )?prerequisite (?:for|of|to)"
+_CLAUSE = re.compile(
+    rf"(?i)(?:^|[;,.:(]\s|\band\s)\W{{0,4}}(?:the |service |module |component |package |team )*(?P<who>{_PART})(?: (?:module|service|component|package|team|job))?[,\s(]+(?:(?P<needs>{_LINKS})|(?P<back>{_BACK})) (?:the |service |module |component |package |team )*(?P<what>{_PART})"
+)
+_COLUMN = re.compile(
+    r"(?i)(?:depends? on|dependenc(?:y|ies)|dependent on|requires?|needs|blocked by|prerequisites?|after|predecessors?)"
+)
+_EDGE = re.compile(
+    r"(?<!\w)(\w{1,40})(?:[\[(][^\])\n]{0,80}[\])]{1,2})?\s{0,4}(?:-{2,6}>|={2,6}>|-\.->)\s{0,4}(?=(\w{1,40}))"
+)
+_NAMELESS = frozenset(
+    [
+        "it",
+        "this",
+        "that",
+        "these",
+        "those",
+        "which",
+        "what",
+        "they",
+        "we",
+        "you",
+        "one",
+        "each",
+        "there",
+        "everything",
+        "nothing",
+        "also",
+        "only",
+        "then",
+        "who",
+        "and",
+        "or",
+        "not",
+        "but",
+    ]
+)
 _ENDS = re.compile(
     r"[.;]\s|\)(?:\s|$)|\b(?:covers?|blocks|blocking|enables|unblocks|but|before|independent|while|whereas|because|instead)\b|\s\u2014\s|\bnot\b",
     re.IGNORECASE,
@@ -28,9 +70,10 @@ _STAGE = re.compile(r"\b(pre-alpha|alpha|beta|GA|stable|general availability)\b"
 _THIS = re.compile(
     r"\b(?:this|the present) (phase|step|stage|milestone|story|task|part|iteration|sprint)\b", re.IGNORECASE
 )
-_STEPS = frozenset(
+_TIMED = frozenset(
     {"T", "phase", "step", "stage", "milestone", "iteration", "sprint", "task", "T-", "TASK-", "S", "M", "part"}
 )
+_STEPS = _TIMED | {"US", "US-", "FR-", "FR", "REQ-", "R", "R-", "E", "E-"}
 _ORDERED = ("grade", "phase", "step", "stage", "milestone", "iteration", "sprint")
 """What is done in the order of its numbers: of a circle among these, only the need that looks ahead is wrong."""
 
@@ -41,7 +84,7 @@ class _Need:
 
     who: tuple[str, str]
     what: tuple[str, str]
-    sentence: Sentence
+    sentence: Spanned
 
 
 def check(document: Document) -> Iterator[Claim]:
@@ -55,23 +98,36 @@ def check(document: Document) -> Iterator[Claim]:
     mentioned = group((i.sentence, i) for i in document.identifiers if i.family in _STEPS)
     names = _titles(defined)
     needs: list[_Need] = []
-    owner: Identifier | None = None
+    owner: tuple[str, str] | None = None
+    counted = {} if any(part[0] == "step" for part in defined) else _counted(document)
     for sentence in document.sentences:
         here = mentioned.get(sentence, ())
         if sentence.first:
-            owner = next((i for i in here if i.defines), None) if sentence.where in ("item", "task") else None
+            own = next((i for i in here if i.defines), None) if sentence.where in ("item", "task") else None
+            owner = (own.family, _key(own.number)) if own else counted.get((sentence.path, sentence.line))
         needs.extend(_needs(sentence, here, names, owner))
+        needs.extend(_clauses(sentence))
+    needs = list({(n.who, n.what, n.sentence): n for n in needs}.values())
+    needs += [n for table in document.tables for n in _rows(table)]
+    needs += [n for fence in document.fences for n in _drawn(fence)]
     looped: set[tuple[str, str]] = set()
     for loop in _cycles(needs):
         forward = [n for n in loop if _order(n.what) > _order(n.who)]
-        if len(forward) > 1 or loop[0].who[0] not in _ORDERED:
+        if (
+            len(forward) > 1
+            or loop[0].who[0] not in _ORDERED
+            or not any(n.who in defined or n.who[0] == "grade" for n in loop)
+        ):
             looped |= {n.who for n in loop}
             yield _cycle(loop)
     for need in needs:
         if {need.who, need.what} <= looped or need.who[0] != need.what[0] or _order(need.what) <= _order(need.who):
             continue
         one, two = defined.get(need.who), defined.get(need.what)
-        if need.who[0] != "grade" and not (one and two and (one.path != two.path or one.line < two.line)):
+        late = need.who in counted.values() and need.what in counted.values()
+        if need.who[0] not in _TIMED | {"grade"}:
+            continue
+        if need.who[0] != "grade" and not late and not (one and two and (one.path != two.path or one.line < two.line)):
             continue
         yield Claim(
             Severity.HIGH,
@@ -81,6 +137,47 @@ def check(document: Document) -> Iterator[Claim]:
             at(need.sentence, *([two] if two else [])),
             (_name(need.who), _name(need.what)),
         )
+
+
+def _counted(document: Document) -> dict[tuple[str, int], tuple[str, str]]:
+    """Return the items of the one outermost ordered list as its steps, by where they stand; nothing where there are several."""
+    lists = [b for b in document.lists if b.ordered and b.depth == 0 and len(b.items) > 1]
+    if len(lists) != 1:
+        return {}
+    return {(i.path, i.line): ("step", str(i.number or n)) for n, i in enumerate(lists[0].items, 1)}
+
+
+def _clauses(sentence: Sentence) -> Iterator[_Need]:
+    """Read every "A depends on B" and "A blocks B" of a sentence whose sides are a name each."""
+    for m in _CLAUSE.finditer(sentence.plain) if len(sentence.plain) < 2000 else ():
+        one, two = _part(m["who"]), _part(m["what"])
+        if one and two and one[0] == two[0]:
+            yield _Need(one, two, sentence) if m["needs"] else _Need(two, one, sentence)
+
+
+def _part(text: str) -> tuple[str, str] | None:
+    """Read a name as a part of the plan: a numbered one, an identifier, or any other name."""
+    name = text.strip('`*"_.').lower()
+    if m := re.fullmatch(r"([a-z]+)\s(\d+)|([a-z]{1,9}-?)(\d{1,4}[a-z]?)", name):
+        return (m[1], _key(m[2])) if m[1] else (m[3].upper(), _key(m[4]))
+    return None if name in _NAMELESS or len(name) < 2 else ("name", name)
+
+
+def _rows(table: Table) -> Iterator[_Need]:
+    """Read a table with a column of what each row depends on."""
+    column = next((n for n, title in enumerate(table.header) if n and _COLUMN.fullmatch(title.strip(" *_:`"))), None)
+    for row in table.rows if column else ():
+        if column and column < len(row.cells):
+            who = row.cells[0].strip(" *`")
+            for what in re.findall(r"[\w.-]*\w", row.cells[column]):
+                yield _Need(("row", who), ("row", what), Place(table.path, row.line, row.line))
+
+
+def _drawn(fence: Fence) -> Iterator[_Need]:
+    """Read the arrows of a drawn dependency graph; a flow chart of states may go round."""
+    if re.match(r"\s*(?:graph|flowchart)\b", fence.text) and not re.search(r"\{[^}]*\}|\|", fence.text):
+        for m in _EDGE.finditer(fence.text):
+            yield _Need(("node", m[2]), ("node", m[1]), Place(fence.path, fence.line, fence.end_line))
 
 
 def _key(number: str) -> str:
@@ -96,6 +193,8 @@ def _name(part: tuple[str, str]) -> str:
     family, number = part
     if family == "grade":
         return next(name for name, value in _STAGES.items() if str(value) == number).title().replace("Ga", "GA")
+    if family in ("name", "row", "node"):
+        return number
     return (
         f"{family.title()} {number}" if family.islower() else f"{family}{number.zfill(3) if family == 'T' else number}"
     )
@@ -118,7 +217,7 @@ def _needs(
     sentence: Sentence,
     mentioned: tuple[Identifier, ...],
     names: Mapping[str, tuple[str, str]],
-    owner: Identifier | None,
+    owner: tuple[str, str] | None,
 ) -> Iterator[_Need]:
     """Read "A depends on B": A is named before the verb, or is the item or the section that the sentence stands in."""
     text = sentence.plain
@@ -163,11 +262,11 @@ def _who(
     head: str,
     mentioned: tuple[Identifier, ...],
     names: Mapping[str, tuple[str, str]],
-    owner: Identifier | None,
+    owner: tuple[str, str] | None,
 ) -> tuple[str, str] | None:
     """Return what needs something: the item's own part, the last part named before the verb, else the section's."""
     if owner:
-        return (owner.family, _key(owner.number))
+        return owner
     before = [
         i for i in mentioned if i.name.lower() in head.lower() or f"{i.family} {i.number}".lower() in head.lower()
     ]
