@@ -28,6 +28,9 @@ _TELLS = re.compile(
     r"organi[sz]ed (?:in|into)|broken (?:down )?into|structured (?:in|into)|done in|delivered in|works? in|rolled out in|proceeds? in|altogether|in (?:total|all)|total of)\b",
     re.IGNORECASE,
 )  # fmt: skip
+_LISTED = re.compile(
+    r"(?i)\b(?:touch(?:es)?|changes?|needs?|uses?|adds?|introduces?|proposes?|tracks?|runs?|answers?|asks?|design for|made (?:up )?of|one of|we (?:considered?|propose|support|distinguish|need|add)|takes?|requires?|carries|returns?|supports?|affects?|involves?)\b"
+)
 _GLUE = frozenset({"of", "or", "to", "and", "for", "in", "on", "with", "is", "are", "from", "per", "as", "at", "by"})
 _PARTIAL = re.compile(
     r"\b(?:each|every|per|first|last|remaining|other|these|those|(?:phase|step|stage|story|option|task) \d+)\b",
@@ -84,11 +87,14 @@ def _against_block(
     if not (
         text.rstrip().endswith(":")
         or sentence.where == "heading"
-        or re.search(r"\b(?:following|below|as follows)\b", text)
+        or re.search(r"\b(?:following|below|as follows|listed)\b", text)
+        or (sentence.first and len(counts) == 1 and (_TELLS.search(text) or _LISTED.search(text)))
     ):
         return
     sizes = _sizes(document, block)
     last = counts[-1]
+    if not text.rstrip().endswith(":") and abs(last[0] - sizes[0]) > 3:
+        return  # a sentence that only stands before a list may speak of something else
     clause = text[last[1].end() :]
     if (
         any(value in sizes for value, _ in counts)
@@ -142,7 +148,10 @@ def _against_words(sentence: Sentence, counts: list[tuple[int, re.Match[str]]]) 
     """Judge things that are enumerated in the sentence itself: "three states: open, paid and void"."""
     for value, m in counts:
         rest = sentence.plain[m.end() :]
-        opened = re.match(r"(?:[^:(,;.\u2014\d]{0,40}?(?::\s|\s\u2014\s)|\s\()", rest)
+        opened = re.match(
+            r"(?:[^:(,;.\u2014\d]{0,40}?(?::\s|\s[\u2014\u2013-]\s|,\s(?:namely|viz\.|which are|i\.e\.,?)\s)|\s\()",
+            rest,
+        )
         if not opened:
             continue
         body = rest[opened.end() :]
