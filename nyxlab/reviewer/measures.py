@@ -102,7 +102,7 @@ _NAME = r"(?P<{0}>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{{0,6}}\.
 _DAY = re.compile(
     r"(?<![\w./-])(?:(?P<year>(?:19|20)\d\d)(?:[-/.](?P<month>0[1-9]|1[0-2])(?:[-/.](?P<day>0[1-9]|[12]\d|3[01]))?|[-\s]?Q(?P<quarter>[1-4])|[-\s]?H(?P<half>[12]))(?![\w-]|[./]\d)"
     r"|Q(?P<quarter2>[1-4])[\s/-](?P<year2>(?:19|20)\d\d)(?![\w-])|H(?P<half2>[12])[\s/-](?P<year3>(?:19|20)\d\d)(?![\w-])"
-    rf"|(?P<day2>\d{{1,2}})(?:st|nd|rd|th)?\.?\s(?:of\s)?{_NAME.format('name')},?\s(?P<year4>(?:19|20)\d\d)(?!\w)"
+    rf"|(?<![Ss]tage )(?<![Pp]hase )(?<![Ss]tep )(?<![Mm]ilestone )(?<![Ww]ave )(?P<day2>\d{{1,2}})(?:st|nd|rd|th)?\.?\s(?:of\s)?{_NAME.format('name')},?\s(?P<year4>(?:19|20)\d\d)(?!\w)"
     rf"|{_NAME.format('name2')}\s(?:(?P<day3>\d{{1,2}})(?:st|nd|rd|th)?,?\s)?(?P<year5>(?:19|20)\d\d)(?!\w)"
     r"|(?P<scale>[Ww]eek|[Dd]ay|[Ss]print|[Mm]onth|[Ii]teration)s?\s(?P<count>\d{1,3})(?![\w-]|\.\d)|(?:\bv|[Rr]elease\s|[Vv]ersion\s)(?P<major>\d{1,3})\.(?P<minor>\d{1,3})(?![\w-]))"
 )

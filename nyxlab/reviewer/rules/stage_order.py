@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import pairwise
 
 from nyxlab.reviewer.document import Document, File, Sentence, Table, group
@@ -51,6 +52,8 @@ _LATER = r"(?:last[- ])?(?:updated?|modified|changed|revised|reviewed)(?:[ -](?:
 _FIELD = re.compile(
     rf"\W{{0,4}}+(?:(?P<made>{_MADE})|(?P<later>{_LATER}))[\s*_\"'`]{{0,4}}[:|=][\s*_\"'`]{{0,4}}(?=\w)", re.IGNORECASE
 )
+_WEEKDAY = re.compile(r"(?i)\b(mon|tues?|wednes|thurs|fri|satur|sun)day,?\s(?:the\s)?$")
+_IN_RELEASE = re.compile(r"(\b(?:in|to|at|with)\s|\()(?=\d{1,2}\.\d{1,3}(?![\w.%]|\s?(?:%|[a-z]{1,3}\b)))")
 _HISTORY = re.compile(r"(?i)histor|changelog|change log|revision|timeline|log\b|schedule|milestone|roadmap|news")
 
 
@@ -73,6 +76,11 @@ def check(document: Document) -> Iterator[Claim]:
     events: list[tuple[object, _Event]] = []
     for sentence in document.sentences:
         found = [] if len(sentence.plain) > 3000 else list(days(sentence.plain))
+        if not found and (claim := _releases(sentence)):
+            yield claim
+        if found and (wrong := _calendar(sentence, found)):
+            yield wrong
+            continue
         if found and not _MOVED.search(sentence.plain):
             claim = _sentence(sentence, found)
             if claim:
@@ -128,6 +136,29 @@ def _sentence(sentence: Sentence, found: Sequence[Day]) -> Claim | None:
         if (rising and one.after(two)) or (falling and two.after(one)):
             return _claim(f"{one.text}" if falling else two.text, two.text if falling else one.text, at(sentence))
     return next(_schedule(_events(sentence, text, found)), None)
+
+
+def _releases(sentence: Sentence) -> Claim | None:
+    """Compare stages that are given bare release numbers: "alpha in 1.22, beta in 1.20"."""
+    if len(sentence.plain) > 600 or len(_STAGE.findall(sentence.plain)) < 2 or _MOVED.search(sentence.plain):
+        return None
+    text = _IN_RELEASE.sub(r"\1v", sentence.plain)
+    return next(_schedule(_events(sentence, text, list(days(text)))), None) if text != sentence.plain else None
+
+
+def _calendar(sentence: Sentence, found: Sequence[Day]) -> Claim | None:
+    """Check whole dates against the calendar: a day that the month does not have, a weekday that the date is not."""
+    for day in found:
+        if day.scale != "date" or day.first != day.last:
+            continue
+        weekday = _WEEKDAY.search(sentence.plain[max(0, day.start - 14) : day.start])
+        try:
+            real = date.fromisoformat(day.first)
+        except ValueError:
+            return _claim(day.text, "the calendar", at(sentence), "is no day of")
+        if weekday and not f"{real:%A}".startswith(weekday[1].title()):
+            return _claim(f"{weekday[1]} {day.text}", f"the calendar ({real:%A})", at(sentence), "does not agree with")
+    return None
 
 
 def _events(place: Spanned, text: str, found: Sequence[Day] | None) -> list[_Event]:

@@ -11,9 +11,9 @@ from nyxlab.reviewer.mentions import modality
 from nyxlab.reviewer.rules.base import Claim, Rule, at
 
 _MARKER = re.compile(
-    r"\b(?:TODO|TBD|TBC|FIXME|XXX)\b(?!-)|\?\?\?+|\b(?:NEEDS? (?:CLARIFICATION|DECISION|INPUT)|Needs (?:clarification|decision|input))\b"
+    r"\b(?:TODO|TBD|TBC|TBA|FIXME|XXX|WIP|T\.B\.[DCA]\.?)(?![\w-])|(?<=:\s)(?:tbd|tbc|tba|todo)\b|\?\?\?+|(?<!\S)\?\?(?!\S)|(?<!\S)_{3,8}(?!\S)|\b(?:NEEDS? (?:CLARIFICATION|DECISION|INPUT)|Needs (?:clarification|decision|input))\b"
     r"|(?<!need )(?<!needs )(?<!have )(?<!has )\b(?i:to be (?:decided|determined|defined|confirmed|specified|filled in|clarified|announced))\b(?! (?:by|as|from|at|during|when|in))"
-    r"|\b(?i:yet to be (?:agreed|decided|defined|determined|written|confirmed)|(?:has|have|is|are) not (?:yet )?been (?:decided|agreed|defined|settled)(?: yet)?|(?:is|are) (?:not yet|still) (?:undecided|decided|open|unclear)|coming soon|(?:section|chapter|page) is a stub)\b|\b(?i:lorem ipsum)\b|[\[<](?i:fill in|insert|your)\b[^\]>]{0,60}[\]>]|\b(?i:placeholder text|write me)\b"
+    r"|\b(?i:yet to be (?:agreed|decided|defined|determined|written|confirmed)|(?:has|have|is|are) not (?:yet )?been (?:decided|agreed|defined|settled)(?: yet)?|(?:is|are) (?:not yet|still) (?:undecided|decided|open|unclear|missing|under discussion)|(?:will|must|needs? to|has to|have to) be (?:decided|defined|specified|written|agreed|filled in|added|clarified|worked out) later|(?:we|someone|somebody) (?:still )?(?:need|needs|have|has) to (?:figure (?:this|that|it) out|decide|define|specify|clarify|work (?:this|it) out)|(?:is|are) (?:not|un)\\s?finished|(?:more )?details (?:to follow|will follow|are missing)|coming soon|(?:section|chapter|page) is a stub)\b|\b(?i:lorem ipsum)\b|[\[<](?i:fill (?:in|me)|insert|your|add|describe|name)\b[^\]>]{0,60}[\]>]|<(?i:name|date|value|number|tbd|owner|team)>|^\W{0,4}(?i:to be (?:written|completed|added|done|continued|filled))\W{0,4}$|^\W{0,3}\.\.\.$|\{\{\s?\w{1,30}\s?\}\}|\b(?i:placeholder text|write me)\b"
 )
 _ABOUT = re.compile(
     r"(?i)\b(?:no|zero|without|any|all|resolve[sd]?|remaining|removed?|every|these|those|unresolved|leave|left)\b[^.]{0,40}$|\b(?:a|the|an|of|as|our|its)\s[\"'(]?$"
