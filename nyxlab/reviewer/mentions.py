@@ -117,7 +117,9 @@ def _parts(sentence: Sentence, m: re.Match[str], text: str, opening: int, head: 
     family = m[1].lower()
     caption = family in ("figure", "table") and text[m.end() : m.end() + 1] in (":", ".", "")
     defines = m.start() == opening and not m[2] and (
-        sentence.where == "heading" or ((head or caption) and bool(_TITLED.match(text, m.end())))
+        sentence.where == "heading"
+        or ((head or caption) and bool(_TITLED.match(text, m.end())))
+        or (family in ("step", "phase", "stage", "milestone") and text.startswith(":", m.end()))
     )  # fmt: skip
     yield Identifier(family, m[3], sentence.path, sentence.line, defines, sentence)
     last, position = m[3], m.end()
@@ -161,6 +163,11 @@ _AFTER = re.compile(
     r"|[\u2013\u2014:-]?\s{0,3}(?:is|will be|gets|must be)\s(?:an?\s)?(?P<said>new|created|introduced|added|modified|updated|extended|edited|changed|deleted|removed|existing)\b)",
     re.IGNORECASE,
 )
+_LABELS: dict[re.Pattern[str], Action] = {
+    re.compile(r"(?i)(?:new|added|created) (?:source )?files?(?:\W{1,3}|$)"): "new",
+    re.compile(r"(?i)(?:modified|changed|updated|existing|touched) (?:source )?files?(?: to change)?(?:\W{1,3}|$)|(?:files to (?:change|modify|edit)|changes to existing (?:code|files))(?:\W{1,3}|$)"): "modify",
+    re.compile(r"(?i)(?:deleted|removed) files?(?:\W{1,3}|$)|files to (?:delete|remove)(?:\W{1,3}|$)"): "delete",
+}  # fmt: skip
 _WORD = re.compile(r"[A-Za-z]++")
 
 
@@ -188,9 +195,18 @@ def files(sentence: Sentence) -> Iterator[FileMention]:
             continue
         if text.startswith("//", m.start()) or "@" in token:
             continue
-        yield FileMention(
-            token, _action(text, m.start(), m.start() + len(m[0].rstrip(".:"))), sentence.path, sentence.line, sentence
-        )
+        action = _action(text, m.start(), m.start() + len(m[0].rstrip(".:"))) or _labelled(sentence, text[: m.start()])
+        yield FileMention(token, action, sentence.path, sentence.line, sentence)
+
+
+def _labelled(sentence: Sentence, before: str) -> Action | None:
+    """Read the label over a list of files: "New files:" on the same line, or a heading "Modified files"."""
+    for label in (before, sentence.section.text if sentence.section and sentence.where == "item" else ""):
+        for pattern, action in _LABELS.items():
+            if pattern.match(label.strip(" *#`")):
+                return action
+    mark = re.match(r"\W*(NEW|MOD|DEL|ADD|MODIFY|DELETE|CREATE)\b", before)
+    return {"N": "new", "A": "new", "C": "new", "M": "modify", "D": "delete"}[mark[1][0]] if mark else None  # type: ignore[return-value]
 
 
 def _action(text: str, start: int, end: int) -> Action | None:

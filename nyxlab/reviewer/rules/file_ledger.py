@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from nyxlab.reviewer.document import Document, FileMention, group
 from nyxlab.reviewer.findings import Category, Severity
@@ -20,10 +20,19 @@ def check(document: Document) -> Iterator[Claim]:
             continue
         new = [m for m in mentions if m.action == "new"]
         changed = [m for m in mentions if m.action == "modify"]
+        gone = next((m for m in mentions if m.action == "delete"), None)
+        revived = [m for m in (*changed, *_used(mentions)) if gone and m.path == gone.path and m.line > gone.line]
+        if gone and revived and not any(n.line > gone.line for n in new):
+            yield _claim(name, revived[0], gone, "deleted and then needed again", Severity.HIGH)
+            continue
         if not new:
             continue
         existing = [m for m in changed if _existing(m)]
-        early = [m for m in changed if m.path == new[0].path and m.line < new[0].line and _step(m) != _step(new[0])]
+        early = [
+            m
+            for m in (*changed, *_used(mentions))
+            if m.path == new[0].path and m.line < new[0].line and _step(m) != _step(new[0])
+        ]
         marked = [m for m in changed if _marked(m) and m.path != new[0].path and any(map(_marked, new))]
         if existing or early or marked:
             yield _claim(
@@ -41,6 +50,20 @@ def check(document: Document) -> Iterator[Claim]:
         ]
         if again:
             yield _claim(name, again[0], new[0], "new twice", Severity.MEDIUM)
+
+
+def _used(mentions: Sequence[FileMention]) -> list[FileMention]:
+    """Return where a step runs or imports the file: it must be there by then."""
+    found = []
+    for m in mentions:
+        if m.action is None and m.sentence and m.sentence.where in ("item", "task", "paragraph"):
+            before = m.sentence.plain.partition(m.name)[0]
+            if re.search(
+                r"(?i)(?:^|[:.]\s)\W*(?:T?\d+\W+)?(?:run|execute|import|call|invoke|source|build from)\b[^.;]{0,40}$",
+                before,
+            ):
+                found.append(m)
+    return found
 
 
 def _full_names(document: Document) -> Callable[[str], str]:
@@ -63,7 +86,7 @@ def _existing(mention: FileMention) -> bool:
     text = mention.sentence.text if mention.sentence else ""
     return bool(
         re.search(
-            rf"(?i)\bexisting\s(?:\w+\s){{0,2}}[`\"*]*{re.escape(mention.name)}|{re.escape(mention.name)}[`\"*]*\s(?:already exists|\((?:an\s)?existing)",
+            rf"(?i)\bexisting\s(?:\w+\s){{0,2}}[`\"*]*{re.escape(mention.name)}|{re.escape(mention.name)}[`\"*]*(?:\s(?:already exists|\((?:an\s)?existing)|,? which (?:already )?exists)",
             text,
         )
     )
@@ -77,7 +100,13 @@ def _marked(mention: FileMention) -> bool:
 
 
 def _step(mention: FileMention) -> object:
-    """Return the sentence's section, so that one step may make a file and go on with it."""
+    """Return the step that a mention belongs to, which may make a file and go on with it: an item of its own, or the section."""
+    if (
+        (mention.sentence
+        and mention.sentence.where in ("task", "item"))
+        or re.match(r"\W*(?:Step|Phase|Stage) \d", mention.sentence.plain if mention.sentence else "")
+    ):
+        return mention.line
     return (mention.sentence.section if mention.sentence else None) or mention.line
 
 

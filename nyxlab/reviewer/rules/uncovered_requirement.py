@@ -92,14 +92,14 @@ _STOP = frozenset(
 def check(document: Document) -> Iterator[Claim]:
     """Find a requirement or user story that no task or step takes up while the others are taken up, and a task for a story that is not there."""
     work = [s for s in document.sentences if _is_work(s)]
-    if len(work) < 4:
+    if len(work) < 2:
         return
     tasks = [i for b in document.lists for i in b.items if i.checked is not None or _LABEL.search(i.text)]
     yield from _stories(document, work, tasks)
     said = "\n".join(s.plain for s in work)
     for family, found in document.definitions.items():
         required = [i for i in _required(family, found) if not _is_work(i.sentence)]
-        if len(required) > 2:
+        if len(required) > 1:
             yield from _missing(family, required, said)
 
 
@@ -144,7 +144,7 @@ def _missing(family: str, required: Sequence[Identifier], said: str) -> Iterator
     unnamed = [i for i in required if i.number.lstrip("0") not in named]
     shares = {i: _share(_words(i.sentence.plain.replace(i.name, "")), words) for i in required}
     usual = median([share for share in shares.values() if share is not None] or [0.0])
-    traced = len(unnamed) <= max(1, len(required) // 4) and len(required) - len(unnamed) > 2
+    traced = len(unnamed) <= max(1, len(required) // 4) and len(required) - len(unnamed) > 0
     for i in unnamed:
         share = shares[i]
         if traced and (share is None or share < 0.6):
