@@ -62,6 +62,8 @@ class Document:
     references: Mapping[str, Mapping[str, tuple[str, int]]]
     beside: frozenset[str] | None = None
     """Paths of files known to exist that are not under review; None where nobody has looked."""
+    repo: frozenset[str] | None = None
+    """The files of the repository that the plan is for; None where none was named."""
 
     def quote(self, path: str, start: int, end: int) -> str:
         """Return lines ``start`` to ``end`` of a file exactly as they stand there, without the last line feed."""

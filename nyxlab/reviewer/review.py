@@ -175,6 +175,7 @@ def review_documents(
     ``skipped`` says why the lenses did not run; ``rules`` are those that ship with nyxlab unless given; ``baseline`` is
     an earlier review, of this plan or of another version of it, which tells the new findings from the old.
     """
+    document = replace(document, repo=repo_files)
     findings = suppress(find(document, all_rules() if rules is None else rules), document)
     if baseline is not None:
         findings = against(baseline.findings, findings, document)

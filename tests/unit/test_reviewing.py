@@ -254,3 +254,16 @@ def test_severities_of_the_security_family() -> None:
         "prompt-injection": Severity.HIGH,
         "stated-count": Severity.MEDIUM,
     }
+
+
+def test_the_plan_is_held_against_the_repository(tmp_path: Path) -> None:
+    """With a repository named, a new file that exists and a modified one that does not are findings; right ones are none."""
+    document = parse_documents(
+        {"p.md": "# P\n\n- `src/a.py` (new)\n- `src/b.py` (modified)\n- `src/c.py` (new)\n- `src/d.py` (modified)\n"}
+    )
+    found = review_documents(document, repo_files=frozenset({"src/a.py", "src/d.py"})).findings
+    assert sorted(f.title for f in found if f.rule == "file-ledger") == [
+        "src/a.py is called new, and the repository has it",
+        "src/b.py is to be modified, and the repository has no such file",
+    ]
+    assert [f for f in review_documents(document).findings if f.rule == "file-ledger"] == []

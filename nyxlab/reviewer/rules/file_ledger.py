@@ -11,7 +11,7 @@ from nyxlab.reviewer.rules.base import Claim, Rule, at
 
 
 def check(document: Document) -> Iterator[Claim]:
-    """Find a file that is modified before it is made, made twice, or called existing here and new there."""
+    """Find a file that is modified before it is made, made twice, or called existing here and new there, or otherwise than the repository has it."""
     known = _full_names(document)
     for name, mentions in group(
         (known(m.name), m) for m in document.file_mentions if m.action and "*" not in m.name
@@ -20,6 +20,9 @@ def check(document: Document) -> Iterator[Claim]:
             continue
         new = [m for m in mentions if m.action == "new"]
         changed = [m for m in mentions if m.action == "modify"]
+        if document.repo is not None and (wrong := _against_repo(name, mentions, document.repo)):
+            yield wrong
+            continue
         gone = next((m for m in mentions if m.action == "delete"), None)
         revived = [m for m in (*changed, *_used(mentions)) if gone and m.path == gone.path and m.line > gone.line]
         if gone and revived and not any(n.line > gone.line for n in new):
@@ -50,6 +53,26 @@ def check(document: Document) -> Iterator[Claim]:
         ]
         if again:
             yield _claim(name, again[0], new[0], "new twice", Severity.MEDIUM)
+
+
+def _against_repo(name: str, mentions: Sequence[FileMention], repo: frozenset[str]) -> Claim | None:
+    """Compare what the plan does with a file first with what the repository has."""
+    first = mentions[0]
+    if first.action == "new" and name in repo:
+        how, fix = (
+            "called new, and the repository has it",
+            "Say that it is modified, or give the new file another name.",
+        )
+    elif first.action in ("modify", "delete") and not any(path == name or path.endswith(f"/{name}") for path in repo):
+        done = "modified" if first.action == "modify" else "deleted"
+        how, fix = (
+            f"to be {done}, and the repository has no such file",
+            "Correct the name, or say that the file is new.",
+        )
+    else:
+        return None
+    said = f"{name} is {how}"
+    return Claim(Severity.HIGH, said, f"{said}.", fix, at(first), (name,), (first.action or "", how), 0.9)
 
 
 def _used(mentions: Sequence[FileMention]) -> list[FileMention]:
@@ -101,10 +124,8 @@ def _marked(mention: FileMention) -> bool:
 
 def _step(mention: FileMention) -> object:
     """Return the step that a mention belongs to, which may make a file and go on with it: an item of its own, or the section."""
-    if (
-        (mention.sentence
-        and mention.sentence.where in ("task", "item"))
-        or re.match(r"\W*(?:Step|Phase|Stage) \d", mention.sentence.plain if mention.sentence else "")
+    if (mention.sentence and mention.sentence.where in ("task", "item")) or re.match(
+        r"\W*(?:Step|Phase|Stage) \d", mention.sentence.plain if mention.sentence else ""
     ):
         return mention.line
     return (mention.sentence.section if mention.sentence else None) or mention.line
