@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,39 @@ def test_fingerprints_do_not_depend_on_lines(padding: list[str]) -> None:
     assert {f.fingerprint for f in find(parse_documents({"p.md": PLAN}))} <= {
         f.fingerprint for f in find(parse_documents({"p.md": moved}))
     }
+
+
+PROSE = [
+    "The session timeout of the gateway is 30 minutes and applies to every user who signs in from a browser.",
+    "After the session timeout of 45 minutes, which the gateway enforces for every user, people sign in again.",
+    "The export job has three states: queued, running, failed and done.",
+    "The work takes 12 days in total: 5 for the schema, 4 for the interface and 2 for the tests.",
+    "The owner of the rollback is still to be decided, as is the length of the window in which it can happen.",
+    "Telemetry is enabled by default in every installation of the gateway that is newer than this plan.",
+    "Telemetry is disabled by default in every installation of the gateway that is newer than this plan.",
+    "Three nodes with 2 GiB of memory each need 8 GiB of memory, which the smallest machine offers.",
+    "The migration starts on 10 March 2025 and ends on 2 February 2025, when the old tables are dropped.",
+    "Phase 1 builds on the results of Phase 3, and nobody can begin before those have been looked at.",
+    "### Phase 1: prepare", "### Phase 2: copy", "### Phase 3: open",
+    "- **FR-014**: the owner exports what the team has written", "- **FR-014**: the owner pays for what the team has used",
+    "See [the limits](#limits) for what a tenant may use at most, and for what happens when it uses more.",
+]  # fmt: skip
+KINDS_SEEN = {"conflicting-value", "stated-count", "wrong-total", "unfinished-marker", "opposite-statements", "arithmetic",
+              "stage-order", "impossible-order", "duplicate-identifier", "broken-link"}  # fmt: skip
+
+
+@given(width=st.integers(28, 200), order=st.permutations(range(10)))
+@example(width=200, order=list(range(10)))
+def test_fingerprints_survive_wrapping_and_reordering(width: int, order: list[int]) -> None:
+    """However prose is wrapped and its paragraphs are ordered, the same faults keep the same fingerprints."""
+    usual = find(parse_documents({"plan.md": "# Plan\n\n" + "\n\n".join(PROSE)}))
+    moved = [PROSE[n] for n in order] + PROSE[10:]
+    wrapped = [
+        textwrap.fill(p, width, break_long_words=False, break_on_hyphens=False) if p[0].isalpha() else p for p in moved
+    ]
+    again = find(parse_documents({"plan.md": "# Plan\n\n" + "\n\n".join(wrapped)}))
+    assert {f.rule for f in usual} >= KINDS_SEEN
+    assert {(f.rule, f.fingerprint) for f in again} == {(f.rule, f.fingerprint) for f in usual}
 
 
 def test_the_verdict_follows_the_worst_finding() -> None:
