@@ -199,7 +199,8 @@ def review_documents(
 def find(document: Document, rules: Sequence[Rule] = RULES) -> tuple[Finding, ...]:
     """Run rules and return their findings, worst first, then in the order of the plan, with ids F-001 and on."""
     order = {path: n for n, path in enumerate(document.files)}
-    made = [(rule, claim) for rule in rules for claim in rule.check(document)]
+    claims = ((rule, claim) for rule in rules for claim in rule.check(document))
+    made = list({(rule.id, claim.title, claim.places): (rule, claim) for rule, claim in claims}.values())
     made.sort(
         key=lambda rc: (rc[1].severity.rank, order[rc[1].places[0].path], rc[1].places[0].start, rc[0].id, rc[1].title)
     )

@@ -10,7 +10,8 @@ from nyxlab.reviewer.document import Action, Document, FileMention, Heading, Ide
 from nyxlab.reviewer.mentions import is_file
 
 _STEP = re.compile(
-    r"\W{0,4}(step|phase|milestone|stage|sprint|iteration)\s+#?(\d{1,3})\b[\s:.)\u2013\u2014-]*", re.IGNORECASE
+    r"\W{0,4}(step|phase|milestone|stage|sprint|iteration)\s+#?(\d{1,3}|[A-H](?=\s?[:.)\u2013\u2014-]))\b[\s:.)\u2013\u2014-]*",
+    re.IGNORECASE,
 )
 _WORK = re.compile(r"\b(implementation|steps|tasks|milestones|roadmap|work breakdown|phases)\b", re.IGNORECASE)
 _COLON = r"\b[\w ]{0,24}?[*_]*\s*(?::|\u2013|\u2014)"
@@ -85,7 +86,11 @@ def _headed(document: Document) -> list[Step]:
     runs: dict[object, list[Step]] = {}
     for h in document.headings:
         if m := _STEP.match(h.text):
-            family, label, title = m[1].lower(), f"{m[1].title()} {int(m[2])}", h.text[m.end() :]
+            family, label, title = (
+                m[1].lower(),
+                f"{m[1].title()} {int(m[2]) if m[2].isdigit() else m[2]}",
+                h.text[m.end() :],
+            )
         elif h.number and h.parent and h.level > 2 and _WORK.search(h.parent.text):
             family, label, title = (
                 "",

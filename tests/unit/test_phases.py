@@ -13,6 +13,7 @@ from nyxlab.reviewer.document import parse_documents
 from nyxlab.reviewer.findings import Category, Evidence, Finding, Severity
 from nyxlab.reviewer.phases import ImplementationPrompt, compile_prompt
 from nyxlab.reviewer.prompt import NOT_STATED, PHASE_TOKENS, code, fence, inline, opening
+from nyxlab.reviewer.review import review_documents
 
 PLAN = """\
     # Export reports
@@ -266,3 +267,10 @@ def test_hostile_words_stay_words(text):
     inner = [child.type for t in tokens for child in t.children or ()]
     assert not {"link_open", "image", "html_inline"} & set(inner)
     assert not {c for c in made if (c < " " and c != "\n") or c in "\u202e\u200b\x7f"}
+
+
+def test_steps_may_be_lettered() -> None:
+    """Headings "Phase A: …" and "Phase B: …" are steps like numbered ones."""
+    plan = "# Plan\n\n## Phase A: schema\n\n- Create `db/a.sql`\n\n## Phase B: code\n\n- Create `src/a.py`\n"
+    review = review_documents(parse_documents({"plan.md": plan}))
+    assert [phase["title"] for phase in review.to_json()["phases"]] == ["schema", "code"]

@@ -17,7 +17,9 @@ _WORK = re.compile(
 _REQUIRES = re.compile(
     r"(?i)requirement|functional|user stor|must have|acceptance|capabilit|what it (?:does|must)|behaviou?r|features"
 )
-_LABEL = re.compile(r"\[(?:US|Story |User Story |story )-?(\d{1,2})\]")
+_LABEL = re.compile(
+    r"[\[(](?:US|Story |User Story |story |UC)-?(\d{1,2})[\])]|^\W*(?:T\d+\W+)?(?:US|UC)-?(\d{1,2})\b\s?[:\u2013\u2014]"
+)
 _STORY = re.compile(r"(?i)\b(?:user )?story (\d{1,2})\b|\bUS-?(\d{1,2})\b")
 _ID = r"(?<![\w-]){0}(\d{{1,4}})([a-z]?)\b((?:\s?(?:,|/|&|and|\u2013|-|to|through|\.\.\.?|\u2026)\s?(?:{0})?\d{{1,4}}[a-z]?\b)*)"
 _NEXT = re.compile(r"(\u2013|-|to|through|\.\.\.?|\u2026)?\s?(?:[A-Z]+-?)?(\d{1,4})([a-z]?)\b")
@@ -183,16 +185,20 @@ def _share(asked: Mapping[str, int], done: Mapping[str, int]) -> float | None:
 
 def _stories(document: Document, work: Sequence[Sentence], tasks: Sequence[Item]) -> Iterator[Claim]:
     """Compare the user stories with the labels of the tasks, both ways."""
-    told = {
-        i.number: i
-        for f in ("user story", "story", "US-", "US")
+    named = [
+        i
+        for f in ("user story", "story", "US-", "US", "UC-", "UC")
         for i in reversed(document.definitions.get(f, ()))
-        if i.sentence.where == "heading" and not _is_work(i.sentence)
-    }
+        if not _is_work(i.sentence)
+    ]
+    headed = {i.number: i for i in named if i.sentence.where == "heading"}
+    told = headed or {i.number: i for i in named if _told(i.sentence)}
     labels = group(
-        (number, task) for task in tasks for number in dict.fromkeys(str(int(n)) for n in _LABEL.findall(task.text))
+        (number, task)
+        for task in tasks
+        for number in dict.fromkeys(str(int(next(filter(None, n)))) for n in _LABEL.findall(task.text))
     )
-    if len(told) < 2 or len(labels) < 2:
+    if len(told) < 2 or not labels:
         return
     spoken = {str(int(m[1] or m[2])) for s in work if s.where == "heading" for m in _STORY.finditer(s.plain)}
     missing = [i for number, i in told.items() if number not in labels and number not in spoken]
@@ -214,6 +220,11 @@ def _stories(document: Document, work: Sequence[Sentence], tasks: Sequence[Item]
                 at(*found[:3]),
                 (f"story {number}",),
             )
+
+
+def _told(sentence: Sentence) -> bool:
+    """Whether a sentence stands where stories are told."""
+    return bool(sentence.section and re.search(r"(?i)\b(?:stor(?:y|ies)|use cases)\b", sentence.section.text))
 
 
 def _claim(name: str, severity: Severity, why: str, place: Spanned) -> Claim:
