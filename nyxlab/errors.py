@@ -6,6 +6,7 @@
     ├── InputRefused            2   what was given cannot be used: change it and call again; nothing was written
     ├── StoreBroken             1   the ledger cannot be read or written: the sentence says which file and why
     ├── NoCandidate             1   no provider is usable for this call: the reasons are listed, one a provider
+    ├── RunHeld                 1   another process carries the run on: wait for it, or stop it
     ├── ToolFailed              1   a tool step's function could not do its work: the sentence says what it met
     ├── BudgetExhausted         1   the next call does not fit into the budget: a run pauses for a larger one
     └── ProviderError           1   one provider did not answer; carries provider, status, request id, attempts
@@ -37,6 +38,10 @@ class InputRefused(NyxlabError):
 
 class StoreBroken(NyxlabError):
     """The ledger cannot be read or written."""
+
+
+class RunHeld(NyxlabError):
+    """Another process that is alive carries the run on."""
 
 
 class ToolFailed(NyxlabError):

@@ -7,6 +7,7 @@ import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,6 +17,7 @@ from pathlib import Path
 import anyio
 from anyio.abc import TaskGroup
 
+from nyxlab.engine.lease import BEAT
 from nyxlab.engine.ledger import Budget, Ledger
 from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.records import (
@@ -134,8 +136,24 @@ async def execute(
         return run
     await store.begin(run_id)
     session = _Session(store, await store.load(run_id), workflow, runner, on_event or (lambda _: None), budget)
-    await session.run_all()
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_stay_alive, store, run_id)
+            await session.run_all()
+            tasks.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        raise _first(group) from group
+    finally:
+        with anyio.CancelScope(shield=True), suppress(StoreBroken):
+            await store.release(run_id)
     return await store.load(run_id)
+
+
+async def _stay_alive(store: Store, run_id: str) -> None:
+    """Show other machines now and then that this process still carries the run on."""
+    while True:
+        await anyio.sleep(BEAT)
+        await store.beat(run_id)
 
 
 class _Session:

@@ -18,6 +18,7 @@ import anyio
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from nyxlab.engine.lease import Lease
 from nyxlab.engine.records import (
     FREE,
     CallRecord,
@@ -28,7 +29,7 @@ from nyxlab.engine.records import (
     StepRecord,
 )
 from nyxlab.engine.tables import CALLS, MIGRATED, MIGRATIONS, RUNS, STEPS, TABLES, migrate
-from nyxlab.errors import InputRefused, StoreBroken
+from nyxlab.errors import InputRefused, RunHeld, StoreBroken
 from nyxlab.providers.messages import Json, Record
 
 T = TypeVar("T")
@@ -77,7 +78,7 @@ class Store:
         await anyio.to_thread.run_sync(self._engine.dispose, limiter=self._one_at_a_time)
 
     async def create_run(self, run: Run) -> None:
-        """Write a new run with its steps."""
+        """Write a new run with its steps, and the calls that a fork takes over."""
 
         def work(conn: sa.Connection) -> None:
             row = run.model_dump(mode="json", exclude={"steps"})
@@ -90,6 +91,9 @@ class Store:
                     for position, row in enumerate(rows)
                 ],
             )
+            for call in run.calls:
+                row = call.model_dump(mode="json")
+                conn.execute(CALLS.insert(), {**row, **_texts(row, "estimate", "reply"), "run_id": run.run_id})
 
         await self._write(work)
 
@@ -128,9 +132,20 @@ class Store:
         await self._write(lambda conn: conn.execute(change))
 
     async def begin(self, run_id: str) -> None:
-        """Take a run up: what is not finished is pending again; a call without a reply is lost and possibly billed."""
+        """Take a run up: what is not finished is pending again; a call without a reply is lost and possibly billed.
+
+        ``RunHeld`` where another process that is alive carries the run on.
+        """
 
         def work(conn: sa.Connection) -> None:
+            mine = Lease.mine()
+            said = conn.execute(sa.select(RUNS.c.holder).where(RUNS.c.run_id == run_id).with_for_update()).scalar()
+            holder = Lease.model_validate_json(said) if said else None
+            if holder and holder.held_against(mine):
+                raise RunHeld(
+                    f"run {run_id} is being carried on by process {holder.pid} on {holder.host}; wait for it, or stop it first"
+                )
+            conn.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(holder=mine.model_dump_json()))
             conn.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(status="running", pause="null"))
             unfinished = (STEPS.c.run_id == run_id) & (STEPS.c.status != "completed")
             conn.execute(
@@ -141,6 +156,34 @@ class Store:
                 conn.execute(CALLS.update().where(_this(CALLS, run_id, "number", call.number)).values(values))
 
         await self._write(work)
+
+    async def beat(self, run_id: str) -> None:
+        """Give a sign of life for a run that this process carries on."""
+        change = RUNS.update().where(RUNS.c.run_id == run_id).values(holder=Lease.mine().model_dump_json())
+        await self._write(lambda conn: conn.execute(change))
+
+    async def release(self, run_id: str) -> None:
+        """Let go of a run, so that another process may carry it on."""
+        change = RUNS.update().where(RUNS.c.run_id == run_id).values(holder=None)
+        await self._write(lambda conn: conn.execute(change))
+
+    async def forget(self, run_ids: Sequence[str]) -> None:
+        """Remove runs with their steps and calls, and give the room back."""
+
+        def work(conn: sa.Connection) -> None:
+            for table in (CALLS, STEPS, RUNS):
+                for run_id in run_ids:
+                    conn.execute(table.delete().where(table.c.run_id == run_id))
+
+        await self._write(work)
+        if self._file:
+            await anyio.to_thread.run_sync(self._vacuum, limiter=self._one_at_a_time)
+
+    def _vacuum(self) -> None:
+        with self._explained():
+            raw = self._engine.raw_connection()
+            raw.cursor().execute("VACUUM")
+            raw.close()
 
     async def start_step(self, run_id: str, step_id: str, at: datetime) -> None:
         """Note that a step has begun."""

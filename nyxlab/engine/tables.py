@@ -18,7 +18,7 @@ NUMBERS: dict[str, Any] = {
     "possibly_billed": sa.Boolean,
     "duration_seconds": sa.Double,
 }
-OPTIONAL = {"error", "error_status", "started_at", "duration_seconds"}
+OPTIONAL = {"holder", "error", "error_status", "started_at", "duration_seconds"}
 
 
 def _table(name: str, key: str, columns: str) -> sa.Table:
@@ -29,7 +29,7 @@ def _table(name: str, key: str, columns: str) -> sa.Table:
 
 
 MIGRATED = _table("migrations", "version", "name at")
-RUNS = _table("runs", "run_id", "workflow status pause inputs options source seed created_at duration_seconds")
+RUNS = _table("runs", "run_id", "workflow status pause inputs options source seed created_at duration_seconds holder")
 STEPS = _table("steps", "run_id id", "position kind status output payload error started_at duration_seconds")
 CALLS = _table(
     "calls",
@@ -58,6 +58,13 @@ def what_was_asked(conn: sa.Connection) -> None:
     """Keep the digest of each request with its call, so that a run can be replayed."""
     if "asked" not in {column["name"] for column in sa.inspect(conn).get_columns(CALLS.name)}:
         conn.execute(sa.text("ALTER TABLE calls ADD COLUMN asked TEXT NOT NULL DEFAULT ''"))
+
+
+@migration
+def who_holds_a_run(conn: sa.Connection) -> None:
+    """Note which process carries a run on, so that no second one does at the same time."""
+    if "holder" not in {column["name"] for column in sa.inspect(conn).get_columns(RUNS.name)}:
+        conn.execute(sa.text("ALTER TABLE runs ADD COLUMN holder TEXT"))
 
 
 def migrate(conn: sa.Connection, version: int) -> None:

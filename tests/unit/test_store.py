@@ -142,7 +142,7 @@ def _truncated(path: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (_newer, "was written by a newer nyxlab (store version 99, known here: 2); upgrade nyxlab"),
+        (_newer, "was written by a newer nyxlab (store version 99, known here: 3); upgrade nyxlab"),
         (_foreign, "is the database of another program"),
         (_wrong_types, "holds a row that nyxlab did not write"),
         (_not_json, "holds a row that nyxlab did not write"),
@@ -214,4 +214,4 @@ async def test_an_older_store_is_brought_to_todays_shape_by_reading_it(tmp_path)
     run = await store.load((await store.runs())[0].run_id)
     assert {call.asked for call in run.calls} <= {""}
     with closing(sqlite3.connect(path)) as new:
-        assert new.execute("SELECT max(version) FROM migrations").fetchone() == (2,)
+        assert new.execute("SELECT max(version) FROM migrations").fetchone() == (3,)
