@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from nyxlab.cli.base import (
     Budget,
     Forecast,
     Judge,
+    Output,
     Providers,
     RunId,
     Store,
@@ -35,6 +37,7 @@ from nyxlab.lab.console import (
     say_forecast,
     say_who_reads,
     show,
+    write,
 )
 from nyxlab.lab.project import create_project
 
@@ -42,6 +45,9 @@ if TYPE_CHECKING:
     from nyxlab.engine.records import Run
     from nyxlab.lab.lab import Lab
     from nyxlab.lab.progress import RunProgress
+
+
+Param = Annotated[list[str] | None, typer.Option("-p", metavar="NAME=VALUE", help="An input of the workflow.")]
 
 
 @app.command(epilog="Example: mkdir my-plans && cd my-plans && nyxlab init")
@@ -57,9 +63,7 @@ def init() -> None:
 )
 def run(
     workflow: Annotated[Path, typer.Argument(metavar="WORKFLOW", help="A workflow file.")],
-    param: Annotated[
-        list[str] | None, typer.Option("-p", metavar="NAME=VALUE", help="An input of the workflow.")
-    ] = None,
+    param: Param = None,
     providers: Providers = None,
     judge: Judge = None,
     ask: Annotated[
@@ -103,13 +107,52 @@ def choose(
 
 
 @app.command(epilog="Example: nyxlab resume 20261123-181255-k3f9")
-def resume(run_id: RunId, budget: Budget = None, as_json: AsJson = False, store: Store = None) -> None:
-    """Carry a run on after a crash, a failure or a pause; recorded replies are not bought again."""
+def resume(
+    run_id: RunId, param: Param = None, budget: Budget = None, as_json: AsJson = False, store: Store = None
+) -> None:
+    """Carry a run on after a crash, a failure or a pause, if need be with corrected inputs; nothing is bought twice."""
 
     async def work(lab: Lab, progress: RunProgress) -> Run:
-        return await lab.resume(run_id, budget=budget, on_event=progress)
+        return await lab.resume(run_id, inputs=_inputs(param), budget=budget, on_event=progress)
 
     _run(open_lab(store), work, as_json)
+
+
+@app.command(epilog="Example: nyxlab fork 20261123-181255-k3f9 plan -p topic=quotas")
+def fork(
+    run_id: RunId,
+    step: Annotated[str, typer.Argument(metavar="STEP", help="Where the new run begins.")],
+    param: Param = None,
+    budget: Budget = None,
+    as_json: AsJson = False,
+    store: Store = None,
+) -> None:
+    """Start a new run that keeps what came before a step of this one; only changed questions are asked again."""
+
+    async def work(lab: Lab, progress: RunProgress) -> Run:
+        return await lab.fork(run_id, step, inputs=_inputs(param), budget=budget, on_event=progress)
+
+    _run(open_lab(store), work, as_json)
+
+
+@app.command(epilog="Example: nyxlab export 20261123-181255-k3f9 --output run.json")
+def export(run_id: RunId, output: Output = None, store: Store = None) -> None:
+    """Write all that is recorded of a run, every call with its reply, as one JSON file."""
+    told = ask_lab(open_lab(store), lambda lab: lab.export(run_id))
+    write(json.dumps(told, ensure_ascii=False, indent=1) + "\n", output)
+
+
+@app.command(epilog="Example: nyxlab prune --older 90d --dry-run")
+def prune(
+    older: Annotated[str, typer.Option(metavar="SPAN", help="90d, 12h or 30m: finished runs that began before that.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which.")] = False,
+    store: Store = None,
+) -> None:
+    """Forget old runs with their calls; what is not finished stays."""
+    old = ask_lab(open_lab(store), lambda lab: lab.prune(older, dry_run=dry_run))
+    for run in old:
+        out(f"{run.run_id}  {run.workflow}  {run.created_at:%Y-%m-%d}")
+    say(f"{len(old)} {'run' if len(old) == 1 else 'runs'} {'would be forgotten' if dry_run else 'forgotten'}")
 
 
 @app.command(
@@ -138,12 +181,20 @@ def compare(
 
 
 @app.command("show", epilog="Example: nyxlab show 20261123-181255-k3f9 --json")
-def show_run(run_id: RunId, as_json: AsJson = False, store: Store = None) -> None:
-    """Show one run: each step, who was chosen and why; with --json its checkpoint."""
+def show_run(
+    run_id: RunId,
+    as_json: AsJson = False,
+    graph: Annotated[bool, typer.Option("--graph", help="Its steps as a Mermaid flow chart.")] = False,
+    store: Store = None,
+) -> None:
+    """Show one run: each step, who was chosen and why; with --json its checkpoint, with --graph its flow chart."""
+    if graph:
+        return out(ask_lab(open_lab(store), lambda lab: lab.graph(run_id)))
     checkpoint = ask_lab(open_lab(store), lambda lab: lab.show(run_id)).checkpoint()
     print_json(checkpoint) if as_json else show(checkpoint, whole=True)
     if checkpoint["status"] == "running":
         say(f"not finished; if no process is at work on it any more: nyxlab resume {run_id}")
+    return None
 
 
 @app.command(epilog="Example: nyxlab runs --json")

@@ -17,6 +17,7 @@ from pathlib import Path
 import anyio
 from anyio.abc import TaskGroup
 
+from nyxlab.engine.fork import new_id
 from nyxlab.engine.lease import BEAT
 from nyxlab.engine.ledger import Budget, Ledger
 from nyxlab.engine.reading import parse_workflow
@@ -95,8 +96,7 @@ async def start_run(
 ) -> str:
     """Write a new run with all its steps pending; return its id. Bad inputs are refused before anything is written."""
     now = datetime.now(UTC)
-    alphabet = "23456789abcdefghjkmnpqrstvwxyz"  # no letter that reads like a digit
-    run_id = f"{now:%Y%m%d-%H%M%S}-{''.join(secrets.choice(alphabet) for _ in range(6))}"
+    run_id = new_id(now)
     run = Run(
         run_id=run_id,
         workflow=workflow.name,

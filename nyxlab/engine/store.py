@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -154,6 +154,16 @@ class Store:
             for call in _read_calls(conn, run_id, CALLS.c.status == "sent"):
                 values = {"status": "lost", "possibly_billed": call.estimate != FREE}
                 conn.execute(CALLS.update().where(_this(CALLS, run_id, "number", call.number)).values(values))
+
+        await self._write(work)
+
+    async def rewind(self, run_id: str, inputs: Mapping[str, Json], steps: Iterable[str]) -> None:
+        """Give a run other inputs, and make these steps of it pending again; their recorded calls stay."""
+
+        def work(conn: sa.Connection) -> None:
+            conn.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(inputs=_text(dict(inputs))))
+            for step_id in steps:
+                conn.execute(STEPS.update().where(_this(STEPS, run_id, "id", step_id)).values(status="pending"))
 
         await self._write(work)
 

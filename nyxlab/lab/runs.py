@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+import re
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import anyio
+
+from nyxlab.engine.fork import forked, touched
 from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.records import Event, Run, RunSummary
 from nyxlab.engine.run import execute, load_workflow, start_run
@@ -69,10 +75,18 @@ class Runs(Desk):
         given = bind_inputs(loaded, inputs or {})
         return forecast(self._plan(loaded, options, given, may_act=True), self.open, self.settings)
 
-    async def resume(self, run_id: str, *, budget: Decimal | str | None = None, on_event: OnEvent | None = None) -> Run:
+    async def resume(
+        self,
+        run_id: str,
+        *,
+        inputs: Mapping[str, object] | None = None,
+        budget: Decimal | str | None = None,
+        on_event: OnEvent | None = None,
+    ) -> Run:
         """Carry a run on: finished steps stay as they are, recorded replies are not bought again.
 
-        ``InputRefused`` for an unknown run and for one that is completed.
+        ``inputs`` are corrected ones: what names them, and what waits for that, runs again. ``InputRefused`` for an
+        unknown run and for one that is completed.
         """
         run = await self._store.load(run_id)
         if run.status == "completed":
@@ -80,9 +94,94 @@ class Runs(Desk):
         kept = dict(run.options)
         before = kept.pop("budget", None)
         options = Options.model_validate(kept)
-        planned = self._plan(parse_workflow(run.source, run.workflow), options, run.inputs)
+        workflow = parse_workflow(run.source, run.workflow)
+        given = bind_inputs(workflow, {**run.inputs, **(inputs or {})})
+        planned = self._plan(workflow, options, given)
         limit = _usd(budget) if budget is not None else Decimal(before) if before else None
+        if changed := [name for name, value in given.items() if run.inputs.get(name) != value]:
+            await self._store.rewind(run_id, given, touched(workflow, changed))
         return await self._execute(run_id, planned, options, limit, on_event)
+
+    async def fork(
+        self,
+        run_id: str,
+        step_id: str,
+        *,
+        inputs: Mapping[str, object] | None = None,
+        budget: Decimal | str | None = None,
+        on_event: OnEvent | None = None,
+    ) -> Run:
+        """Run a step and what waits for it in a new run that keeps what came before; the old run stays as it is.
+
+        Recorded replies come along free of charge: only a question that ``inputs`` change is asked again.
+        """
+        run = await self._store.load(run_id)
+        workflow = parse_workflow(run.source, run.workflow)
+        new = forked(run, workflow, step_id, bind_inputs(workflow, {**run.inputs, **(inputs or {})}))
+        kept = {**run.options, "choices": {}, "forkedFrom": run_id, "budget": None}
+        options = Options.model_validate({name: value for name, value in kept.items() if name != "budget"})
+        planned = self._plan(workflow, options, new.inputs)
+        limit = _usd(budget) if budget is not None else None
+        await self._store.create_run(
+            new.model_copy(update={"options": kept | {"budget": str(limit) if limit else None}})
+        )
+        return await self._execute(new.run_id, planned, options, limit, on_event)
+
+    async def stream(self, workflow: Paths | Workflow, **options: Any) -> AsyncIterator[Event]:
+        """Run a workflow (``options`` as in ``run``) and yield its events as they come; the last one says how it ended.
+
+        Close it (``contextlib.aclosing``) where the loop may be left early: the run can then be resumed.
+        """
+        send, receive = anyio.create_memory_object_stream[Event](math.inf)
+
+        async def work() -> None:
+            async with send:
+                await self.run(workflow, on_event=send.send_nowait, **options)
+
+        async with anyio.create_task_group() as tasks, receive:
+            tasks.start_soon(work)
+            async for event in receive:
+                try:
+                    yield event
+                except GeneratorExit:  # the loop was left: stop the run where it is
+                    tasks.cancel_scope.cancel()
+                    return
+
+    async def graph(self, run_id: str) -> str:
+        """Return a run's steps, what they wait for and how they stand, as a Mermaid flow chart."""
+        run = await self._store.load(run_id)
+        lines = ["graph TD"]
+        for step in parse_workflow(run.source, run.workflow).steps:
+            lines.append(f'  {step.id}["{step.id} · {step.kind} · {run.steps[step.id].status}"]')
+            lines += [f"  {need} --> {step.id}" for need in step.needs]
+        return "\n".join(lines)
+
+    async def export(self, run_id: str) -> dict[str, Json]:
+        """Return all that the ledger has of a run as one JSON document: its checkpoint, workflow, inputs and every call."""
+        run = await self._store.load(run_id)
+        return {
+            "schema": "nyxlab.export/1",
+            "checkpoint": run.checkpoint(),
+            "workflow": run.source,
+            "inputs": run.inputs,
+            "options": run.options,
+            "createdAt": run.created_at.isoformat(),
+            "calls": [call.to_json() for call in run.calls],
+        }
+
+    async def prune(self, older: timedelta | str, *, dry_run: bool = False) -> list[RunSummary]:
+        """Forget the runs that began longer ago than ``older`` (a span, or text such as ``90d``, ``12h``); return them.
+
+        What is not finished stays: somebody may still carry it on.
+        """
+        span = older if isinstance(older, timedelta) else _span(older)
+        before = datetime.now(UTC) - span
+        old = [
+            run for run in await self._store.runs() if run.created_at < before and run.status in ("completed", "failed")
+        ]
+        if old and not dry_run:
+            await self._store.forget([run.run_id for run in old])
+        return old
 
     async def choose(self, run_id: str, step_id: str, provider: str) -> Run:
         """Keep a person's choice of the winner of a paused comparison; ``resume`` carries on with it.
@@ -143,6 +242,13 @@ class Runs(Desk):
 
             self._router = load_router(self.settings.resolve(self.settings.defaults.router))
         return self._router
+
+
+def _span(text: str) -> timedelta:
+    """Read a span of time such as 90d, 12h or 30m."""
+    if not (found := re.fullmatch(r"(\d{1,6})([dhm])", text.strip())):
+        raise InputRefused(f"'{text[:40]}' is no span of time: write days, hours or minutes, such as 90d, 12h, 30m")
+    return timedelta(**{{"d": "days", "h": "hours", "m": "minutes"}[found[2]]: int(found[1])})
 
 
 def _usd(amount: Decimal | str) -> Decimal:

@@ -55,6 +55,7 @@ class Options(Record):
     select: Literal["auto", "ask"] | None = None
     allow: tuple[str, ...] = ()  # tools that may run programs or write
     choices: dict[str, str] = Field(default_factory=dict)  # what a person chose, by step
+    forked_from: str | None = None  # the run that this one goes on from
 
     @classmethod
     def of(
