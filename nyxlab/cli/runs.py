@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -43,6 +43,7 @@ from nyxlab.lab.project import create_project
 
 if TYPE_CHECKING:
     from nyxlab.engine.records import Run
+    from nyxlab.gate.policy import Policy
     from nyxlab.lab.lab import Lab
     from nyxlab.lab.progress import RunProgress
 
@@ -159,23 +160,30 @@ def prune(
     epilog='Example: nyxlab compare "Name three risks of X" --providers openai:gpt-5.5,google:gemini-3.8-flash'
 )
 def compare(
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What each provider is asked.")],
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT|PROMPTS.jsonl", help="What each provider is asked.")],
     providers: Annotated[str, typer.Option(metavar="A,B[,C]", help="Who is compared.")],
     judge: Judge = None,
+    repeat: Annotated[int, typer.Option(metavar="N", help="Ask each prompt so many times.")] = 1,
+    policy: Annotated[str | None, typer.Option(metavar="POLICY", help="Decides ties, and all without a judge.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(metavar="N", help="The longest reply.")] = None,
     budget: Budget = None,
     forecast: Forecast = False,
     as_json: AsJson = False,
     store: Store = None,
 ) -> None:
-    """Ask several providers one prompt, side by side; Cael or the policy picks the answer and says why."""
+    """Ask several providers one prompt or a file of them, side by side; Cael or the policy picks the answer and says why."""
     lab = open_lab(store)
-    costs = lab.forecast_comparison(prompt, providers=providers, judge=judge)
+    asked = Path(prompt).absolute() if prompt.endswith(".jsonl") else prompt
+    costs = lab.forecast_comparison(asked, providers=providers, judge=judge, repeat=repeat, max_tokens=max_tokens)
     if forecast:
         return say_forecast(costs, as_json=as_json)
     say_who_reads(costs)
 
     async def work(lab: Lab, progress: RunProgress) -> Run:
-        return await lab.compare(prompt, providers=providers, judge=judge, budget=budget, on_event=progress)
+        return await lab.compare(
+            asked, providers=providers, judge=judge, repeat=repeat, policy=cast("Policy | None", policy),
+            max_tokens=max_tokens, budget=budget, on_event=progress,
+        )  # fmt: skip
 
     return _run(lab, work, as_json, whole=True)
 

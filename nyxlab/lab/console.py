@@ -51,6 +51,17 @@ def costs_table(rows: Iterable[tables.Row]) -> Table:
     return table
 
 
+def standings_table(rows: Iterable[tables.Row]) -> Table:
+    """Return who won how many of many comparisons, with the interval of the share."""
+    table = _table("provider", "won>", "of>", "share>", "95 % interval>", "cost>", "p50>", "p95>", "n>")
+    for row in rows:
+        share = "" if row["win_rate"] is None else f"{row['win_rate']:.0%}"
+        span = "" if row["low"] is None else f"{row['low']:.0%}–{row['high']:.0%}"
+        _row(table, row["provider"], row["wins"], row["compared"], share, span, money(row["usd"], row["certainty"]),
+             seconds(row["latency_p50_s"]), seconds(row["latency_p95_s"]), row["n"])  # fmt: skip
+    return table
+
+
 def plain_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """Return a table of what is given; a column whose name ends in ``>`` is set to the right."""
     table = _table(*columns)
@@ -121,7 +132,9 @@ def step_lines(step: Json) -> list[str]:
             f"{told['provider']} ({told['status']}, {took}, {money(told['cost']['usd'], told['cost']['certainty'])})",
         ]
         lines += [f"  | {line}" for line in (told["output"] or told["error"] or "").splitlines()]
-    if len(step["alternatives"]) < 2 and step["output"] is not None:
+    if step.get("items"):
+        lines.append(f"{len(step['items'])} items; `nyxlab report` shows them side by side")
+    elif len(step["alternatives"]) < 2 and step["output"] is not None:
         shown = step["output"] if isinstance(step["output"], str) else json.dumps(step["output"], indent=1)
         lines += [f"  | {line}" for line in shown.splitlines()]
     if step["error"]:
@@ -151,6 +164,8 @@ def show(checkpoint: Json, *, whole: bool) -> None:
     out(run_table(checkpoint))
     for step in checkpoint["steps"] if whole else ():
         out(*step_lines(step))
+    if whole and (rows := tables.standings(checkpoint)):
+        out("", standings_table(rows))
     out(totals_line(checkpoint))
 
 

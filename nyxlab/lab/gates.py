@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from os import PathLike
+from pathlib import Path
 
 from nyxlab.engine.records import Run
+from nyxlab.engine.workflow import Workflow
 from nyxlab.errors import InputRefused
 from nyxlab.gate.gate import Gate
 from nyxlab.gate.policy import Policy, explain
+from nyxlab.lab import prompts
 from nyxlab.lab.check import Checked, check
 from nyxlab.lab.past import Past
 from nyxlab.lab.runs import OnEvent, Runs
@@ -39,22 +43,24 @@ class Gates(Runs):
 
     async def compare(
         self,
-        prompt: str,
+        prompt: str | PathLike[str],
         *,
         providers: str | Sequence[str],
+        repeat: int = 1,
         judge: str | None = None,
         policy: Policy | None = None,
         max_tokens: int | None = None,
         budget: Decimal | str | None = None,
         on_event: OnEvent | None = None,
     ) -> Run:
-        """Ask several providers one prompt, side by side, and return the run of one step that records the verdict.
+        """Ask several providers a prompt, or each of a file (a path), side by side; return the run with the verdicts.
 
-        ``policy`` decides where there is no judge and where Cael sees a tie.
+        ``repeat`` asks each prompt so many times. ``policy`` decides where there is no judge and where Cael sees a tie.
         """
+        workflow, inputs = self._comparison(prompt, repeat)
         return await self.run(
-            comparison(),
-            inputs={"prompt": _asked(prompt)},
+            workflow,
+            inputs=inputs,
             providers=providers,
             judge=judge,
             policy=policy,
@@ -64,12 +70,25 @@ class Gates(Runs):
         )
 
     def forecast_comparison(
-        self, prompt: str, *, providers: str | Sequence[str], judge: str | None = None, max_tokens: int | None = None
+        self,
+        prompt: str | PathLike[str],
+        *,
+        providers: str | Sequence[str],
+        repeat: int = 1,
+        judge: str | None = None,
+        max_tokens: int | None = None,
     ) -> dict[str, Cost]:
         """Return the most that each provider may cost in a comparison; nothing is called or written."""
-        return self.forecast(
-            comparison(), inputs={"prompt": _asked(prompt)}, providers=providers, judge=judge, max_tokens=max_tokens
-        )
+        workflow, inputs = self._comparison(prompt, repeat)
+        return self.forecast(workflow, inputs=inputs, providers=providers, judge=judge, max_tokens=max_tokens)
+
+    def _comparison(self, prompt: str | PathLike[str], repeat: int) -> tuple[Workflow, dict[str, str]]:
+        """Return the workflow of a comparison and its inputs: one step, or one item a prompt and repetition."""
+        if not isinstance(prompt, str):
+            return prompts.comparison(prompts.read_prompts(self.settings.resolve(Path(prompt))), repeat), {}
+        if repeat != 1:
+            return prompts.comparison([prompts.Prompt(id=1, prompt=_asked(prompt))], repeat), {}
+        return comparison(), {"prompt": _asked(prompt)}
 
     def providers(self) -> list[ProviderState]:
         """Return what is usable from here: one model a vendor, the settings' defaults, every endpoint's models."""

@@ -91,6 +91,7 @@ def render_run(checkpoint: Json, review: Json | None = None, *, theme: Path | No
         captions=[caption for caption, _ in figures],
         hues=hues,
         providers=rows,
+        standings=tables.standings(checkpoint),
         steps=list(zip(checkpoint["steps"], steps, strict=True)),
         reviews={s["id"]: _review_context(s["review"], {}) for s in checkpoint["steps"] if s.get("review")},
         span=span or 1.0,

@@ -13,6 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from nyxlab.gate.policy import interval
 from nyxlab.providers.messages import Cost
 
 Row = dict[str, Any]
@@ -138,6 +139,31 @@ def _provider(name: str, role: str, rows: Sequence[Row]) -> Row:
         "first_token_p50_s": percentile(first, 50),
         "wait_s": sum(row["wait_s"] or 0.0 for row in rows),
     }
+
+
+def standings(checkpoint: Json) -> list[Row]:
+    """Return one row a provider over the comparisons of a run's map steps, best first, or none where it has none.
+
+    A row has wins, their share (``win_rate``) with a 95 % interval (``low``, ``high``), cost and latency.
+
+    ``compared`` counts where it and another one gave a usable answer; ``p50``, ``p95`` are seconds over ``n`` calls.
+    """
+    decided = [one for step in checkpoint["steps"] if step.get("items") for one in decisions(step)]
+    rows: list[Row] = []
+    if not any(len(one.get("alternatives") or ()) > 1 for one in decided):
+        return rows
+    for row in provider_rows([checkpoint]):
+        if row["role"] != "candidate":
+            continue
+        usable = [
+            {told["provider"] for told in one.get("alternatives") or () if told["status"] == "ok"} for one in decided
+        ]
+        both = [one for one, able in zip(decided, usable, strict=True) if row["provider"] in able and len(able) > 1]
+        wins = sum(one.get("selectedProvider") == row["provider"] for one in both)
+        share = wins / len(both) if both else None
+        low, high = interval(share, len(both)) if share is not None else (None, None)
+        rows.append(row | {"compared": len(both), "wins": wins, "win_rate": share, "low": low, "high": high})
+    return sorted(rows, key=lambda row: (-(row["win_rate"] or 0), row["provider"]))
 
 
 def finding_rows(review: Json) -> list[Row]:

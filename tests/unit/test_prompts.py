@@ -1,0 +1,83 @@
+"""Many prompts at once: a file of them, repeated, becomes one run whose table says who won how often, and how sure that is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nyxlab.errors import InputRefused
+from nyxlab.lab import tables
+from nyxlab.lab.lab import Lab
+from nyxlab.lab.prompts import read_prompts
+from nyxlab.lab.report import render_run
+from nyxlab.settings import load_settings
+
+pytestmark = pytest.mark.anyio
+SCRIPT = """\
+# scripted replies, written by hand: no model produced this text
+a: [{match: tea, text: tea from a}, {match: milk, error: broken}, {text: from a}]
+b: [{text: from b}]
+judge: [{json: {rationale: shorter, verdict: first}}]
+"""
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    (tmp_path / "s.yaml").write_text(SCRIPT)
+    (tmp_path / "p.jsonl").write_text('{"prompt": "tea?"}\n\n{"id": "m", "prompt": "milk?"}\n')
+    (tmp_path / "nyxlab.toml").write_text("")
+    return Lab(f"sqlite:///{tmp_path / 'l.db'}", settings=load_settings(tmp_path))
+
+
+async def test_each_prompt_is_compared_as_often_as_asked(lab: Lab) -> None:
+    """Two prompts three times are six comparisons; a failed answer is no comparison, and wins carry their interval."""
+    async with lab:
+        run = await lab.compare(Path("p.jsonl"), providers="script:s.yaml#a,script:s.yaml#b", repeat=3, policy="first")
+    checkpoint = run.checkpoint()
+    assert len(checkpoint["steps"][0]["items"]) == 6
+    told = {row["provider"]: row for row in tables.standings(checkpoint)}
+    a, b = told["script:s.yaml#a"], told["script:s.yaml#b"]
+    assert (a["compared"], a["wins"], b["compared"], b["wins"]) == (3, 3, 3, 0)
+    assert a["low"] < a["win_rate"] == 1.0 == a["high"]
+    assert b["failed"] == 0
+    assert a["failed"] == 3
+    page = render_run(checkpoint)
+    assert "Who won" in page
+    assert "tea from a" in page
+    assert "from b" in page
+
+
+async def test_repeats_of_one_prompt_are_separate_calls(lab: Lab) -> None:
+    """One prompt asked four times is four calls of each provider, none of them a replay of another."""
+    async with lab:
+        run = await lab.compare("tea?", providers="script:s.yaml#a,script:s.yaml#b", repeat=4)
+    assert len(run.calls) == 8
+    assert not any(call.reply.cached for call in run.calls)
+    assert len({call.key for call in run.calls}) == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "holds 0 prompts"),
+        ('{"prompt": "x"}\nnonsense\n', r"p.jsonl:2: write one JSON object a line"),
+        ('{"prompt": " "}\n', "p.jsonl:1"),
+        ('{"question": "x"}\n', "p.jsonl:1"),
+        ("[1]\n", "p.jsonl:1"),
+    ],
+)
+def test_a_bad_file_of_prompts_is_refused_by_line(tmp_path: Path, text: str, said: str) -> None:
+    """What is no file of prompts is refused with its line and what to write."""
+    (tmp_path / "p.jsonl").write_text(text)
+    with pytest.raises(InputRefused, match=said):
+        read_prompts(tmp_path / "p.jsonl")
+
+
+async def test_too_many_or_none_at_all(lab: Lab) -> None:
+    """Repeats outside of what can be asked are refused before anything is written."""
+    async with lab:
+        for repeat in (0, -1, 10**6):
+            with pytest.raises(InputRefused, match="comparisons"):
+                await lab.compare("tea?", providers="script:s.yaml#a,script:s.yaml#b", repeat=repeat)
+        assert await lab.runs() == []
