@@ -25,7 +25,6 @@ ALIASES = {
     "with": "arguments",
 }
 SPOKEN = {field: key for key, field in ALIASES.items() if "_" not in key}  # fields whose key is another word
-LATER = {"synthesise", "hedge"}
 NEEDED = {
     "prompt": {"prompt": "the text that is asked"},
     "map": {"prompt": "the text that is asked of each item", "over": "the list whose items are asked"},
@@ -34,7 +33,7 @@ NEEDED = {
 }
 _EVERY = {"id", "kind", "needs", "when"}
 _ASKING = {"persona", "prompt", "provider", "compare", "select", "judge", "policy", "fallback", "output_schema",
-           "max_tokens", "deadline"}  # fmt: skip
+           "max_tokens", "deadline", "hedge"}  # fmt: skip
 KEYS = {  # what each kind of step reads
     "prompt": _EVERY | _ASKING,
     "map": _EVERY | _ASKING | {"over"},
@@ -154,9 +153,7 @@ def _renamed(
     known = sorted(kind.model_fields.keys() - hidden)
     for key, part in value.items():
         name = _field(key)
-        if name in LATER and name not in known:
-            problems.add((*path, name), f"'{key}' is not available in this version of nyxlab")
-        elif name not in known:
+        if name not in known:
             said = [SPOKEN.get(field, field) for field in known]
             problems.add((*path, name), f"unknown key '{key}'{near(to_snake(key), said)}")
         elif name in fields:
@@ -174,8 +171,6 @@ def _sentence(detail: ErrorDetails) -> str:
         return f"'{name}' is missing"
     if detail["type"] == "literal_error":
         choices = detail["ctx"]["expected"].replace("'", "")
-        if detail["input"] in LATER:
-            return f"{name} '{detail['input']}' is not available in this version of nyxlab; use {choices}"
         return f"{name} '{detail['input']}' is unknown; use {choices}"
     if detail["type"] == "value_error":
         return str(detail["ctx"]["error"])

@@ -97,10 +97,11 @@ class Step(Part):
     prompt: Annotated[str, Field(min_length=1)] | None = None
     provider: ProviderRef | None = None
     compare: tuple[ProviderRef, ...] = ()
-    select: Literal["auto", "ask"] = "auto"
+    select: Literal["auto", "ask", "synthesise"] = "auto"
     judge: ProviderRef | None = None
     policy: Policy = "balanced"
     fallback: tuple[ProviderRef, ...] = ()
+    hedge: Duration | None = None
     output_schema: Annotated[dict[str, Json], AfterValidator(_json_schema)] | None = None
     max_tokens: Tokens = 1024
     deadline: Duration = 120.0
@@ -124,7 +125,7 @@ class Step(Part):
     @property
     def definition(self) -> str:
         """SHA-256 of what the step is told to do; when it does so and how long it may take are no part of it."""
-        told = self.model_dump(mode="json", exclude={"deadline", "needs", "when"}, exclude_defaults=True)
+        told = self.model_dump(mode="json", exclude={"deadline", "hedge", "needs", "when"}, exclude_defaults=True)
         text = json.dumps(told, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

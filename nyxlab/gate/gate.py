@@ -15,6 +15,7 @@ from nyxlab.gate.candidates import Alternative, Exclusion, History, Resolution, 
 from nyxlab.gate.checks import Problem, usability
 from nyxlab.gate.judge import Answer, Bench, CaelReview, Ruling, SelectedBy, arbitrate, questions
 from nyxlab.gate.policy import Learned, Policy, rank
+from nyxlab.gate.synthesis import synthesise
 from nyxlab.providers.base import Capabilities, Provider
 from nyxlab.providers.messages import Cost, Json, Record, Reply, Request
 
@@ -78,7 +79,9 @@ class Gate(Provider):
 
     With ``person`` a comparison of two or more usable answers is theirs to decide: their ``choice`` is selected, and without
     one ``ChoiceWanted`` is raised. ``router`` predicts quality for the policy ``learned``; where it cannot, ``balanced``
-    stands in and the reason says so.
+    stands in and the reason says so. With ``synthesis`` the judge writes one answer out of two or more usable ones, which is
+    selected; where it cannot, they are judged. Without a comparison, ``hedge`` seconds after one call the next provider (the
+    fallbacks among them) is called too: the first usable answer wins and the other calls are cancelled.
 
     An error that is not about one provider (``BudgetExhausted`` between two calls, ``StoreBroken``) is shown beside the candidate that it struck, and raised as it is when no other answer can be used.
     """
@@ -98,6 +101,8 @@ class Gate(Provider):
         person: bool = False,
         choice: str | None = None,
         router: Learned | None = None,
+        synthesis: bool = False,
+        hedge: float | None = None,
     ) -> None:
         if policy not in get_args(Policy):
             raise InputRefused(f"policy '{policy}' is unknown: choose one of {', '.join(get_args(Policy))}")
@@ -112,6 +117,7 @@ class Gate(Provider):
         self.deadline = deadline
         self.sections = tuple(sections)
         self.person, self.choice, self.router = person, choice, router
+        self.synthesis, self.hedge = synthesis, hedge
         self._seed = os.urandom(32) if seed is None else seed
         self.vendor = "gate"
         self.id = f"gate({', '.join(provider.id for provider in self.candidates)})"
@@ -171,8 +177,16 @@ class Gate(Provider):
         scores = {standing.provider: standing.score for standing in standings}
         outcomes, excluded = await self._outcomes(request, resolution, scores)
         usable = [Answer(o.provider.id, o.provider.vendor, o.reply) for o in outcomes if o.reply]
-        ruling = await self._choose(request, usable, scores) if usable else None
-        alternatives = tuple(outcome.alternative for outcome in outcomes)
+        ruling: Ruling | None
+        written = await self._written(request, usable)
+        if isinstance(written, tuple):
+            reply, ruling = written
+            usable.append(Answer(ruling.selected, "", reply))
+            alternatives = (*(o.alternative for o in outcomes), Alternative.answered(ruling.selected, reply, None))
+        else:
+            ruling = await self._choose(request, usable, scores) if usable else None
+            alternatives = tuple(outcome.alternative for outcome in outcomes)
+            doubt += f"; {written}" if written else ""
         routing = Routing(
             listed=resolution.listed,
             live=len(scores),
@@ -212,12 +226,13 @@ class Gate(Provider):
         if self.compare and len(live) > 1:
             outcomes = await self._at_once(tuple(live.values()), request, problem)
         else:
-            outcomes = await self._in_turn([live[name] for name in ranking], request, problem)
+            chain = [live[name] for name in ranking]
+            spare = [p for p in self._spare(live, resolution) if not p.unusable()] if self.hedge else []
+            outcomes = await self._in_turn([*chain, *spare], request, problem)
         if any(outcome.reply for outcome in outcomes):
             return outcomes, resolution.excluded
-        # Whoever was called or left out already is not tried a second time.
-        identities, names = {provider.identity for provider in live.values()}, live.keys() | resolution.reasons.keys()
-        spare = [p for p in self.fallback if p.identity not in identities and p.id not in names]
+        called = {outcome.provider.id for outcome in outcomes}
+        spare = [provider for provider in self._spare(live, resolution) if provider.id not in called]
         rest = resolve(spare, request, self._money_left(), together=False)
         outcomes += await self._in_turn([candidate.provider for candidate in rest.live], request, problem)
         excluded = resolution.excluded + rest.excluded
@@ -227,6 +242,11 @@ class Gate(Provider):
             message = f"no provider can take this call: {listing}"
             raise NoCandidate(message, reasons=nobody.reasons, only_budget=nobody.only_budget)
         return outcomes, excluded
+
+    def _spare(self, live: Mapping[str, Provider], resolution: Resolution) -> list[Provider]:
+        """Return the fallbacks; whoever was called or left out already is not tried a second time."""
+        identities, names = {provider.identity for provider in live.values()}, live.keys() | resolution.reasons.keys()
+        return [p for p in self.fallback if p.identity not in identities and p.id not in names]
 
     def _money_left(self) -> Decimal | None:
         return self.history.money_left() if self.history else None
@@ -248,13 +268,40 @@ class Gate(Provider):
         return [outcomes[provider.id] for provider in providers]
 
     async def _in_turn(self, providers: Sequence[Provider], request: Request, problem: Problem) -> list[_Outcome]:
-        """Call one provider after another until an answer can be used."""
+        """Call one provider after another until an answer can be used; with a hedge the next one before it is too late."""
+        if self.hedge and len(providers) > 1:
+            return await self._hedged(providers, request, problem)
         outcomes: list[_Outcome] = []
         for provider in providers:
             outcomes.append(await self._call(provider, request, problem))
             if outcomes[-1].reply:
                 break
         return outcomes
+
+    async def _hedged(self, providers: Sequence[Provider], request: Request, problem: Problem) -> list[_Outcome]:
+        """Call the next provider when the last one has failed, or has been silent for ``hedge`` seconds."""
+        outcomes: dict[str, _Outcome] = {}
+        called: list[Provider] = []
+
+        async with anyio.create_task_group() as group:
+
+            async def call(provider: Provider, ended: anyio.Event) -> None:
+                outcomes[provider.id] = await self._call(provider, request, problem)
+                if outcomes[provider.id].reply:
+                    group.cancel_scope.cancel()  # one answer is enough
+                ended.set()
+
+            for provider in providers:
+                called.append(provider)
+                ended = anyio.Event()
+                group.start_soon(call, provider, ended)
+                with anyio.move_on_after(self.hedge):
+                    await ended.wait()
+        said = "another answer came first: cancelled, possibly billed"
+        return [
+            outcomes.get(p.id) or _Outcome(p, Alternative(provider=p.id, status="cancelled", error=said))
+            for p in called
+        ]
 
     async def _call(self, provider: Provider, request: Request, problem: Problem) -> _Outcome:
         """Call one provider within the deadline."""
@@ -279,12 +326,23 @@ class Gate(Provider):
         late = f"no answer within {limit:g} s: cancelled, possibly billed"
         return _Outcome(provider, Alternative(provider=provider.id, status="cancelled", error=late))
 
+    async def _written(self, request: Request, usable: Sequence[Answer]) -> tuple[Reply, Ruling] | str | None:
+        """Return the one answer written out of several with its ruling; words where there is none though it was asked for."""
+        if not self.synthesis or len(usable) < 2:
+            return None
+        if self.judge is None:
+            return "no judge is named to write one answer, so one was chosen"
+        return await synthesise(request, usable, self._bench(request, self.judge))
+
+    def _bench(self, request: Request, judge: Provider) -> Bench:
+        return Bench(judge, self._money_left(), self._limit(request), self._seed)
+
     async def _choose(self, request: Request, usable: Sequence[Answer], scores: Mapping[str, float]) -> Ruling:
         """Choose among the usable answers; one alone is never judged."""
         if len(usable) > 1 and self.person:
             return Ruling(self.choice or "", "person")
         if len(usable) > 1:
-            bench = Bench(self.judge, self._money_left(), self._limit(request), self._seed) if self.judge else None
+            bench = self._bench(request, self.judge) if self.judge else None
             return await arbitrate(request, usable, scores, bench, self.sections)
         name = usable[0].provider
         if name not in scores:

@@ -262,6 +262,8 @@ class StepRunner:
             person=step.select == "ask",
             choice=self._choices.get(step.id),
             router=self._router() if step.policy == "learned" else None,
+            synthesis=step.select == "synthesise",
+            hedge=step.hedge,
         )
         return await gate.decide(request)
 

@@ -112,7 +112,7 @@ REFUSED = {
     "prompt with arguments": (small("{id: b, prompt: x, with: {a: 1}}"), "'with' does nothing in a prompt step"),
     "when on a typo": (small("{id: b, prompt: x, when: input.x}"), "unknown variable 'input'"),
     "when that calls": (small("{id: b, prompt: x, when: 'goal.upper()'}"), "'call' is not available"),
-    "later select": (small("{id: b, prompt: x, select: synthesise}"), "select 'synthesise' is not available in this"),
+    "a hedge of nothing": (small("{id: b, prompt: x, hedge: 0}"), "'hedge' should be greater than 0"),
     "unknown policy": (
         small("{id: b, prompt: x, policy: best-ish}"),
         "use first, cheapest, fastest, best, balanced or learned",
