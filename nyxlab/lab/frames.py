@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from nyxlab.lab import tables
+from nyxlab.lab.policies import replay
 from nyxlab.lab.tables import Json, Row
 from nyxlab.providers.messages import Usage
 from nyxlab.providers.registry import tariff_of
@@ -39,6 +40,10 @@ PROVIDERS = {
 REPRICED = {
     "run_id": "string", "step": "string", "provider": "string", "priced_as": "string", "usd": "float64",
     "certainty": "string",
+}  # fmt: skip
+POLICIES = {
+    "policy": "string", "comparisons": "Int64", "usd": "float64", "latency_p50_s": "float64", "cael": "float64",
+    "people": "float64", "regret": "float64",
 }  # fmt: skip
 FINDINGS = {
     "id": "string", "severity": "string", "category": "string", "rule": "string", "title": "string",
@@ -83,6 +88,15 @@ def reprice(calls: pd.DataFrame, *refs: str, settings: Settings | None = None) -
             rows.append({**{name: row[name] for name in ("run_id", "step", "provider")}, "priced_as": ref,
                          "usd": cost.usd, "certainty": certainty})  # fmt: skip
     return _frame(rows, REPRICED)
+
+
+def policies(checkpoints: Iterable[Json]) -> pd.DataFrame:
+    """Return one row a policy replayed over recorded comparisons, cheapest first (columns: ``POLICIES``).
+
+    ``cael`` and ``people`` are shares of their comparisons in which it picks as they did, ``regret`` the worth (0 to 1)
+    that it loses to the best answer on average.
+    """
+    return _frame(replay(checkpoints), POLICIES)
 
 
 def findings(review: Json) -> pd.DataFrame:
