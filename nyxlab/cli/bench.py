@@ -7,8 +7,8 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from nyxlab.cli import routes
 from nyxlab.cli.base import FAILED, AsJson, Output, Store, app, ask_lab, is_run, open_lab
-from nyxlab.lab import routes
 from nyxlab.lab.console import STDERR, money, out, plain_table, print_json, say, write
 
 app.add_typer(routes.app, name="route")

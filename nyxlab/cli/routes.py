@@ -1,0 +1,38 @@
+"""Commands of a learned router: train one from recorded outcomes, score prompts with one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nyxlab.cli.base import open_lab
+from nyxlab.lab.console import say, write
+from nyxlab.lab.routes import score_prompts
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="A router learned from recorded outcomes: train one, or score prompts with one.",
+    epilog="Example: nyxlab route train labels.csv --output data/router.npz",
+)
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Write to this file.")]
+
+
+@app.command("train", epilog="Example: nyxlab route train labels.csv.gz --output data/router.npz")
+def train(
+    labels: Annotated[Path, typer.Argument(metavar="LABELS.csv", help="prompt_id, prompt, weak, strong or q:MODEL …")],
+    output: Output,
+) -> None:
+    """Learn which model does well on which prompt; columns subject, task and dataset are used where present."""
+    say(f"trained on {open_lab().route(labels.absolute(), output.absolute())}; wrote {output}")
+
+
+@app.command("score", epilog="Example: nyxlab route score data/router.npz prompts.csv --output scores.csv")
+def score(
+    router: Annotated[Path, typer.Argument(metavar="FILE", help="From `nyxlab route train`.")],
+    prompts: Annotated[Path, typer.Argument(metavar="PROMPTS.csv", help="prompt_id, prompt, where known a task.")],
+    output: Output,
+) -> None:
+    """Predict for each prompt: one score (higher: the strong model) of a pair, else one quality a model."""
+    write(score_prompts(router, prompts), output)
