@@ -30,9 +30,10 @@ notebooks: $(STAMP)  ## Execute the notebooks on scripted replies and store thei
 	@for n in notebooks/0*.ipynb; do \
 	  NYXLAB_STORE="sqlite:///$$(mktemp -d)/ledger.db" $(BIN)/papermill --cwd notebooks $$n $$n || exit 1; done
 
-bench: $(STAMP)  ## Measure calls on the wire as ratios to a floor of the same run, and how long reviews take
+bench: $(STAMP)  ## Measure calls on the wire as ratios to a floor of the same run, how long reviews and steps take
 	@$(BIN)/python tests/bench/providers.py
 	@$(BIN)/python tests/bench/review_speed.py
+	@$(BIN)/python tests/bench/engine.py
 
 live: $(STAMP)  ## Make one small, paid call to each vendor whose key is in .env, and print what came back
 	@[ -z "$$CI" ] || { echo "make live makes paid calls, so it does not run in CI"; exit 1; }

@@ -1,18 +1,20 @@
 """Keeps runs, steps and calls in a database: the only file that asks it anything.
 
-Everything is JSON text, never pickle. Each method is one transaction on a worker thread, one at a time; a write that has
-started is finished even when the caller is cancelled. Reading never creates a database where there is none.
+Everything is JSON text, never pickle. Transactions run on a worker thread, one at a time; what waits to be written when
+one begins goes into it together, and each caller goes on after the commit. Reading never creates a database where there is none.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import anyio
 import sqlalchemy as sa
@@ -28,12 +30,13 @@ from nyxlab.engine.records import (
     RunSummary,
     StepRecord,
 )
-from nyxlab.engine.tables import CALLS, MIGRATED, MIGRATIONS, RUNS, STEPS, TABLES, migrate
-from nyxlab.errors import InputRefused, RunHeld, StoreBroken
+from nyxlab.engine.tables import CALLS, MIGRATED, MIGRATIONS, RUNS, STEPS, TABLES, migrate, text, texts, this
+from nyxlab.errors import InputRefused, NyxlabError, RunHeld, StoreBroken
 from nyxlab.providers.messages import Json, Record
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
+TOGETHER = 500  # writes that one transaction takes at most
 
 
 def open_store(url: str, *, patience: float = 5.0) -> Store:
@@ -56,6 +59,16 @@ def open_store(url: str, *, patience: float = 5.0) -> Store:
     return Store(engine)
 
 
+@dataclass(eq=False)
+class _Waiting:
+    """A write that waits for its turn, and what came of it."""
+
+    work: Callable[[sa.Connection], Any]
+    done: bool = False
+    result: Any = None
+    error: BaseException | None = None
+
+
 class _OddRow(Exception):
     """A row that is not what this file writes."""
 
@@ -66,6 +79,8 @@ class Store:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._one_at_a_time = anyio.CapacityLimiter(1)
+        self._turn = anyio.Lock()
+        self._queue: deque[_Waiting] = deque()
         self._current = False  # whether the tables are known to be of today's shape
         self._file = Path(engine.url.database or "") if engine.dialect.name == "sqlite" else None
         self.name = str(self._file) if self._file else engine.url.render_as_string(hide_password=True)
@@ -82,18 +97,18 @@ class Store:
 
         def work(conn: sa.Connection) -> None:
             row = run.model_dump(mode="json", exclude={"steps"})
-            conn.execute(RUNS.insert(), {**row, **_texts(row, "pause", "inputs", "options")})
+            conn.execute(RUNS.insert(), {**row, **texts(row, "pause", "inputs", "options")})
             rows = [step.model_dump(mode="json", exclude={"calls"}) for step in run.steps.values()]
             conn.execute(
                 STEPS.insert(),
                 [
-                    {**row, **_texts(row, "output", "payload"), "run_id": run.run_id, "position": position}
+                    {**row, **texts(row, "output", "payload"), "run_id": run.run_id, "position": position}
                     for position, row in enumerate(rows)
                 ],
             )
             for call in run.calls:
                 row = call.model_dump(mode="json")
-                conn.execute(CALLS.insert(), {**row, **_texts(row, "estimate", "reply"), "run_id": run.run_id})
+                conn.execute(CALLS.insert(), {**row, **texts(row, "estimate", "reply"), "run_id": run.run_id})
 
         await self._write(work)
 
@@ -128,7 +143,7 @@ class Store:
 
     async def set_options(self, run_id: str, options: Mapping[str, Json]) -> None:
         """Replace what the caller wants to find again at a resume."""
-        change = RUNS.update().where(RUNS.c.run_id == run_id).values(options=_text(dict(options)))
+        change = RUNS.update().where(RUNS.c.run_id == run_id).values(options=text(dict(options)))
         await self._write(lambda conn: conn.execute(change))
 
     async def begin(self, run_id: str) -> None:
@@ -153,7 +168,7 @@ class Store:
             )
             for call in _read_calls(conn, run_id, CALLS.c.status == "sent"):
                 values = {"status": "lost", "possibly_billed": call.estimate != FREE}
-                conn.execute(CALLS.update().where(_this(CALLS, run_id, "number", call.number)).values(values))
+                conn.execute(CALLS.update().where(this(CALLS, run_id, "number", call.number)).values(values))
 
         await self._write(work)
 
@@ -161,9 +176,9 @@ class Store:
         """Give a run other inputs, and make these steps of it pending again; their recorded calls stay."""
 
         def work(conn: sa.Connection) -> None:
-            conn.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(inputs=_text(dict(inputs))))
+            conn.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(inputs=text(dict(inputs))))
             for step_id in steps:
-                conn.execute(STEPS.update().where(_this(STEPS, run_id, "id", step_id)).values(status="pending"))
+                conn.execute(STEPS.update().where(this(STEPS, run_id, "id", step_id)).values(status="pending"))
 
         await self._write(work)
 
@@ -197,14 +212,14 @@ class Store:
 
     async def start_step(self, run_id: str, step_id: str, at: datetime) -> None:
         """Note that a step has begun."""
-        change = STEPS.update().where(_this(STEPS, run_id, "id", step_id))
+        change = STEPS.update().where(this(STEPS, run_id, "id", step_id))
         await self._write(lambda conn: conn.execute(change.values(status="running", started_at=at.isoformat())))
 
     async def finish_step(self, run_id: str, step: StepRecord) -> None:
         """Write what a step came to."""
         row = step.model_dump(mode="json", include={"status", "output", "payload", "error", "duration_seconds"})
-        change = STEPS.update().where(_this(STEPS, run_id, "id", step.id))
-        await self._write(lambda conn: conn.execute(change.values({**row, **_texts(row, "output", "payload")})))
+        change = STEPS.update().where(this(STEPS, run_id, "id", step.id))
+        await self._write(lambda conn: conn.execute(change.values({**row, **texts(row, "output", "payload")})))
 
     async def finish_run(
         self, run_id: str, status: RunStatus, *, pause: Pause | None, skipped: Sequence[str], duration: float
@@ -213,11 +228,11 @@ class Store:
 
         def work(conn: sa.Connection) -> None:
             spent = RUNS.c.duration_seconds + duration
-            waits_for = _text(pause.model_dump(mode="json") if pause else None)
+            waits_for = text(pause.model_dump(mode="json") if pause else None)
             values = {"status": status, "pause": waits_for, "duration_seconds": spent}
             conn.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(values))
             for step_id in skipped:
-                conn.execute(STEPS.update().where(_this(STEPS, run_id, "id", step_id)).values(status="skipped"))
+                conn.execute(STEPS.update().where(this(STEPS, run_id, "id", step_id)).values(status="skipped"))
 
         await self._write(work)
 
@@ -228,7 +243,7 @@ class Store:
             last = conn.execute(sa.select(sa.func.max(CALLS.c.number)).where(CALLS.c.run_id == run_id)).scalar()
             numbered = call.model_copy(update={"number": (last or 0) + 1})
             row = numbered.model_dump(mode="json")
-            conn.execute(CALLS.insert(), {**row, **_texts(row, "estimate", "reply"), "run_id": run_id})
+            conn.execute(CALLS.insert(), {**row, **texts(row, "estimate", "reply"), "run_id": run_id})
             return numbered
 
         return await self._write(work)
@@ -236,16 +251,45 @@ class Store:
     async def close_call(self, run_id: str, call: CallRecord) -> None:
         """Write what became of a call."""
         row = call.model_dump(mode="json", include={"status", "possibly_billed", "reply", "error", "error_status"})
-        change = CALLS.update().where(_this(CALLS, run_id, "number", call.number))
-        await self._write(lambda conn: conn.execute(change.values({**row, **_texts(row, "reply")})))
+        change = CALLS.update().where(this(CALLS, run_id, "number", call.number))
+        await self._write(lambda conn: conn.execute(change.values({**row, **texts(row, "reply")})))
 
     async def _read(self, work: Callable[[sa.Connection], T]) -> T | None:
         """Run ``work`` where there is a store; None where there is none yet."""
         return await anyio.to_thread.run_sync(self._reading, work, limiter=self._one_at_a_time)
 
     async def _write(self, work: Callable[[sa.Connection], T]) -> T:
-        """Run ``work`` in one transaction. anyio lets a thread that has started finish, whoever is cancelled."""
-        return await anyio.to_thread.run_sync(self._writing, work, limiter=self._one_at_a_time)
+        """Run ``work`` in one transaction with all that waits by then; return when it is on disk.
+
+        So writes of many steps at once share the wait for the disk. anyio lets a thread that has started finish, whoever
+        is cancelled; what waits and is cancelled is not written.
+        """
+        mine = _Waiting(work)
+        self._queue.append(mine)
+        try:
+            async with self._turn:
+                while not mine.done:
+                    await anyio.to_thread.run_sync(self._drain, limiter=self._one_at_a_time)
+        finally:
+            with suppress(ValueError):  # it is gone where it has been written
+                self._queue.remove(mine)
+        if mine.error is not None:
+            raise mine.error
+        return cast("T", mine.result)
+
+    def _drain(self) -> None:
+        """Write all that waits in one transaction; what fails alone is undone alone."""
+        batch = [self._queue.popleft() for _ in range(min(len(self._queue), TOGETHER))]
+        try:
+            self._writing(batch)
+        except BaseException as error:
+            for each in batch:
+                each.error = each.error or error
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            for each in batch:
+                each.done = True
 
     def _reading(self, work: Callable[[sa.Connection], T]) -> T | None:
         if self._file and not self._file.exists():
@@ -259,12 +303,20 @@ class Store:
             with self._engine.execution_options(reading=True).connect() as conn:
                 return work(conn)
 
-    def _writing(self, work: Callable[[sa.Connection], T]) -> T:
+    def _writing(self, batch: Sequence[_Waiting]) -> None:
         with self._explained():
             if not self._current:
                 self._migrate()
             with self._engine.begin() as conn:
-                return work(conn)
+                if len(batch) == 1:
+                    batch[0].result = batch[0].work(conn)
+                    return
+                for each in batch:
+                    try:
+                        with conn.begin_nested(), self._explained():
+                            each.result = each.work(conn)
+                    except NyxlabError as error:
+                        each.error = error
 
     def _migrate(self) -> None:
         """Bring the tables to today's shape."""
@@ -326,18 +378,6 @@ def _full_durability(connection: sqlite3.Connection, _: object) -> None:
 def _begin(conn: sa.Connection) -> None:
     reading = conn.get_execution_options().get("reading", False)
     conn.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
-
-
-def _text(value: Json) -> str:
-    return json.dumps(value, allow_nan=False, separators=(",", ":"))
-
-
-def _texts(row: Mapping[str, Json], *columns: str) -> dict[str, str]:
-    return {column: _text(row[column]) for column in columns}
-
-
-def _this(table: sa.Table, run_id: str, column: str, value: str | int) -> sa.ColumnElement[bool]:
-    return sa.and_(table.c.run_id == run_id, table.c[column] == value)
 
 
 def _record(kind: type[R], row: Mapping[Any, Any], **more: object) -> R:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
+
+from nyxlab.providers.messages import Json
 
 TABLES = sa.MetaData()
 NUMBERS: dict[str, Any] = {
@@ -73,3 +76,18 @@ def migrate(conn: sa.Connection, version: int) -> None:
         change(conn)
         row = {"version": number, "name": change.__name__, "at": datetime.now(UTC).isoformat()}
         conn.execute(MIGRATED.insert(), row)
+
+
+def text(value: Json) -> str:
+    """Return a value as the JSON text that a column holds."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+
+
+def texts(row: Mapping[str, Json], *columns: str) -> dict[str, str]:
+    """Return some columns of a row as JSON text."""
+    return {column: text(row[column]) for column in columns}
+
+
+def this(table: sa.Table, run_id: str, column: str, value: str | int) -> sa.ColumnElement[bool]:
+    """Return the condition that names one row of a run."""
+    return sa.and_(table.c.run_id == run_id, table.c[column] == value)
