@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 import sqlalchemy as sa
 
@@ -63,7 +64,7 @@ async def test_a_cancelled_write_holds_nobody_up(tmp_path: Path) -> None:
     async with anyio.create_task_group() as tasks:
         for _ in range(50):
             tasks.start_soon(store.start_step, run_id, "a", datetime.now(UTC))
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         tasks.cancel_scope.cancel()
     with anyio.fail_after(5):
         await store.start_step(run_id, "a", datetime.now(UTC))
