@@ -43,7 +43,7 @@ def noticed(kind: str, piece: Piece) -> list[str]:
     """Return the titles of what the rules of this kind say about a piece."""
     kinds = json.loads((HERE / "reviewbench.map.json").read_text(encoding="utf-8"))
     rules = [rule for rule in RULES if kind in kinds.get(rule.id, ())]
-    return [finding.title for finding in find(parse_documents(piece.files), rules)]
+    return [finding.title for finding in find(parse_documents(piece.files, beside=frozenset()), rules)]
 
 
 def main(only: list[str], *, verbose: bool) -> None:
