@@ -88,6 +88,9 @@ _SPREAD = ("\u2013", "\u2014", "-", "to", "through")
 _ID = re.compile(r"(?<![\w.$\[#-])(?<![a-z.]/)([A-Z][A-Z]{0,9})(-?)(\d{1,4}[a-w]?)\b(?![-\w(\[]|\.\w|/[a-z.])")
 _OPENING = re.compile(r"[^\w§\[`]*+")
 _DEFINING = re.compile(r"\s{0,3}(?:[:\u2013\u2014)\].]|-\s|\*\*|\(|\[|$|[^\w\s+&/,]?\s{0,3}[A-Z`\"])")
+_LOWER = re.compile(  # "REQ-1 import": a title in small letters, not what is said of one that stands elsewhere
+    r"\s(?!(?:is|are|was|has|have|needs?|must|should|shall|will|can|may|depends|requires|and|or|to|in|on|for|with|by|from|at|as|which|that|after|before|only|covers?|blocks?)\b)[a-z]"
+)
 _TITLED = re.compile(r"\s{0,3}(?:[:\u2013\u2014.)]|-\s|\(|$)")
 _NO_IDS = "AES AMD ARM B BASE BCP C CRC CSS CVE CWE EC ES F GA GH GMT GPT H HTML HTTP I INT IPV ISO K KEP L M MD N OAUTH OIDC P PEP PR PY Q RFC RSA S SHA SSL TLS U UINT UTC UTF V WCAG X"
 _NOT_IDS = frozenset(_NO_IDS.split())
@@ -104,7 +107,9 @@ def identifiers(sentence: Sentence) -> Iterator[Identifier]:
     for m in _ID.finditer(text):
         if m[1] in _NOT_IDS and not (m[2] and len(m[1]) == 1):
             continue
-        defines = m.start() == opening and head and (sentence.where == "task" or bool(_DEFINING.match(text, m.end())))
+        titled = sentence.where == "task" or _DEFINING.match(text, m.end())
+        named = sentence.where == "item" and m[2] and _LOWER.match(text, m.end())
+        defines = m.start() == opening and head and bool(titled or named)
         if sentence.where == "cell":
             defines = m.start() == opening and m.end() >= len(text.rstrip(" *_"))
         yield Identifier(m[1] + m[2], m[3], sentence.path, sentence.line, defines, sentence)
