@@ -3,15 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nyxlab.cli.base import FAILED_VERDICT, REFUSED, AsJson, Store, app, ask_lab, is_run, open_lab
+from nyxlab.cli.base import (
+    FAILED_VERDICT,
+    INTERRUPTED,
+    REFUSED,
+    AsJson,
+    Forecast,
+    Store,
+    app,
+    ask_lab,
+    is_run,
+    open_lab,
+)
 from nyxlab.errors import InputRefused
-from nyxlab.lab.console import out, print_json, write
+from nyxlab.lab.console import out, print_json, say, say_forecast, say_who_reads, write
 from nyxlab.lab.project import project_root
-from nyxlab.lab.reviews import FORMATS, Reviewed, Terms, project_rules, review_each, review_files, written, written_all
+from nyxlab.lab.reviews import (
+    FORMATS,
+    Asked,
+    Reviewed,
+    Terms,
+    project_rules,
+    review_each,
+    review_files,
+    written,
+    written_all,
+)
+
+if TYPE_CHECKING:
+    from nyxlab.lab.lab import Lab
 
 
 @app.command(epilog="Example: nyxlab review plan.md spec.md --repo . --format html --output review.html")
@@ -34,6 +58,13 @@ def review(
     fail_on: Annotated[
         str, typer.Option(metavar="LEVEL", help="FAIL from critical, high, medium or low on.")
     ] = "critical",
+    providers: Annotated[
+        str | None, typer.Option(metavar="A[,B]", help="Have these look through the lenses too, each by itself.")
+    ] = None,
+    judge: Annotated[str | None, typer.Option(metavar="J", help="Who tries to refute what they find.")] = None,
+    lens: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this lens; may be repeated.")] = None,
+    budget: Annotated[str | None, typer.Option(metavar="USD", help="Ask no more lenses than this holds.")] = None,
+    forecast: Forecast = False,
     store: Store = None,
 ) -> None:
     """Review a plan, several files as one set, or what a run wrote. The exit code is 4 when the verdict is FAIL."""
@@ -41,30 +72,72 @@ def review(
     form = form or (ending if ending in FORMATS else "text")
     if form not in FORMATS:
         raise InputRefused(f"unknown format '{form}': use {', '.join(FORMATS)}")
+    if each and form in ("html", "md") and not output:
+        raise InputRefused(f"--each writes a page for each plan: name their folder with --output DIR/ for {form}")
+    if not providers and (judge or lens or budget or forecast):
+        raise InputRefused(
+            "--judge, --lens, --budget and --forecast are about models: name them with --providers A[,B]"
+        )
     here = Path.cwd()
     terms = Terms.of(project_root(here), here, fail_on=fail_on, repo=repo, baseline=baseline)
-    if each:
-        raise typer.Exit(_each(target, terms, form, output))
-    if len(target) == 1 and is_run(target[0]):
+    sets = [[one] for one in target] if each else [target]
+    if providers:
+        asked = Asked(providers=providers, judge=judge, lenses=lens or (), budget=budget)
+        reviewed = _heard(open_lab(store), sets, terms, asked, form if forecast else None)
+    elif each:
+        reviewed = _each(target, terms)
+    elif len(target) == 1 and is_run(target[0]):
         document = ask_lab(open_lab(store), lambda lab: lab.read(target[0]))
-        found = Reviewed.of(target[0], document, terms)
+        reviewed = [Reviewed.of(target[0], document, terms)]
     else:
-        found = review_files(target, terms, here)
-    write(written(found, form, terms.rules), Path(output) if output else None)
-    raise typer.Exit(FAILED_VERDICT if found.verdict == "FAIL" else 0)
+        reviewed = [review_files(target, terms, here)]
+    if each:
+        raise typer.Exit(_write_each(reviewed, terms, form, output))
+    write(written(reviewed[0], form, terms.rules), Path(output) if output else None)
+    raise typer.Exit(FAILED_VERDICT if reviewed[0].verdict == "FAIL" else 0)
 
 
-def _each(targets: list[str], terms: Terms, form: str, output: str | None) -> int:
-    """Review each target by itself and write all of it; return the exit code that speaks for the worst of them."""
+def _heard(lab: Lab, sets: list[list[str]], terms: Terms, asked: Asked, forecast: str | None) -> list[Reviewed]:
+    """Review sets of files with models too, after saying who reads them and what it may cost; ``forecast`` says no more than that."""
+    from nyxlab.lab.progress import RunProgress  # its bars load slowly
+
+    async def work(lab: Lab) -> list[Reviewed]:
+        here = Path.cwd()
+        documents = [
+            (one, await lab.read(one[0] if len(one) == 1 and is_run(one[0]) else one, base=here)) for one in sets
+        ]
+        costs = lab.forecast_review([document for _, document in documents], asked)
+        if forecast:
+            say_forecast(costs, as_json=forecast == "json")
+            raise typer.Exit
+        say_who_reads(costs, "the plan")
+        with RunProgress() as progress:
+            return [
+                Reviewed.of(" ".join(names), document, terms, await lab.hear(document, terms, asked, progress))
+                for names, document in documents
+            ]
+
+    try:
+        return ask_lab(lab, work)
+    except KeyboardInterrupt:
+        say("interrupted; the same command carries on: what is recorded is not bought again")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _each(targets: list[str], terms: Terms) -> list[Reviewed]:
+    """Review each target by itself, telling how each one ends."""
     from nyxlab.lab.progress import counted  # its bars load slowly
 
-    if form in ("html", "md") and not output:
-        raise InputRefused(f"--each writes a page for each plan: name their folder with --output DIR/ for {form}")
     found = []
     with counted(len(targets)) as tell:
         for one in review_each(targets, terms, Path.cwd()):
             found.append(one)
             tell(f"{one.name}: {one.told}")
+    return found
+
+
+def _write_each(found: list[Reviewed], terms: Terms, form: str, output: str | None) -> int:
+    """Write many reviews; return the exit code that speaks for the worst of them."""
     pages = written_all(found, form, terms.rules)
     index = next(iter(pages))
     if output and form not in ("json", "sarif"):

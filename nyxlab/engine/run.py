@@ -92,11 +92,19 @@ def load_workflow(path: str | os.PathLike[str]) -> Workflow:
 
 
 async def start_run(
-    store: Store, workflow: Workflow, inputs: Mapping[str, object], *, options: Mapping[str, Json] | None = None
+    store: Store,
+    workflow: Workflow,
+    inputs: Mapping[str, object],
+    *,
+    options: Mapping[str, Json] | None = None,
+    run_id: str | None = None,
 ) -> str:
-    """Write a new run with all its steps pending; return its id. Bad inputs are refused before anything is written."""
+    """Write a new run with all its steps pending; return its id. Bad inputs are refused before anything is written.
+
+    ``run_id`` is for runs that are named by what they ask, so that the same question finds its run again.
+    """
     now = datetime.now(UTC)
-    run_id = new_id(now)
+    run_id = run_id or new_id(now)
     run = Run(
         run_id=run_id,
         workflow=workflow.name,

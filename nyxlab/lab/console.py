@@ -174,11 +174,11 @@ def say(text: str) -> None:
     STDERR.print(f"nyxlab: {plain(text)}", soft_wrap=True)
 
 
-def say_who_reads(costs: dict[str, Cost]) -> None:
+def say_who_reads(costs: dict[str, Cost], what: str = "the prompts") -> None:
     """Before text leaves the machine: who gets it, and what it may cost at most."""
     for name, amount in costs.items():
         if name.partition(":")[0] not in {"local", "script"}:
-            say(f"{name} reads the prompts; at most {money(amount.usd, amount.certainty)}")
+            say(f"{name} reads {what}; at most {money(amount.usd, amount.certainty)}")
 
 
 def say_forecast(costs: dict[str, Cost], *, as_json: bool) -> None:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 
 from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.records import Run
+from nyxlab.engine.run import start_run
+from nyxlab.engine.workflow import Workflow
 from nyxlab.errors import InputRefused
-from nyxlab.lab.desk import Desk
-from nyxlab.lab.reviews import Paths, Terms, read_review
-from nyxlab.lab.steps import documents_of
-from nyxlab.providers.messages import Json
+from nyxlab.lab.panel import Hearing, hear, own_lenses, prepare
+from nyxlab.lab.reviews import Asked, Paths, Terms, read_review
+from nyxlab.lab.runs import OnEvent, Runs, usd
+from nyxlab.lab.steps import Options, documents_of
+from nyxlab.providers.base import Provider
+from nyxlab.providers.messages import Cost, Json
 from nyxlab.reviewer.document import Document, parse_documents
 from nyxlab.reviewer.findings import Severity
+from nyxlab.reviewer.lenses import chosen_lenses
 from nyxlab.reviewer.phases import ImplementationPrompt
 from nyxlab.reviewer.review import Review, open_documents
 
 
-class Plans(Desk):
+class Plans(Runs):
     """What can be done with plans."""
 
     async def review(
@@ -29,16 +35,67 @@ class Plans(Desk):
         fail_on: Severity | str = Severity.CRITICAL,
         baseline: Review | Paths | None = None,
         base: Path | None = None,
+        providers: str | Sequence[str] | None = None,
+        judge: str | None = None,
+        lenses: Sequence[str] = (),
+        budget: Decimal | str | None = None,
+        on_event: OnEvent | None = None,
     ) -> Review:
         """Return Cael's review of some files (or directories: their ``*.md``) as one set, or of what a run wrote.
 
         ``target`` is a list of paths, or a run's id. ``repo`` is a folder whose files tell what is new and what exists.
         ``baseline`` is an earlier review, or a file with its JSON, that tells new findings from old. ``base`` is where
         relative paths start, the project's root unless given.
+
+        With ``providers``, each of the ``lenses`` (all unless named) is asked of each of them, for at most ``budget``
+        USD, and ``judge`` tries to refute what they find; without, the rules alone speak.
         """
         start = base or self.settings.root
         terms = Terms.of(self.settings.root, start, fail_on=fail_on, repo=repo, baseline=baseline)
-        return terms.review(await self.read(target, base=base))
+        document = await self.read(target, base=base)
+        return await self.hear(document, terms, Asked(providers, judge, lenses, budget), on_event)
+
+    async def hear(self, document: Document, terms: Terms, asked: Asked, on_event: OnEvent | None = None) -> Review:
+        """Review a document that is already read: the rules, and what models say through the lenses, if any are asked."""
+        alone = terms.review(document)
+        hearing = self._hearing(document, asked)
+        if not hearing:
+            return alone
+
+        async def hold(workflow: Workflow, inputs: Mapping[str, Json], run_id: str, limit: Decimal | None) -> Run:
+            planned = self._plan(workflow, Options(), inputs)
+            if not any(run.run_id == run_id for run in await self.runs()):
+                await start_run(self._store, workflow, inputs, run_id=run_id)
+            return await self._execute(run_id, planned, Options(), limit, on_event)
+
+        earlier = [
+            f for f in alone.findings if not f.by_code and f.status in ("open", "not-found-again") and f.verified
+        ]
+        rules = [f for f in alone.findings if f.by_code and f.active]
+        return terms.review(document, await hear(hearing, hold, rules, earlier))
+
+    def forecast_review(self, documents: Sequence[Document], asked: Asked) -> dict[str, Cost]:
+        """Return the most that each provider may cost in reviews of these documents; nothing is called or written."""
+        told: dict[str, list[Cost]] = {}
+        for document in documents:
+            if hearing := self._hearing(document, asked):
+                for name, cost in hearing.forecast.items():
+                    told.setdefault(name, []).append(cost)
+        return {name: Cost.total(costs) for name, costs in told.items()}
+
+    def _hearing(self, document: Document, asked: Asked) -> Hearing | None:
+        own = own_lenses(self.settings.root)
+        wanted = chosen_lenses(asked.lenses, own)
+        panel: dict[str, Provider] = {}
+        for name in Options.of(asked.providers, None).providers:  # the same one listed twice is one finder
+            panel.setdefault(self.open(name).identity, self.open(name))
+        if not panel:
+            return None
+        second = asked.judge or self.settings.defaults.judge
+        reader = self.open(second) if second else None
+        limit = usd(asked.budget) if asked.budget is not None else None
+        known = list(chosen_lenses((), own))
+        return prepare(document, wanted, list(panel.values()), reader, limit, self.settings, known)
 
     async def read(self, target: str | Sequence[Paths], *, base: Path | None = None) -> Document:
         """Return the document that a review of ``target`` reads, each file by the path that findings name."""

@@ -17,6 +17,7 @@ from nyxlab.lab import page, tables
 from nyxlab.lab.export import export_notebook
 from nyxlab.lab.tables import Json
 from nyxlab.reviewer.phases import ImplementationPrompt
+from nyxlab.reviewer.review import headline as verdict_line
 
 __all__ = ["Format", "export_notebook", "headline", "render_index", "render_review", "render_run"]
 
@@ -101,15 +102,7 @@ def render_run(checkpoint: Json, review: Json | None = None, *, theme: Path | No
 
 def headline(review: Json) -> str:
     """Return the verdict with what did not run: ``PASS (rules only; 7 lenses not run)``."""
-    passes = review.get("passes") or []
-    missing = [p["name"] for p in passes if p["status"] != "ran"]
-    ran = [p["name"] for p in passes if p["status"] == "ran"]
-    lenses = [name for name in missing if name.startswith("lens:")]
-    said = ["rules only"] if ran == ["rules"] and missing else []
-    if lenses:
-        said.append(f"{len(lenses)} {'lens' if len(lenses) == 1 else 'lenses'} not run")
-    said += [f"{name} not run" for name in missing if name not in lenses]
-    return f"{review['verdict']} ({'; '.join(said)})" if said else review["verdict"]
+    return verdict_line(review["verdict"], [(told["name"], told["status"]) for told in review.get("passes") or ()])
 
 
 def _expect(told: Json, schema: str) -> None:
@@ -153,7 +146,8 @@ def _not_run(review: Json) -> list[str]:
     missing: dict[str, list[str]] = {}
     for told in review.get("passes") or ():
         if told["status"] != "ran":
-            missing.setdefault(told.get("reason") or "no reason recorded", []).append(told["name"])
+            by = f" by {told['provider']}" if told.get("provider") else ""
+            missing.setdefault(told.get("reason") or "no reason recorded", []).append(f"{told['name']}{by}")
     said = []
     for reason, names in missing.items():
         lenses = [name.removeprefix("lens:") for name in names if name.startswith("lens:")]

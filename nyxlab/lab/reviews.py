@@ -8,6 +8,7 @@ import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from os import PathLike
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from nyxlab.providers.messages import Json
 from nyxlab.reviewer.catalogue import all_rules
 from nyxlab.reviewer.document import Document
 from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.review import Review, open_documents, review_documents
+from nyxlab.reviewer.review import Heard, Review, open_documents, review_documents
 from nyxlab.reviewer.rules import Rule
 
 Paths = str | PathLike[str]
@@ -55,11 +56,24 @@ class Terms:
             baseline if baseline is None or isinstance(baseline, Review) else read_review(base / baseline),
         )
 
-    def review(self, document: Document) -> Review:
-        """Review a document on these terms."""
+    def review(self, document: Document, heard: Heard | None = None) -> Review:
+        """Review a document on these terms, with what models said about it."""
         return review_documents(
-            document, fail_on=self.fail_on, repo_files=self.repo, rules=self.rules, baseline=self.baseline
+            document, fail_on=self.fail_on, repo_files=self.repo, rules=self.rules, baseline=self.baseline, heard=heard
         )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What models are asked in a review: these providers (a list, or text with commas), through these lenses (all unless named).
+
+    ``judge`` tries to refute what they find (the settings' own unless named); ``budget`` is in USD.
+    """
+
+    providers: str | Sequence[str] | None = None
+    judge: str | None = None
+    lenses: Sequence[str] = ()
+    budget: Decimal | str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,9 +86,10 @@ class Reviewed:
     refused: str | None = None
 
     @classmethod
-    def of(cls, name: str, document: Document, terms: Terms) -> Reviewed:
-        """Review a document under a name."""
-        return cls(name, terms.review(document), {path: file.text for path, file in document.files.items()})
+    def of(cls, name: str, document: Document, terms: Terms, review: Review | None = None) -> Reviewed:
+        """Review a document under a name, unless its ``review`` is there already."""
+        texts = {path: file.text for path, file in document.files.items()}
+        return cls(name, review or terms.review(document), texts)
 
     @property
     def verdict(self) -> str | None:

@@ -55,7 +55,7 @@ class Runs(Desk):
         loaded, options = self._load(workflow), Options.of(providers, judge, max_tokens, policy, select, allow)
         given = bind_inputs(loaded, inputs or {})
         planned = self._plan(loaded, options, given)
-        limit = _usd(budget) if budget is not None else None
+        limit = usd(budget) if budget is not None else None
         run_id = await start_run(
             self._store, loaded, given, options=options.to_json() | {"budget": str(limit) if limit else None}
         )
@@ -97,7 +97,7 @@ class Runs(Desk):
         workflow = parse_workflow(run.source, run.workflow)
         given = bind_inputs(workflow, {**run.inputs, **(inputs or {})})
         planned = self._plan(workflow, options, given)
-        limit = _usd(budget) if budget is not None else Decimal(before) if before else None
+        limit = usd(budget) if budget is not None else Decimal(before) if before else None
         if changed := [name for name, value in given.items() if run.inputs.get(name) != value]:
             await self._store.rewind(run_id, given, touched(workflow, changed))
         return await self._execute(run_id, planned, options, limit, on_event)
@@ -121,7 +121,7 @@ class Runs(Desk):
         kept = {**run.options, "choices": {}, "forkedFrom": run_id, "budget": None}
         options = Options.model_validate({name: value for name, value in kept.items() if name != "budget"})
         planned = self._plan(workflow, options, new.inputs)
-        limit = _usd(budget) if budget is not None else None
+        limit = usd(budget) if budget is not None else None
         await self._store.create_run(
             new.model_copy(update={"options": kept | {"budget": str(limit) if limit else None}})
         )
@@ -251,7 +251,8 @@ def _span(text: str) -> timedelta:
     return timedelta(**{{"d": "days", "h": "hours", "m": "minutes"}[found[2]]: int(found[1])})
 
 
-def _usd(amount: Decimal | str) -> Decimal:
+def usd(amount: Decimal | str) -> Decimal:
+    """Read a budget: an amount in USD above zero."""
     try:
         value = Decimal(amount)
     except ArithmeticError:

@@ -110,7 +110,9 @@ def _result(finding: Json, index: int, compared: bool) -> dict[str, Any]:
             for n, piece in enumerate(others, 1)
         ]
     if finding.get("suppressed") is not None:
-        result["suppressions"] = [{"kind": "inSource", "status": "accepted", "justification": finding["suppressed"]}]
+        # A comment in the plan is a person's; a second reader's refutation stands outside of it.
+        kind = "external" if any(who["kind"] == "lens" for who in finding["foundBy"]) else "inSource"
+        result["suppressions"] = [{"kind": kind, "status": "accepted", "justification": finding["suppressed"]}]
     if compared:
         result["baselineState"] = STATES[finding.get("status", "new")]
     return result

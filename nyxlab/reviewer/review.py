@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from posixpath import dirname, join, normpath
 from typing import Literal
@@ -15,9 +15,11 @@ from nyxlab.errors import InputRefused
 from nyxlab.providers.messages import Cost, Json, Record
 from nyxlab.reviewer.baseline import against
 from nyxlab.reviewer.catalogue import all_rules
+from nyxlab.reviewer.consensus import Panel
 from nyxlab.reviewer.document import Document, parse_documents
 from nyxlab.reviewer.evidence import quoted
 from nyxlab.reviewer.findings import Finder, Finding, Severity, count, fingerprint
+from nyxlab.reviewer.lenses import LENSES
 from nyxlab.reviewer.phases import compile_prompt
 from nyxlab.reviewer.rules import RULES, Claim, Rule
 from nyxlab.reviewer.suppress import suppress
@@ -26,16 +28,6 @@ MAX_BYTES = 20 * 1024 * 1024
 MAX_LINE = 200_000
 MAX_DEPTH = 100  # lists and quotes within one another; far past what a person writes or a parser follows
 _NESTING = re.compile(r"(?:[ \t]*+(?:[-*+]|\d{1,9}[.)]|>)(?=[ \t>]))++")
-LENSES = (
-    "domain-model",
-    "data-and-migration",
-    "security-and-tenancy",
-    "interfaces",
-    "failure-paths",
-    "tests",
-    "operations",
-)
-"""The questions that models are asked, one a lens."""
 
 
 class ReviewedFile(Record):
@@ -52,6 +44,21 @@ class Pass(Record):
     name: str
     status: Literal["ran", "skipped", "failed"]
     reason: str | None = None
+    provider: str | None = None  # who was asked, where a lens was put to models
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What models said about a document: their findings, the passes that it took, and what each provider did.
+
+    ``stands`` are fingerprints of an earlier review's findings that a model was asked about by name and confirmed.
+    """
+
+    findings: tuple[Finding, ...]
+    passes: tuple[Pass, ...]
+    panel: Panel | None  # None where nobody could be asked
+    cost: Cost
+    stands: frozenset[str] = frozenset()
 
 
 class Review(Record):
@@ -68,17 +75,25 @@ class Review(Record):
     deferred: tuple[Json, ...] = ()
     plan: Json = None
     cost: Cost = Cost(usd=0, certainty="exact")
+    panel: Panel | None = None
 
     @property
     def headline(self) -> str:
         """The verdict with what did not run: "PASS (rules only; 7 lenses not run)"."""
-        missing = [p for p in self.passes if p.status != "ran"]
-        lenses = [p for p in missing if p.name.startswith("lens:")]
-        ran = [p for p in self.passes if p.status == "ran"]
-        said = [*(["rules only"] if [p.name for p in ran] == ["rules"] else [])]
-        said += [f"{len(lenses)} {'lens' if len(lenses) == 1 else 'lenses'} not run"] if lenses else []
-        said += [f"{p.name} {p.status}" for p in missing if p not in lenses]
-        return f"{self.verdict} ({'; '.join(said)})" if said else self.verdict
+        return headline(self.verdict, [(told.name, told.status) for told in self.passes])
+
+
+def headline(verdict: str, passes: Sequence[tuple[str, str]]) -> str:
+    """Return a verdict with what did not run of some passes (name, status); a lens ran if one provider was asked in full."""
+    ran = {name for name, status in passes if status == "ran"}
+    missing = list(dict.fromkeys(name for name, _ in passes if name not in ran))
+    lenses = [name for name in missing if name.startswith("lens:")]
+    partly = sum(status == "failed" and name in ran for name, status in passes)
+    said = ["rules only"] if ran == {"rules"} and missing else []
+    said += [f"{len(lenses)} {'lens' if len(lenses) == 1 else 'lenses'} not run"] if lenses else []
+    said += [f"{name} not run" for name in missing if name not in lenses]
+    said += [f"{partly} {'pass' if partly == 1 else 'passes'} failed"] if partly else []
+    return f"{verdict} ({'; '.join(said)})" if said else verdict
 
 
 def read_documents(paths: Iterable[str | Path], base: Path = Path()) -> dict[str, str]:
@@ -168,17 +183,27 @@ def review_documents(
     skipped: str = "no provider given",
     rules: Sequence[Rule] | None = None,
     baseline: Review | None = None,
+    heard: Heard | None = None,
 ) -> Review:
     """Run every rule and lesson over a set of files and judge it; deterministic.
 
     ``repo_files`` are the paths of the repository that the plan is for, against which its file ledger is checked;
     ``skipped`` says why the lenses did not run; ``rules`` are those that ship with nyxlab unless given; ``baseline`` is
-    an earlier review, of this plan or of another version of it, which tells the new findings from the old.
+    an earlier review, of this plan or of another version of it, which tells the new findings from the old. ``heard`` is
+    what models said: their findings come after the rules' own, which they do not change.
     """
     document = replace(document, repo=repo_files)
-    findings = suppress(find(document, all_rules() if rules is None else rules), document)
+    found = find(document, all_rules() if rules is None else rules)
+    if heard:
+        found += tuple(f.model_copy(update={"id": f"F-{n:03d}"}) for n, f in enumerate(heard.findings, len(found) + 1))
+    findings = suppress(found, document)
     if baseline is not None:
-        findings = against(baseline.findings, findings, document)
+        findings = against(
+            baseline.findings, findings, document, models_ran=heard is not None and heard.panel is not None
+        )
+        findings = tuple(
+            f.model_copy(update={"status": "open"}) if heard and f.fingerprint in heard.stands else f for f in findings
+        )
     prompt = compile_prompt(document, findings, repo_files)
     return Review(
         verdict=judge(findings, fail_on),
@@ -186,14 +211,21 @@ def review_documents(
         documents=tuple(ReviewedFile(path=f.path, sha256=f.sha256, lines=f.length) for f in document.files.values()),
         passes=(
             Pass(name="rules", status="ran"),
-            *(Pass(name=f"lens:{name}", status="skipped", reason=skipped) for name in LENSES),
+            *(heard.passes if heard else skipped_lenses(skipped)),
         ),
         counts=count(findings),
         findings=findings,
         phases=tuple(prompt.phases),
         deferred=tuple(prompt.deferred),
         plan=prompt.plan,
+        cost=heard.cost if heard else Cost(usd=0, certainty="exact"),
+        panel=heard.panel if heard else None,
     )
+
+
+def skipped_lenses(reason: str, names: Iterable[str] = LENSES) -> tuple[Pass, ...]:
+    """Return the passes of lenses that did not run."""
+    return tuple(Pass(name=f"lens:{name}", status="skipped", reason=reason) for name in names)
 
 
 def find(document: Document, rules: Sequence[Rule] = RULES) -> tuple[Finding, ...]:

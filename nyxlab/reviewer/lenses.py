@@ -1,0 +1,247 @@
+"""Lenses: one question a time to a model about a numbered plan, and its answer read as claims that code can check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Literal, NamedTuple
+
+from pydantic import Field
+
+from nyxlab.errors import InputRefused
+from nyxlab.providers.messages import Json, Record, looks_like_key
+from nyxlab.reviewer.document import Document
+from nyxlab.reviewer.findings import Category, Severity
+
+LENSES = ("domain-model", "data", "security", "interfaces", "failure-paths", "tests", "operations")
+"""The questions that ship with nyxlab; a project's ``lenses/NAME.md`` replaces one or adds its own."""
+
+OVERLAP = 0.1  # of a part is said again at the start of the next, so that neighbours are seen together
+CHARACTERS = 3.2  # a token, counted low: a part that is too long is refused after it was paid
+WINDOW = 32_000  # tokens, where nobody has said how many a provider takes
+MOST_WINDOW = 100_000  # past it, models overlook what they are shown
+REPLY = 4_096
+LEAST_ROOM = 1_200  # characters of plan that a question must hold to be worth asking
+
+Answer = Literal["surviving", "needs-hardening", "rejected"]
+
+
+class Consequence(NamedTuple):
+    """What happens if a plan is built as written: how bad, of what kind, and whether two sides must be quoted."""
+
+    severity: Severity
+    category: Category
+    told: str
+    two_sides: bool = False
+    irreversible: bool = False
+
+
+S, C = Severity, Category
+CONSEQUENCES: Mapping[str, Consequence] = {
+    "definitions-exclude": Consequence(S.CRITICAL, C.MODEL, "core definitions exclude each other, so no reading is right", True),
+    "must-broken": Consequence(S.CRITICAL, C.CONFLICT, "a declared MUST is broken by another part of the plan", True),
+    "loss-or-leak": Consequence(S.CRITICAL, C.SECURITY, "data is lost or leaked, or a step cannot be undone", irreversible=True),
+    "requirement-unbuilt": Consequence(S.CRITICAL, C.COVERAGE, "a base requirement is built by no step"),
+    "steps-conflict": Consequence(S.HIGH, C.CONFLICT, "two steps or statements cannot both be carried out", True),
+    "order-impossible": Consequence(S.HIGH, C.ORDER, "something is needed before it exists"),
+    "rule-unprovable": Consequence(S.HIGH, C.TEST, "a rule of security, money or privacy cannot be tested"),
+    "interface-differs": Consequence(S.HIGH, C.INTERFACE, "an interface is described in two ways", True),
+    "migration-one-way": Consequence(S.HIGH, C.DATA, "a migration has no backfill or no way back"),
+    "promise-fails": Consequence(S.HIGH, C.CLAIM, "what the plan promises does not hold in a case that it names"),
+    "edge-missing": Consequence(S.MEDIUM, C.FAILURE, "a failure path, a limit or a role is missing at the edge"),
+    "term-drifts": Consequence(S.MEDIUM, C.TERM, "one thing has two names, or one name means two things", True),
+    "untested": Consequence(S.MEDIUM, C.TEST, "a behaviour has no test"),
+    "wording": Consequence(S.LOW, C.VAGUE, "nothing that is built changes"),
+    "observation": Consequence(S.INFO, C.SCOPE, "an observation"),
+}  # fmt: skip
+LOWER = {S.CRITICAL: S.HIGH, S.HIGH: S.MEDIUM, S.MEDIUM: S.LOW, S.LOW: S.LOW, S.INFO: S.INFO}
+
+
+class Quote(Record):
+    """Words that a model says stand in a numbered line."""
+
+    line: int
+    text: str
+
+
+class LensClaim(Record):
+    """One finding as a model tells it; nothing of it is believed before code has looked."""
+
+    title: str = Field(min_length=1)
+    explanation: str
+    consequence: str
+    certain: bool
+    entities: tuple[str, ...]
+    quotes: tuple[Quote, ...]
+    fix: str
+
+
+class Refuted(Record):
+    """What a second reader says about a claim, by its number."""
+
+    claim: int
+    answer: Answer
+    reason: str
+
+
+def _object(**fields: Json) -> dict[str, Json]:
+    return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+
+
+_TEXT, _WHOLE = {"type": "string"}, {"type": "integer"}
+CLAIMS_SCHEMA = _object(
+    findings={
+        "type": "array",
+        "items": _object(
+            title=_TEXT,
+            explanation=_TEXT,
+            quotes={"type": "array", "items": _object(line=_WHOLE, text=_TEXT)},
+            entities={"type": "array", "items": _TEXT},
+            consequence={"type": "string", "enum": list(CONSEQUENCES)},
+            certain={"type": "boolean"},
+            fix=_TEXT,
+        ),
+    }
+)
+ANSWERS_SCHEMA = _object(
+    answers={
+        "type": "array",
+        "items": _object(
+            claim=_WHOLE,
+            answer={"type": "string", "enum": ["surviving", "needs-hardening", "rejected"]},
+            reason=_TEXT,
+        ),
+    }
+)
+
+
+def read_claims(value: Json) -> tuple[LensClaim, ...]:
+    """Return the claims of a reply that satisfies ``CLAIMS_SCHEMA``; those without a title say nothing."""
+    return tuple(LensClaim.model_validate(each) for each in value["findings"] if each["title"].strip())
+
+
+def read_answers(value: Json) -> dict[int, Refuted]:
+    """Return a second reader's answers by claim, from a reply that satisfies ``ANSWERS_SCHEMA``; the first one a claim."""
+    answers = [Refuted.model_validate(each) for each in value["answers"]]
+    return {each.claim: each for each in reversed(answers)}
+
+
+@cache
+def shipped_lenses() -> dict[str, str]:
+    """Return the questions that ship with nyxlab, by name."""
+    folder = files("nyxlab") / "defaults" / "lenses"
+    return {name: (folder / f"{name}.md").read_text(encoding="utf-8").strip() for name in LENSES}
+
+
+def chosen_lenses(wanted: Sequence[str], own: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the questions of these names, all of them for none; ``own`` ones replace those of the same name.
+
+    The beginning of a name is enough ("fail"), and so is a longer one ("security-and-tenancy").
+    """
+    known = shipped_lenses() | dict(own or {})
+    found: dict[str, str] = {}
+    for name in wanted:
+        meant = [n for n in known if n == name] or [
+            n for n in known if name and (n.startswith(name) or name.startswith(n))
+        ]
+        if len(meant) != 1:
+            raise InputRefused(f"unknown lens '{name}': use one of {', '.join(known)}")
+        found[meant[0]] = known[meant[0]]
+    return found or known
+
+
+# --- the plan as a model reads it -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """The lines of a document numbered through all its files, so that one number names one line."""
+
+    lines: tuple[tuple[str, int, str], ...]
+    sections: frozenset[int]
+
+    @classmethod
+    def of(cls, document: Document) -> Numbered:
+        """Return a document numbered. ``InputRefused`` where a line holds what looks like a vendor's key: it goes to nobody."""
+        lines = tuple(
+            (path, n, line)
+            for path, file in document.files.items()
+            for n, line in enumerate(file.lines[: file.length], 1)
+        )
+        for path, n, line in lines:
+            if looks_like_key(line):
+                raise InputRefused(
+                    f"{path}:{n}: this looks like a vendor's key: take it out before models read the plan"
+                )
+        heads = {(h.path, h.line) for h in document.headings}
+        return cls(lines, frozenset(i for i, (path, n, _) in enumerate(lines) if n == 1 or (path, n) in heads))
+
+    def place(self, number: int) -> tuple[str, int]:
+        """Return the file and line that a number names; the nearest one for a number that names none."""
+        path, line, _ = self.lines[min(max(number, 1), len(self.lines)) - 1]
+        return path, line
+
+    def number(self, path: str, line: int) -> int:
+        """Return the number of a file's line."""
+        return next((i for i, (p, n, _) in enumerate(self.lines, 1) if p == path and n == line), 1)
+
+    def parts(self, room: int) -> tuple[Part, ...]:
+        """Cut the plan into parts of at most ``room`` characters: at headings where they fit, else between lines.
+
+        Each part but the first begins with the last lines of the one before.
+        """
+        shown = [self._shown(i) for i in range(len(self.lines))]
+        if sum(map(len, shown)) <= room:
+            return (Part(1, len(shown), "".join(shown)),)
+        parts, begin = [], 0
+        while begin < len(shown):
+            end, used, last_head = begin, 0, None
+            while end < len(shown) and used + min(len(shown[end]), room) <= room:
+                if end > begin and end in self.sections and used > room / 2:
+                    last_head = end
+                used += min(len(shown[end]), room)
+                end += 1
+            end = last_head if last_head and end < len(shown) else max(end, begin + 1)
+            parts.append(Part(begin + 1, end, "".join(line[:room] for line in shown[begin:end])))
+            if end == len(shown):
+                break
+            back, said = end, 0
+            while back - 1 > begin and (said := said + len(shown[back - 1])) <= room * OVERLAP:
+                back -= 1
+            begin = back
+        return tuple(parts)
+
+    def _shown(self, index: int) -> str:
+        path, line, text = self.lines[index]
+        head = f"=== {path}\n" if line == 1 else ""
+        return f"{head}{index + 1}| {text}\n"
+
+
+class Part(NamedTuple):
+    """Lines ``first`` to ``last`` of a numbered plan, as they are shown."""
+
+    first: int
+    last: int
+    text: str
+
+
+def reply_tokens(context: int | None) -> int:
+    """Return how long a reply may be for a window of so many tokens."""
+    return min(REPLY, (context or WINDOW) // 4)
+
+
+def room(context: int | None, question: int) -> int:
+    """Return how many characters of plan a window holds beside a question of ``question`` characters and the reply.
+
+    Less than ``LEAST_ROOM`` is too little to ask anything.
+    """
+    tokens = min(context or WINDOW, MOST_WINDOW) - reply_tokens(context)
+    return int(tokens * CHARACTERS) - question - len(str(CLAIMS_SCHEMA)) - 400
+
+
+def asked_claims(claims: Sequence[tuple[str, str, Sequence[tuple[int, str]]]]) -> Iterator[str]:
+    """Yield claims as a second reader sees them: title, explanation and quotes by line; neither severity nor finder."""
+    for number, (title, explanation, quotes) in enumerate(claims, 1):
+        yield f"CLAIM {number}: {title}\n{explanation}\n" + "".join(f'  line {n}: "{text}"\n' for n, text in quotes)
