@@ -13,6 +13,7 @@ from nyxlab.cli.base import (
     REFUSED,
     AsJson,
     Forecast,
+    Judge,
     Store,
     app,
     ask_lab,
@@ -20,7 +21,7 @@ from nyxlab.cli.base import (
     open_lab,
 )
 from nyxlab.errors import InputRefused
-from nyxlab.lab.console import out, print_json, say, say_forecast, say_who_reads, write
+from nyxlab.lab.console import out, print_json, say, say_forecast, say_who_reads, scores_table, write
 from nyxlab.lab.project import project_root
 from nyxlab.lab.reviews import (
     FORMATS,
@@ -147,6 +148,55 @@ def _write_each(found: list[Reviewed], terms: Terms, form: str, output: str | No
         write("\n".join([*list(pages.values())[1:], pages[index]]), Path(output) if output else None)
     verdicts = {one.verdict for one in found}
     return REFUSED if None in verdicts else FAILED_VERDICT if "FAIL" in verdicts else 0
+
+
+CAUTION = (
+    "The rules are measured on the kinds of fault that they were written for: read their rows as a check that they can read"
+    " your plan's form, and a model's row as what it finds of such faults."
+)
+
+
+@app.command(
+    epilog="Example: nyxlab measure docs/plan.md --providers anthropic:claude-sonnet-5-5,openai:gpt-5.5 --budget 2"
+)
+def measure(
+    plans: Annotated[
+        list[str], typer.Argument(metavar="PLAN…", help="Clean plans of your own; each is measured by itself.")
+    ],
+    providers: Annotated[
+        str | None, typer.Option(metavar="A[,B]", help="Measure these through the lenses too, each by itself.")
+    ] = None,
+    judge: Judge = None,
+    lens: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this lens; may be repeated.")] = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Other faults at other places.")] = 0,
+    budget: Annotated[
+        str | None, typer.Option(metavar="USD", help="For all the reviews that it takes together.")
+    ] = None,
+    as_json: AsJson = False,
+    store: Store = None,
+) -> None:
+    """Plant labelled faults in copies of clean plans and show who finds them: recall, precision, cost per rule, lens, provider."""
+    from nyxlab.lab.progress import RunProgress  # its bars load slowly
+
+    lab = open_lab(store)
+    with RunProgress() as progress:
+        try:
+            found = ask_lab(
+                lab,
+                lambda lab: lab.measure(
+                    plans, providers=providers, judge=judge, lenses=lens or (), seed=seed, budget=budget, base=Path.cwd(),
+                    on_costs=lambda costs: say_who_reads(costs, "the plans"), on_event=progress,
+                ),
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            say("interrupted; the same command carries on: what is recorded is not bought again")
+            raise typer.Exit(INTERRUPTED) from None
+    if as_json:
+        return print_json(found.to_json())
+    out(f"{found.planted} faults planted in {found.copies} copies of {', '.join(found.plans)}")
+    out(f"{found.clean_findings} findings on the plan as it is: they count nowhere below", "")
+    missing = [f"{told.name}: {told.status}: {told.reason}" for told in found.passes_missing]
+    return out(scores_table(found.scores), "", *missing, CAUTION)
 
 
 @app.command(epilog="Example: nyxlab rules --json")

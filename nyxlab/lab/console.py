@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -18,6 +19,9 @@ from nyxlab.errors import InputRefused
 from nyxlab.lab import tables
 from nyxlab.lab.page import plain
 from nyxlab.providers.messages import Cost, Json
+
+if TYPE_CHECKING:
+    from nyxlab.lab.measure import Score
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -59,6 +63,18 @@ def standings_table(rows: Iterable[tables.Row]) -> Table:
         span = "" if row["low"] is None else f"{row['low']:.0%}–{row['high']:.0%}"
         _row(table, row["provider"], row["wins"], row["compared"], share, span, money(row["usd"], row["certainty"]),
              seconds(row["latency_p50_s"]), seconds(row["latency_p95_s"]), row["n"])  # fmt: skip
+    return table
+
+
+def scores_table(scores: Iterable[Score]) -> Table:
+    """Return how well reviewers did on known faults: recall with its interval, false alarms, precision, cost."""
+    table = _table("finder", "name", "found>", "of>", "recall>", "95 % interval>", "alarms>", "precision>", "cost>")
+    for each in scores:
+        span = "" if each.recall_low is None else f"{each.recall_low:.0%}–{each.recall_high:.0%}"
+        told = [f"{share:.0%}" if share is not None else "" for share in (each.recall, each.precision)]
+        alarms = "" if each.finder == "kind" else each.alarms
+        cost = money(each.cost.usd, each.cost.certainty) if each.cost else ""
+        _row(table, each.finder, each.name, each.found, each.planted, told[0], span, alarms, told[1], cost)
     return table
 
 

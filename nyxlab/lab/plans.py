@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from nyxlab.engine.records import Run
 from nyxlab.engine.run import start_run
 from nyxlab.engine.workflow import Workflow
 from nyxlab.errors import InputRefused
+from nyxlab.lab.measure import Case, Measurement, measure, planted_cases
 from nyxlab.lab.panel import Hearing, hear, own_lenses, prepare
 from nyxlab.lab.reviews import Asked, Paths, Terms, read_review
 from nyxlab.lab.runs import OnEvent, Runs, usd
@@ -96,6 +98,51 @@ class Plans(Runs):
         limit = usd(asked.budget) if asked.budget is not None else None
         known = list(chosen_lenses((), own))
         return prepare(document, wanted, list(panel.values()), reader, limit, self.settings, known)
+
+    async def measure(
+        self,
+        plans: Sequence[Paths],
+        *,
+        providers: str | Sequence[str] | None = None,
+        judge: str | None = None,
+        lenses: Sequence[str] = (),
+        seed: int = 0,
+        budget: Decimal | str | None = None,
+        base: Path | None = None,
+        on_costs: Callable[[dict[str, Cost]], None] | None = None,
+        on_event: OnEvent | None = None,
+    ) -> Measurement:
+        """Return who finds the faults that are planted in copies of these clean plans: recall, precision, cost.
+
+        ``seed`` chooses the faults and their places. ``budget`` (USD) is shared out evenly over the reviews that it takes;
+        ``on_costs`` is told, before anything is sent, the most that each provider may cost.
+        """
+        texts = {path: file.text for path, file in (await self.read(plans, base=base)).files.items()}
+        return await self.measure_cases(
+            planted_cases(texts, seed), Asked(providers, judge, lenses, budget), seed, on_costs, on_event
+        )
+
+    async def measure_cases(
+        self,
+        cases: Sequence[Case],
+        asked: Asked,
+        seed: int = 0,
+        on_costs: Callable[[dict[str, Cost]], None] | None = None,
+        on_event: OnEvent | None = None,
+    ) -> Measurement:
+        """Return who finds the faults of these cases, as ``measure`` does for those that it has planted."""
+        texts = {repr(text): text for case in cases for text in (case.clean, case.texts)}
+        share = replace(asked, budget=usd(asked.budget) / len(texts) if asked.budget is not None else None)
+        terms = Terms.of(self.settings.root, self.settings.root)
+        if asked.providers:  # refuses what cannot be before anything is paid
+            try:
+                costs = self.forecast_review([parse_documents(each) for each in texts.values()], share)
+            except InputRefused as error:
+                raise InputRefused(
+                    f"{error} (for each of {len(texts)} reviews)" if share.budget else str(error)
+                ) from None
+            (on_costs or (lambda _: None))(costs)
+        return await measure(cases, lambda document: self.hear(document, terms, share, on_event), asked, seed)
 
     async def read(self, target: str | Sequence[Paths], *, base: Path | None = None) -> Document:
         """Return the document that a review of ``target`` reads, each file by the path that findings name."""

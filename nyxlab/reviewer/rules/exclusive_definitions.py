@@ -104,6 +104,8 @@ def _singular(word: str) -> str:
     low = word.lower()
     if low.endswith("ies") and len(low) > 4:
         return low[:-3] + "y"
+    if low.endswith(("ches", "shes", "sses", "xes")):
+        return low[:-2]
     return low[:-1] if low.endswith("s") and not low.endswith(("ss", "us", "is")) else low
 
 
