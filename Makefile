@@ -35,9 +35,10 @@ bench: $(STAMP)  ## Measure calls on the wire as ratios to a floor of the same r
 	@$(BIN)/python tests/bench/review_speed.py
 	@$(BIN)/python tests/bench/engine.py
 
-live: $(STAMP)  ## Make one small, paid call to each vendor whose key is in .env, and print what came back
+live: $(STAMP)  ## Paid calls, with the keys in .env: one small one to each vendor, then the lenses on 40 known faults
 	@[ -z "$$CI" ] || { echo "make live makes paid calls, so it does not run in CI"; exit 1; }
 	@$(BIN)/nyxlab providers --check
+	@$(BIN)/python tests/bench/semantic.py --budget 5
 
 samples: $(STAMP)  ## Write reports/samples/ again, one report of each kind
 	@$(BIN)/python reports/samples/make.py
