@@ -51,6 +51,12 @@ FINDINGS = {
     "verified": "bool", "suppressed": "bool",
 }  # fmt: skip
 
+SCORES = {
+    "finder": "string", "name": "string", "planted": "Int64", "found": "Int64", "recall": "float64",
+    "recall_low": "float64", "recall_high": "float64", "alarms": "Int64", "precision": "float64", "usd": "float64",
+    "certainty": "string",
+}  # fmt: skip
+
 
 def calls(checkpoint: Json) -> pd.DataFrame:
     """Return one row an alternative of the run's steps (columns: ``CALLS``)."""
@@ -102,6 +108,16 @@ def policies(checkpoints: Iterable[Json]) -> pd.DataFrame:
 def findings(review: Json) -> pd.DataFrame:
     """Return one row a finding, worst first (columns: ``FINDINGS``)."""
     return _frame(tables.finding_rows(review), FINDINGS)
+
+
+def scores(measurement: Json) -> pd.DataFrame:
+    """Return one row a finder of a measurement (columns: ``SCORES``; shares are 0 to 1, intervals 95 %)."""
+    rows = []
+    for told in measurement["scores"]:
+        cost = told["cost"] or {"usd": None, "certainty": None}
+        names = {"recall_low": "recallLow", "recall_high": "recallHigh"}
+        rows.append({**{name: told.get(names.get(name, name)) for name in SCORES}, **cost})
+    return _frame(rows, SCORES)
 
 
 def to_csv(frame: pd.DataFrame) -> str:

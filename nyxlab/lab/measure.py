@@ -161,11 +161,13 @@ def _names(told: Sequence[tuple[Case, Sequence[Finding]]]) -> dict[str, list[str
 
 
 def _costs(reviews: Iterable[Review]) -> dict[str, Cost]:
-    """Return what each provider took over all reviews, judges too."""
+    """Return what each provider that looks through lenses took over all reviews."""
     told: dict[str, list[Cost]] = {}
     for review in reviews:
+        asked = {p.provider for p in review.passes if p.name.startswith("lens:")}
         for each in review.panel.providers if review.panel else ():
-            told.setdefault(each.provider, []).append(each.cost)
+            if each.provider in asked:
+                told.setdefault(each.provider, []).append(each.cost)
     return {name: Cost.total(costs) for name, costs in told.items()}
 
 

@@ -85,6 +85,27 @@ def timeline(checkpoint: Json, palette: dict[str, str] | None = None) -> go.Figu
     return _dress(figure, "When each step ran", "time since the start (s)", rows=len(table))
 
 
+def recall_and_precision(measurement: Json) -> go.Figure:
+    """Return each provider's and lens's share of planted faults found, with its 95 % interval, and its precision, in percent."""
+    table = frames.scores(measurement)
+    table = table[table["finder"].isin(["all", "lens", "provider"])]
+    figure = go.Figure()
+    for row in table.to_dict("records"):
+        at, low, high = (100 * row[key] for key in ("recall", "recall_low", "recall_high"))
+        right = "no finding" if pd.isna(row["precision"]) else f"precision {row['precision']:.0%}"
+        figure.add_bar(
+            x=[at], y=[label(row["name"])], orientation="h", marker={"color": PALETTE[0]},
+            error_x={"type": "data", "symmetric": False, "array": [high - at], "arrayminus": [at - low], "color": INK},
+            text=[f"{row['found']} of {row['planted']}, {right}"], textposition="outside", cliponaxis=False,
+            hovertemplate="%{x:.0f} % found<extra></extra>",
+        )  # fmt: skip
+    figure.update_yaxes(autorange="reversed")
+    drawn = _dress(
+        figure, "Planted faults found", "share of planted faults found (%), with its 95 % interval", rows=len(table)
+    )
+    return drawn.update_xaxes(range=[0, 160])
+
+
 def label(text: str) -> str:
     """Return the text as plotly shows it literally (its labels know a little HTML), in lines that fit a phone."""
     lines = [""]

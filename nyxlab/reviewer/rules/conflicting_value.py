@@ -190,6 +190,8 @@ def _measured(document: Document) -> Iterator[tuple[Claim, frozenset[Sentence]]]
 def _same(one: _Fact, two: _Fact) -> bool:
     """Whether two numbers are of one thing: the same words right before them, or many around them and hardly another."""
     shared = one.words & two.words
+    if _far(one.number, two.number):
+        return False
     apart = ((one.near - two.words) | (two.near - one.words)) - _VAGUE
     if any(_opposed(a, b) for a in one.words - shared for b in two.words - shared):
         return False
@@ -200,6 +202,14 @@ def _same(one: _Fact, two: _Fact) -> bool:
         return len(apart) < 3 and bool(telling)
     near = (one.near & two.near) - _VAGUE
     return bool(near) and (len(telling) > 1 or bool(shared & _VAGUE)) and len(shared) > 1 and len(apart) <= len(shared)
+
+
+def _far(one: Number, two: Number) -> bool:
+    """Whether two amounts lie so far apart that nobody means one thing by them: 20 ms and 60 minutes."""
+    if one.unit == two.unit or not {one.unit, two.unit} <= SIZES.keys():
+        return False
+    small, large = sorted(float(n.value) * float(SIZES[n.unit][1]) for n in (one, two))
+    return large > 1000 * small
 
 
 def _opposed(a: str, b: str) -> bool:
@@ -278,6 +288,7 @@ RULE = Rule(
     quiet=(
         "The session timeout is 30 minutes.\n\nThe session timeout is 1800 seconds.\n",
         "The session timeout is 30 minutes.\n\nThe idle timeout is 45 minutes.\n",
+        "- A key has a bucket, and the store must answer within 20 ms.\n\nEach bucket must be kept for 60 minutes.\n",
         "Given `max_retries` = 3, one retry is left.\n\nThe default of `max_retries` is 5.\n",
     ),
     check=check,
