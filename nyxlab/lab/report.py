@@ -122,6 +122,9 @@ def _review_context(review: Json, documents: Mapping[str, str]) -> dict[str, Any
         "review": review,
         "headline": headline(review),
         "counts": _counts(review),
+        "severities": [s for s in tables.SEVERITIES if any(f["severity"] == s for f in [*shown, *folded])],
+        "covers": {each["phase"]: each["covers"] for each in (review.get("plan") or {}).get("contexts", ())},
+        "coverage": _coverage(review),
         "categories": dict(sorted(Counter(f["category"] for f in [*shown, *folded]).items())),
         "shown": [(finding, _passages(finding, lines, numbers)) for finding in shown],
         "folded": [(finding, _passages(finding, lines, numbers)) for finding in folded],
@@ -139,6 +142,19 @@ def _counts(review: Json) -> dict[str, int]:
     """Count the findings that stand, by severity, worst first."""
     standing = Counter(f["severity"] for f in review["findings"] if tables.stands(f))
     return {severity: standing[severity] for severity in tables.SEVERITIES if standing[severity]}
+
+
+def _coverage(review: Json) -> list[tuple[str, list[str]]]:
+    """Return each requirement that the phases or their open decisions name, with the phases that build it."""
+    plan = review.get("plan") or {}
+    built: dict[str, list[str]] = {}
+    for context in plan.get("contexts", ()):
+        for name in context["covers"]:
+            built.setdefault(name, []).append(f"Phase {context['phase']}")
+    for asked in plan.get("openDecisions", ()):
+        if found := re.match(r"No step covers (.+): which phase builds it\?", asked["question"]):
+            built.setdefault(found[1], [])
+    return sorted(built.items())
 
 
 def _not_run(review: Json) -> list[str]:

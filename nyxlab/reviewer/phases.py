@@ -35,6 +35,7 @@ __all__ = ["ImplementationPrompt", "compile_prompt"]
 
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _DECIDE = "Decide"
+_VERBS = {"new": "Create", "modify": "Modify", "delete": "Delete"}
 
 
 @dataclass
@@ -98,7 +99,9 @@ def _why_not(finding: Finding) -> str:
 def _draft(step: Step, files: Sequence[PhaseFile]) -> _Draft:
     """Turn a step into a draft. What the plan does not state is asked for, not made up."""
     notes = step.notes if step.tasks else []
-    tasks = step.tasks or step.notes or [(step.line, f"{step.title}: the tasks are {NOT_STATED}")]
+    # A step that says nothing but which files it touches is built by touching them: the ledger's words, no invention.
+    touched = [(m.line, f"{_VERBS.get(m.action or '', 'Build')} {m.name}") for m in step.files] if files else []
+    tasks = step.tasks or step.notes or touched or [(step.line, f"{step.title}: the tasks are {NOT_STATED}")]
     paths = [f.path for f in files]
     named: dict[int, str] = {}
     for mention in step.files:

@@ -20,7 +20,7 @@ _DECISIONS = re.compile(rf"{_NUMBERED}(?:settled )?decisions?\b(?! to)", re.IGNO
 _QUESTIONS = re.compile(rf"{_NUMBERED}(?:open|unresolved) (?:questions?|points?|issues?|decisions?)\b", re.IGNORECASE)
 _TERM = re.compile(r"\W{0,4}([\w][\w /-]{0,40}?)[*_`\"]*\s*(?:\u2014|\u2013|:|\s-\s)[*_]*\s*(\S.*)", re.DOTALL)
 _ALSO = re.compile(
-    r"\b(?:also (?:called|known as)|not to be called|never|do not say)\s+(?:an? |the )?[\"'\u201c`]?(\w[\w-]*)",
+    r"\b(?:also (?:called|known as)|not to be called|never (?:called|say|write|use)|do not say)\s+(?:an? |the )?[\"'\u201c`]?(\w[\w-]*)",
     re.IGNORECASE,
 )
 _SAME = re.compile(r"\b(?:the )?same (?:thing )?as (?:an? |the )?[\"'\u201c`*]*(\w[\w-]*)", re.IGNORECASE)

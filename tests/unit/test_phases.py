@@ -274,3 +274,21 @@ def test_steps_may_be_lettered() -> None:
     plan = "# Plan\n\n## Phase A: schema\n\n- Create `db/a.sql`\n\n## Phase B: code\n\n- Create `src/a.py`\n"
     review = review_documents(parse_documents({"plan.md": plan}))
     assert [phase["title"] for phase in review.to_json()["phases"]] == ["schema", "code"]
+
+
+def test_a_step_that_names_files_alone_is_built_by_touching_them() -> None:
+    """Where a step lists files and no tasks, each file with its action is a task; nothing is asked that the plan says."""
+    text = (
+        "# P\n\n## Steps\n\n### Step 1: Bucket\n\n- `src/a.py` (new)\n- `src/b.py` (modified)\n\nDone when it passes.\n"
+    )
+    (phase,) = compiled(text).phases
+    assert [(task.path, task.action) for task in phase.tasks] == [
+        ("src/a.py", "Create src/a.py"),
+        ("src/b.py", "Modify src/b.py"),
+    ]
+
+
+def test_never_before_a_verb_forbids_no_word() -> None:
+    """A definition that says what is never done has no synonym in it; one that says what a thing is never called has."""
+    text = "# P\n\n## Terms\n\n- **Key** - without one a request is never counted.\n- **Team** - the customer; never called group.\n"
+    assert [term.forbidden for term in compiled(text).plan.glossary] == [(), ("group",)]
