@@ -12,7 +12,7 @@ help:  ## List the targets
 
 demo: $(STAMP)  ## Run notebooks 01-03 on the embedded model and export them to reports/*.html
 	@why=$$($(BIN)/python -c 'import nyxlab; print(nyxlab.open_provider("local:smollm2-135m").unusable() or "")') || exit 1; \
-	if [ -z "$$why" ]; then $(BIN)/nyxlab batch data/grids/demo.yaml; \
+	if [ -z "$$why" ]; then $(BIN)/nyxlab batch data/grids/demo.yaml --workers 1; \
 	else echo "The embedded model cannot run here ($$why): scripted replies, written by hand, instead."; \
 	  $(BIN)/nyxlab batch data/grids/demo-scripted.yaml; fi
 

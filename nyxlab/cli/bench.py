@@ -8,7 +8,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from nyxlab.cli import routes
-from nyxlab.cli.base import FAILED, AsJson, Output, Store, app, ask_lab, is_run, open_lab
+from nyxlab.cli.base import FAILED, INTERRUPTED, AsJson, Output, Store, app, ask_lab, is_run, open_lab
 from nyxlab.lab.console import STDERR, money, out, plain_table, print_json, say, write
 
 app.add_typer(routes.app, name="route")
@@ -27,22 +27,35 @@ def report(
 
 
 @app.command(epilog="Example: nyxlab batch data/grids/demo.yaml")
-def batch(grid: Annotated[Path, typer.Argument(metavar="GRID.yaml", help="Notebook and parameters.")]) -> None:
-    """Run notebooks over a grid of parameters and export each to reports/*.html."""
+def batch(
+    grid: Annotated[Path, typer.Argument(metavar="GRID.yaml", help="Notebook and parameters.")],
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="Processes at once; one a core unless given.")
+    ] = None,
+) -> None:
+    """Run notebooks over a grid of parameters, export each to reports/*.html, and an index named like the grid; done ones are skipped."""
+    from nyxlab.lab.batch import index_name  # with what it runs, not with every command
     from nyxlab.lab.progress import described  # its bars load slowly
 
     with described("checking the grid") as tell:
-        results = ask_lab(
-            open_lab(),
-            lambda lab: lab.batch(
-                grid.absolute(),
-                on_job=lambda job: STDERR.print(f"running {job.name}"),
-                on_cell=lambda name, cell, cells: tell(f"{name}: cell {cell} of {cells}"),
-            ),
-        )
+        try:
+            results = ask_lab(
+                open_lab(),
+                lambda lab: lab.batch(
+                    grid.absolute(),
+                    workers=workers,
+                    on_job=lambda job: STDERR.print(f"running {job.name}"),
+                    on_cell=lambda name, cell, cells: tell(f"{name}: cell {cell} of {cells}"),
+                ),
+            )
+        except KeyboardInterrupt:
+            say("interrupted; the same command carries on with what is not done")
+            raise typer.Exit(INTERRUPTED) from None
     for result in results:
         where = result.report.relative_to(Path.cwd()) if result.report.is_relative_to(Path.cwd()) else result.report
-        out(f"{where}  {result.error or result.summary or 'done'}  ({result.seconds:.1f} s with the kernel's start)")
+        took = "done before" if result.skipped else f"{result.seconds:.1f} s with the kernel's start"
+        out(f"{where}  {result.error or result.summary or 'done'}  ({took})")
+    out(f"{index_name(grid)} beside them compares them")
     raise typer.Exit(FAILED if any(result.error for result in results) else 0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import sys
@@ -15,6 +16,7 @@ import anyio
 from anyio.streams.text import TextReceiveStream
 from pydantic import Field, ValidationError
 
+from nyxlab import __version__
 from nyxlab.engine.inputs import looks_secret
 from nyxlab.engine.records import Run
 from nyxlab.errors import InputRefused
@@ -104,11 +106,15 @@ def _axis(name: str, axis: list[Json] | dict[str, str], root: Path) -> list[Json
 
 
 class Job(Record):
-    """One notebook run that has been checked and can start; ``name`` is the stem of its files in ``reports/``."""
+    """One notebook run that has been checked and can start; ``name`` is the stem of its files in ``reports/``.
+
+    ``hash`` names what it does: the notebook's code, the parameters, the files that they name, the version of nyxlab.
+    """
 
     name: str
     notebook: Path
     parameters: dict[str, Json]
+    hash: str = ""
 
 
 class Result(Record):
@@ -120,6 +126,8 @@ class Result(Record):
     seconds: Seconds
     summary: Summary | None
     error: str | None
+    parameters: dict[str, Json] = Field(default_factory=dict)
+    skipped: bool = False  # it was done before, by the same hash
 
 
 def read_grid(path: Path, root: Path) -> list[Job]:
@@ -138,15 +146,77 @@ def read_grid(path: Path, root: Path) -> list[Job]:
         raise InputRefused(f"{path.name}:{lines.get(first['loc'][:1], 1)}: {said}") from None
     entries = grid.entries(root)
     stems = Counter(Path(str(entry["notebook"])).stem for entry in entries)
-    jobs, seen = [], Counter[str]()
+    jobs: dict[str, Job] = {}
     for entry in entries:
         notebook = root / str(entry["notebook"] or "")
-        seen[notebook.stem] += 1
-        name = notebook.stem if stems[notebook.stem] == 1 else f"{notebook.stem}-{seen[notebook.stem]:02d}"
         parameters = {key: value for key, value in entry.items() if key != "notebook"}
         check_parameters(notebook, parameters)
-        jobs.append(Job(name=name, notebook=notebook, parameters=parameters))
-    return jobs
+        hash_ = job_hash(notebook, parameters, root)
+        # Parameters of its own make a name of its own, so that no batch writes over the reports of another one.
+        name = notebook.stem if stems[notebook.stem] == 1 else f"{notebook.stem}-{_short(parameters)}"
+        jobs[name] = Job(name=name, notebook=notebook, parameters=parameters, hash=hash_)
+    return list(jobs.values())
+
+
+def job_hash(notebook: Path, parameters: Mapping[str, Json], root: Path) -> str:
+    """Return the SHA-256 of what a job does: code, parameters, the files below ``root`` that they name, nyxlab's version."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    named = re.findall(r"[\w./-]+\.\w+", json.dumps([*parameters.values(), *code[:1]]))
+    files = {
+        name: hashlib.sha256((root / name).read_bytes()).hexdigest()
+        for name in sorted({*named, "nyxlab.toml"})
+        if ".." not in name and not name.startswith("/") and (root / name).is_file()
+    }
+    told = json.dumps([__version__, code, parameters, files], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def index_name(grid: Path) -> str:
+    """Return the name of the page that compares a grid's runs; no notebook's report has it."""
+    return f"batch-{grid.stem}.html"
+
+
+def _short(parameters: Mapping[str, Json]) -> str:
+    return hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:8]
+
+
+async def run_jobs(
+    jobs: Sequence[Job], folder: Path, workers: int, on_job: Callable[[Job], None], on_cell: OnCell
+) -> list[Result]:
+    """Run jobs in at most ``workers`` processes at once; one that was done before, by its hash, starts no process.
+
+    One that fails stops no other one. The results are in the order of the jobs.
+    """
+    results: dict[str, Result] = {}
+    limit = anyio.CapacityLimiter(workers)
+
+    async def run(job: Job) -> None:
+        async with limit:
+            if (done := done_before(job, folder)) is None:
+                on_job(job)
+                done = await run_job(job, folder, on_cell)
+            results[job.name] = done
+
+    async with anyio.create_task_group() as tasks:
+        for job in jobs:
+            tasks.start_soon(run, job)
+    return [results[job.name] for job in jobs]
+
+
+def done_before(job: Job, folder: Path) -> Result | None:
+    """Return the result of a job that ended well before, as its executed notebook tells; None where it has to run."""
+    executed, report = folder / f"{job.name}.ipynb", folder / f"{job.name}.html"
+    try:
+        told = json.loads(executed.read_text(encoding="utf-8"))["metadata"]["nyxlab"]
+        if not job.hash or told["hash"] != job.hash or not report.is_file():
+            return None
+        return Result(
+            name=job.name, notebook=executed, report=report, seconds=told["seconds"], summary=_summary(executed),
+            error=None, parameters=job.parameters, skipped=True,
+        )  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def check_parameters(notebook: Path, parameters: Mapping[str, Json]) -> None:
@@ -178,6 +248,7 @@ async def run_job(job: Job, folder: Path, on_cell: OnCell) -> Result:
     """Execute one notebook into ``folder`` and export it; a failing cell keeps the partial notebook and its report."""
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - one quick call before anything runs
     executed, report = folder / f"{job.name}.ipynb", folder / f"{job.name}.html"
+    executed.unlink(missing_ok=True)
     command = [
         sys.executable, "-m", "papermill", str(job.notebook), str(executed), "--cwd", str(job.notebook.parent),
         "--kernel", "python3", "--no-progress-bar", "--log-level", "INFO", "-y", json.dumps(job.parameters),
@@ -196,12 +267,18 @@ async def run_job(job: Job, folder: Path, on_cell: OnCell) -> Result:
         None if code == 0 else next((line for line in reversed(tail) if line.strip()), f"papermill ended with {code}")
     )
     if not executed.exists():
-        raise InputRefused(f"{job.notebook.name} did not start: {error}")
+        error = f"{job.notebook.name} did not start: {error}"
+        return Result(name=job.name, notebook=executed, report=report, seconds=0.0, summary=None, error=error)
     report.write_text(export_notebook(executed), encoding="utf-8")
     taken = time.perf_counter() - started
+    if error is None and job.hash:
+        told = json.loads(executed.read_text(encoding="utf-8"))
+        told["metadata"]["nyxlab"] = {"hash": job.hash, "seconds": round(taken, 3)}
+        executed.write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return Result(
-        name=job.name, notebook=executed, report=report, seconds=taken, summary=_summary(executed), error=error
-    )
+        name=job.name, notebook=executed, report=report, seconds=taken, summary=_summary(executed), error=error,
+        parameters=job.parameters,
+    )  # fmt: skip
 
 
 def _cells(notebook: Path) -> int:

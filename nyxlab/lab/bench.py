@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
 from nyxlab import __version__
+from nyxlab.errors import InputRefused
 from nyxlab.lab import batch
 from nyxlab.lab.desk import Desk
 from nyxlab.lab.plans import goal_of
-from nyxlab.lab.report import export_notebook, render_review, render_run
+from nyxlab.lab.report import export_notebook, render_batch, render_review, render_run
 from nyxlab.lab.reviews import Paths, read_review, unchanged_documents
 
 
@@ -30,16 +32,21 @@ class Bench(Desk):
         return render_run(run.checkpoint() | told)
 
     async def batch(
-        self, grid: Paths, *, reports: Paths = "reports", on_job: Callable[[batch.Job], None] | None = None,
-        on_cell: batch.OnCell | None = None,
+        self, grid: Paths, *, reports: Paths = "reports", workers: int | None = None,
+        on_job: Callable[[batch.Job], None] | None = None, on_cell: batch.OnCell | None = None,
     ) -> list[batch.Result]:  # fmt: skip
-        """Run the notebooks of a grid one after another and export each; every job is checked before the first starts."""
+        """Run the notebooks of a grid, each in a process of its own, and export each and an index that compares them.
+
+        Every job is checked before the first starts. ``workers`` processes run at once, one a core unless given. A job that
+        ended well before with the same code, parameters and files is not run again.
+        """
+        if workers is not None and not 1 <= workers <= 256:
+            raise InputRefused(f"{workers} workers: give a number from 1 to 256")
         jobs = batch.read_grid(self.settings.resolve(Path(grid)), self.settings.root)
-        results = []
-        for job in jobs:
-            if on_job:
-                on_job(job)
-            results.append(await batch.run_job(job, self.settings.resolve(Path(reports)), on_cell or _quiet))
+        folder = self.settings.resolve(Path(reports))
+        count = workers or os.cpu_count() or 1
+        results = await batch.run_jobs(jobs, folder, count, on_job or (lambda _: None), on_cell or _quiet)
+        (folder / batch.index_name(Path(grid))).write_text(render_batch(Path(grid).stem, results), encoding="utf-8")
         return results
 
 

@@ -19,7 +19,7 @@ from nyxlab.lab.tables import Json
 from nyxlab.reviewer.phases import ImplementationPrompt
 from nyxlab.reviewer.review import headline as verdict_line
 
-__all__ = ["Format", "export_notebook", "headline", "render_index", "render_review", "render_run"]
+__all__ = ["Format", "export_notebook", "headline", "render_batch", "render_index", "render_review", "render_run"]
 
 Format = Literal["text", "md", "html"]
 WHOLE_PLAN = 400_000  # characters of plan that a review page carries; past it, only the lines around each finding
@@ -72,6 +72,24 @@ def render_index(
     finalize = page.plain if fmt == "text" else _markdown
     world = page.environment(theme, autoescape=False, finalize=finalize)
     return world.get_template(f"index.{fmt}.j2").render(rows=listed, totals=totals)
+
+
+def render_batch(name: str, results: Sequence[Any], *, theme: Path | None = None) -> str:
+    """Return the page that compares the runs of a batch (``batch.Result``) and links their reports, failed ones first."""
+    rows = [
+        {
+            "name": each.name,
+            "file": each.report.name if each.report.is_file() else None,
+            "parameters": ", ".join(f"{key} = {value}" for key, value in each.parameters.items()),
+            "state": "failed" if each.error else "done before" if each.skipped else "done",
+            "told": each.error or (each.summary.verdict if each.summary else ""),
+            "tokens": each.summary.tokens if each.summary else None,
+            "cost": each.summary.cost.to_json() if each.summary else None,
+            "seconds": each.seconds,
+        }
+        for each in sorted(results, key=lambda each: each.error is None)
+    ]
+    return page.render("batch.html.j2", theme=theme, name=name, rows=rows)
 
 
 def render_run(checkpoint: Json, review: Json | None = None, *, theme: Path | None = None) -> str:

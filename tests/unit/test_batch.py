@@ -9,7 +9,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from nyxlab.errors import InputRefused
-from nyxlab.lab.batch import Grid, Job, Summary, read_grid, run_job
+from nyxlab.lab.batch import Grid, Job, Result, Summary, read_grid, run_job, run_jobs
 from nyxlab.providers.messages import Cost
 
 pytestmark = pytest.mark.anyio
@@ -98,3 +98,42 @@ async def test_failing_cell_keeps_the_partial_notebook(tmp_path: Path) -> None:
     assert result.error is not None
     assert "on purpose" in result.error
     assert "before" in result.report.read_text()
+
+
+async def test_what_is_done_is_not_run_again(tmp_path: Path) -> None:
+    """A second identical batch starts no kernel; another parameter, other code or a changed input file does; a failed job runs again."""
+    (tmp_path / "in.txt").write_text("1")
+    path = notebook(tmp_path / "n.ipynb", "print(open('in.txt').read(), x)", "assert x != 7")
+    (tmp_path / "g.yaml").write_text("notebook: n.ipynb\nmatrix: {x: [1, 7], y: [in.txt]}\n")
+    started: list[str] = []
+
+    async def batch() -> list[Result]:
+        started.clear()
+        jobs = read_grid(tmp_path / "g.yaml", tmp_path)
+        return await run_jobs(jobs, tmp_path / "reports", 2, lambda job: started.append(job.name), lambda *_: None)
+
+    good, bad = await batch()
+    assert (good.error, good.skipped) == (None, False)
+    assert bad.error
+    assert len(started) == 2
+    good, bad = await batch()
+    assert good.skipped
+    assert not bad.skipped
+    assert started == [bad.name]
+    (tmp_path / "in.txt").write_text("2")
+    assert len(started) == 1
+    assert not (await batch())[0].skipped
+    assert "2 1" in (tmp_path / "reports" / f"{good.name}.ipynb").read_text()
+    notebook(path, "print(open('in.txt').read(), x + 1)")
+    assert not any(each.skipped for each in await batch())
+
+
+def test_reports_of_other_parameters_have_other_names(tmp_path: Path) -> None:
+    """Two grids over one notebook write no report over each other's, and the same parameters keep their name."""
+    notebook(tmp_path / "n.ipynb")
+    names = []
+    for axis in ("[1, 2]", "[2, 3]"):
+        (tmp_path / "g.yaml").write_text(f"notebook: n.ipynb\nmatrix: {{x: {axis}}}\n")
+        names.append([job.name for job in read_grid(tmp_path / "g.yaml", tmp_path)])
+    assert len({*names[0], *names[1]}) == 3
+    assert names[0][1] == names[1][0]
