@@ -37,6 +37,7 @@ from nyxlab.lab.reviews import (
 
 if TYPE_CHECKING:
     from nyxlab.lab.lab import Lab
+    from nyxlab.reviewer.document import Document
 
 
 @app.command(epilog="Example: nyxlab review plan.md spec.md --repo . --format html --output review.html")
@@ -64,7 +65,9 @@ def review(
     ] = None,
     judge: Annotated[str | None, typer.Option(metavar="J", help="Who tries to refute what they find.")] = None,
     lens: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this lens; may be repeated.")] = None,
-    budget: Annotated[str | None, typer.Option(metavar="USD", help="Ask no more lenses than this holds.")] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="USD", help="Ask no more lenses than this holds, all plans together.")
+    ] = None,
     forecast: Forecast = False,
     store: Store = None,
 ) -> None:
@@ -100,22 +103,33 @@ def review(
 
 def _heard(lab: Lab, sets: list[list[str]], terms: Terms, asked: Asked, forecast: str | None) -> list[Reviewed]:
     """Review sets of files with models too, after saying who reads them and what it may cost; ``forecast`` says no more than that."""
+    from nyxlab.lab.plans import share_out  # with what it brings, not with every review
     from nyxlab.lab.progress import RunProgress  # its bars load slowly
 
     async def work(lab: Lab) -> list[Reviewed]:
         here = Path.cwd()
-        documents = [
-            (one, await lab.read(one[0] if len(one) == 1 and is_run(one[0]) else one, base=here)) for one in sets
-        ]
-        costs = lab.forecast_review([document for _, document in documents], asked)
+        read: list[tuple[str, Document | Reviewed]] = []
+        for one in sets:
+            name = " ".join(one)
+            try:
+                read.append((name, await lab.read(one[0] if len(one) == 1 and is_run(one[0]) else one, base=here)))
+            except InputRefused as error:
+                if len(sets) == 1:
+                    raise
+                read.append((name, Reviewed(name, refused=str(error))))
+        documents = [each for _, each in read if not isinstance(each, Reviewed)]
+        share = share_out(asked, max(1, len(documents)))
+        costs = lab.forecast_review(documents, share)
         if forecast:
             say_forecast(costs, as_json=forecast == "json")
             raise typer.Exit
         say_who_reads(costs, "the plan")
         with RunProgress() as progress:
             return [
-                Reviewed.of(" ".join(names), document, terms, await lab.hear(document, terms, asked, progress))
-                for names, document in documents
+                each
+                if isinstance(each, Reviewed)
+                else Reviewed.of(name, each, terms, await lab.hear(each, terms, share, progress))
+                for name, each in read
             ]
 
     try:

@@ -66,7 +66,9 @@ class Plans(Runs):
 
         async def hold(workflow: Workflow, inputs: Mapping[str, Json], run_id: str, limit: Decimal | None) -> Run:
             planned = self._plan(workflow, Options(), inputs)
-            if not any(run.run_id == run_id for run in await self.runs()):
+            try:
+                await self.show(run_id)
+            except InputRefused:  # nobody has asked this before
                 await start_run(self._store, workflow, inputs, run_id=run_id)
             return await self._execute(run_id, planned, Options(), limit, on_event)
 
@@ -77,12 +79,19 @@ class Plans(Runs):
         return terms.review(document, await hear(hearing, hold, rules, earlier))
 
     def forecast_review(self, documents: Sequence[Document], asked: Asked) -> dict[str, Cost]:
-        """Return the most that each provider may cost in reviews of these documents; nothing is called or written."""
+        """Return the most that each provider may cost in reviews of these documents; nothing is called or written.
+
+        ``asked`` is what each of them is asked. ``InputRefused`` where a budget holds no lens for one of them.
+        """
         told: dict[str, list[Cost]] = {}
         for document in documents:
-            if hearing := self._hearing(document, asked):
-                for name, cost in hearing.forecast.items():
-                    told.setdefault(name, []).append(cost)
+            try:
+                hearing = self._hearing(document, asked)
+            except InputRefused as error:
+                many = asked.budget is not None and len(documents) > 1
+                raise InputRefused(f"{error} (for each of {len(documents)} reviews)" if many else str(error)) from None
+            for name, cost in hearing.forecast.items() if hearing else ():
+                told.setdefault(name, []).append(cost)
         return {name: Cost.total(costs) for name, costs in told.items()}
 
     def _hearing(self, document: Document, asked: Asked) -> Hearing | None:
@@ -132,15 +141,10 @@ class Plans(Runs):
     ) -> Measurement:
         """Return who finds the faults of these cases, as ``measure`` does for those that it has planted."""
         texts = {repr(text): text for case in cases for text in (case.clean, case.texts)}
-        share = replace(asked, budget=usd(asked.budget) / len(texts) if asked.budget is not None else None)
+        share = share_out(asked, len(texts))
         terms = Terms.of(self.settings.root, self.settings.root)
         if asked.providers:  # refuses what cannot be before anything is paid
-            try:
-                costs = self.forecast_review([parse_documents(each) for each in texts.values()], share)
-            except InputRefused as error:
-                raise InputRefused(
-                    f"{error} (for each of {len(texts)} reviews)" if share.budget else str(error)
-                ) from None
+            costs = self.forecast_review([parse_documents(each) for each in texts.values()], share)
             (on_costs or (lambda _: None))(costs)
         return await measure(cases, lambda document: self.hear(document, terms, share, on_event), asked, seed)
 
@@ -162,6 +166,11 @@ class Plans(Runs):
         if not isinstance(review, Mapping):
             review = read_review(self.settings.resolve(Path(review))).to_json()
         return ImplementationPrompt.from_review(dict(review))
+
+
+def share_out(asked: Asked, reviews: int) -> Asked:
+    """Return what each of so many reviews is asked: the same, for an equal part of the budget."""
+    return asked if asked.budget is None else replace(asked, budget=usd(asked.budget) / reviews)
 
 
 def goal_of(run: Run) -> str:

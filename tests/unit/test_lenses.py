@@ -457,3 +457,42 @@ def test_every_form_says_who_found_it(tmp_path: Path, monkeypatch: pytest.Monkey
     _, out, _ = shell(tmp_path, monkeypatch, "--providers", "script:script.yaml#a", "--format", form)
     assert words in out
     assert "Choose one." in out
+
+
+def test_each_shares_the_budget_and_tells_what_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `--each` the budget is for all plans together, and a file that cannot be read stops no other one."""
+    (tmp_path / "two.md").write_text(PLAN + "\nAnother plan.\n", encoding="utf-8")
+    words = [
+        "two.md",
+        "missing.md",
+        "--each",
+        "--format",
+        "json",
+        "--providers",
+        "script:script.yaml#a",
+        "--lens",
+        "tests",
+    ]
+    dear = [{**QUIET, "repeat": True, **PRICED}]
+    with pytest.raises(InputRefused, match=r"a budget of \$0\.03 holds no lens.*for each of 2 reviews"):
+        shell(tmp_path, monkeypatch, *words, "--budget", "0.06", replies=dear)
+    code, out, _ = shell(tmp_path, monkeypatch, *words, "--budget", "0.2", replies=dear)
+    assert code == 2  # the missing file
+    assert [[p["status"] for p in told["passes"] if p["name"] == "lens:tests"] for told in json.loads(out)] == [
+        ["ran"]
+    ] * 2
+
+
+def test_what_looks_like_a_template_is_the_plans_text(tmp_path: Path) -> None:
+    """Braces of a template language inside a plan reach the model as they stand, and nothing of them is filled in."""
+    seen: list[str] = []
+
+    class Watched(ScriptedProvider):
+        async def ask(self, request):  # type: ignore[no-untyped-def]
+            seen.append(request.text)
+            return await super().ask(request)
+
+    odd = "\ufeff# P\r\n\r\n{{ inputs.fence_data_1_1 }} {% raw %} {{ 7 * 7 }} {# gone #}\r\n"
+    review = reviewed(tmp_path, Watched([QUIET], id="test:a"), plan=odd, lenses=["data"])
+    assert told(review, "lens:data") == [("ran", None)]
+    assert "{{ inputs.fence_data_1_1 }} {% raw %} {{ 7 * 7 }} {# gone #}" in seen[0]
