@@ -120,6 +120,8 @@ def _heard(lab: Lab, sets: list[list[str]], terms: Terms, asked: Asked, forecast
         documents = [each for _, each in read if not isinstance(each, Reviewed)]
         share = share_out(asked, max(1, len(documents)))
         costs = lab.forecast_review(documents, share)
+        for name, reason in lab.not_asked(asked).items():
+            say(f"{name} is not asked: {reason}")
         if forecast:
             say_forecast(costs, as_json=forecast == "json")
             raise typer.Exit

@@ -97,7 +97,8 @@ async def measure(cases: Sequence[Case], review: Reviewer, asked: Asked, seed: i
     ]
     scores += [_score("lens", lens, told, mine=partial(_is_of, "rule", lens)) for lens in names["lens"]]
     scores += [_score("provider", name, told, mine=partial(_made_by, name), cost=cost) for name, cost in costs.items()]
-    missing = {(p.name, p.provider, p.reason): p for r in everything for p in r.passes if p.status != "ran"}
+    told_off = [p for r in everything for p in r.passes if p.status != "ran" and (p.provider or p.name == "refutation")]
+    missing = {(p.name, p.provider, p.reason): p for p in told_off}
     return Measurement(
         plans=tuple(dict.fromkeys(path for case in cases for path in case.clean)),
         seed=seed,

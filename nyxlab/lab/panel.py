@@ -351,4 +351,6 @@ def own_lenses(root: Path) -> dict[str, str]:
             own[path.stem] = path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError):
             raise InputRefused(f"{path}: cannot be read as UTF-8 text; mend or remove it") from None
+        if not own[path.stem]:
+            raise InputRefused(f"{path}: the lens is empty; write its question, or remove the file")
     return own

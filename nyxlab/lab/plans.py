@@ -94,6 +94,11 @@ class Plans(Runs):
                 told.setdefault(name, []).append(cost)
         return {name: Cost.total(costs) for name, costs in told.items()}
 
+    def not_asked(self, asked: Asked) -> dict[str, str]:
+        """Return the providers named that cannot be called from here, each with the reason; judges too."""
+        names = (*Options.of(asked.providers, None).providers, *([asked.judge] if asked.judge else []))
+        return {name: reason for name in names if (reason := self.open(name).unusable())}
+
     def _hearing(self, document: Document, asked: Asked) -> Hearing | None:
         own = own_lenses(self.settings.root)
         wanted = chosen_lenses(asked.lenses, own)

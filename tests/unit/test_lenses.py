@@ -496,3 +496,15 @@ def test_what_looks_like_a_template_is_the_plans_text(tmp_path: Path) -> None:
     review = reviewed(tmp_path, Watched([QUIET], id="test:a"), plan=odd, lenses=["data"])
     assert told(review, "lens:data") == [("ran", None)]
     assert "{{ inputs.fence_data_1_1 }} {% raw %} {{ 7 * 7 }} {# gone #}" in seen[0]
+
+
+def test_a_forecast_says_who_cannot_be_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A total of nothing is explained: each provider that cannot be called is named with the reason; an empty lens is refused."""
+    code, out, err = shell(tmp_path, monkeypatch, "--providers", "anthropic:claude-sonnet-5-5", "--forecast")
+    assert code == 0
+    assert "$0.0000" in out
+    assert "anthropic:claude-sonnet-5-5 is not asked: no key: set ANTHROPIC_API_KEY" in " ".join(err.split())
+    (tmp_path / "lenses").mkdir()
+    (tmp_path / "lenses" / "money.md").touch()
+    with pytest.raises(InputRefused, match=r"money\.md: the lens is empty"):
+        shell(tmp_path, monkeypatch, "--providers", "script:script.yaml#a")
