@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nyxlab.cli.base import open_lab
+from nyxlab.cli.base import Store, ask_lab, open_lab
 from nyxlab.lab.console import say, write
 from nyxlab.lab.routes import score_prompts
 
@@ -21,11 +21,20 @@ Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Wr
 
 @app.command("train", epilog="Example: nyxlab route train labels.csv.gz --output data/router.npz")
 def train(
-    labels: Annotated[Path, typer.Argument(metavar="LABELS.csv", help="prompt_id, prompt, weak, strong or q:MODEL …")],
     output: Output,
+    labels: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[LABELS.csv]",
+            help="prompt_id, prompt, weak, strong or q:MODEL …; without it: the ledger's comparisons.",
+        ),
+    ] = None,
+    store: Store = None,
 ) -> None:
     """Learn which model does well on which prompt; columns subject, task and dataset are used where present."""
-    say(f"trained on {open_lab().route(labels.absolute(), output.absolute())}; wrote {output}")
+    file = labels.absolute() if labels else None
+    told = ask_lab(open_lab(store), lambda lab: lab.route(file, output.absolute()))
+    say(f"trained on {told}; wrote {output}")
 
 
 @app.command("score", epilog="Example: nyxlab route score data/router.npz prompts.csv --output scores.csv")

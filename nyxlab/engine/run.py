@@ -54,7 +54,7 @@ class StepContext:
     """What a step runner is given. ``outputs`` maps the id of each step that it needs to that one's output.
 
     ``seed`` is a secret of this step of this run that stays the same at every resume, for what must look random but be
-    repeated exactly.
+    repeated exactly. ``late`` lasts as long as the run does: there goes on what no step waits for any more.
     """
 
     run_id: str
@@ -64,12 +64,18 @@ class StepContext:
     outputs: Mapping[str, Json]
     ledger: Ledger
     seed: bytes
+    late: TaskGroup
 
     @property
     def variables(self) -> dict[str, Json]:
         """What the step's template can name."""
-        steps = {step_id: {"output": output} for step_id, output in self.outputs.items()}
-        return {"goal": self.workflow.goal, "inputs": dict(self.inputs), "steps": steps}
+        return variables(self.workflow, self.inputs, self.outputs)
+
+
+def variables(workflow: Workflow, inputs: Mapping[str, Json], outputs: Mapping[str, Json]) -> dict[str, Json]:
+    """Return what a template can name: the goal, the inputs, and the outputs of the steps that it needs."""
+    steps = {step_id: {"output": output} for step_id, output in outputs.items()}
+    return {"goal": workflow.goal, "inputs": dict(inputs), "steps": steps}
 
 
 StepRunner = Callable[[StepContext], Awaitable[Outcome]]
@@ -179,6 +185,7 @@ class _Session:
         self.outputs = {step.id: step.output for step in run.steps.values() if step.status == "completed"}
         self.failed: set[str] = set()
         self.pauses: list[Pause] = []
+        self.late: TaskGroup  # while run_all runs
 
     async def run_all(self) -> None:
         """Run every step that can run, then write how the run stands."""
@@ -187,8 +194,10 @@ class _Session:
         self.emit(RunStarted(run_id=run_id, workflow=self.workflow.name, steps=total, done=len(self.outputs)))
         self.order.prepare()
         try:
-            async with anyio.create_task_group() as tasks:
-                self.start_ready(tasks)
+            async with anyio.create_task_group() as self.late:
+                async with anyio.create_task_group() as tasks:
+                    self.start_ready(tasks)
+                self.late.cancel_scope.cancel()  # nobody waits for what is late now
         except BaseExceptionGroup as group:
             raise _first(group) from group
         status: RunStatus = "failed" if self.failed else "paused" if self.pauses else "completed"
@@ -251,7 +260,7 @@ class _Session:
         ledger = Ledger(self.store, self.run.run_id, step.id, step.definition, self.budget, self.call_done, before)
         seed = hashlib.sha256(f"{self.run.seed}/{step.id}".encode()).digest()
         outputs = {need: self.outputs[need] for need in step.needs}
-        context = StepContext(self.run.run_id, step, self.workflow, self.run.inputs, outputs, ledger, seed)
+        context = StepContext(self.run.run_id, step, self.workflow, self.run.inputs, outputs, ledger, seed, self.late)
         try:
             if not evaluate(step.when, context.variables):
                 return Skipped()

@@ -9,17 +9,19 @@ from decimal import Decimal
 from typing import get_args
 
 import anyio
+from anyio.abc import TaskGroup
 
 from nyxlab.errors import GateFailed, InputRefused, NoCandidate, NyxlabError, ProviderError
 from nyxlab.gate.candidates import Alternative, Exclusion, History, Resolution, resolve
 from nyxlab.gate.checks import Problem, usability
 from nyxlab.gate.judge import Answer, Bench, CaelReview, Ruling, SelectedBy, arbitrate, questions
-from nyxlab.gate.policy import Learned, Policy, rank
+from nyxlab.gate.policy import Learned, Policy, asked_text, rank
 from nyxlab.gate.synthesis import synthesise
 from nyxlab.providers.base import Capabilities, Provider
 from nyxlab.providers.messages import Cost, Json, Record, Reply, Request
 
 GRACE = 1.0  # seconds past a request's deadline after which a provider that does not hold it is given up
+LATE = 3_600.0  # seconds that a call which is too late for its comparison may still take
 
 
 class Routing(Record):
@@ -83,6 +85,9 @@ class Gate(Provider):
     selected; where it cannot, they are judged. Without a comparison, ``hedge`` seconds after one call the next provider (the
     fallbacks among them) is called too: the first usable answer wins and the other calls are cancelled.
 
+    ``late`` is where calls of a comparison go on that miss its deadline: they were paid for, so their replies are recorded
+    while that task group lasts. Without one they are cancelled at the deadline.
+
     An error that is not about one provider (``BudgetExhausted`` between two calls, ``StoreBroken``) is shown beside the candidate that it struck, and raised as it is when no other answer can be used.
     """
 
@@ -103,6 +108,7 @@ class Gate(Provider):
         router: Learned | None = None,
         synthesis: bool = False,
         hedge: float | None = None,
+        late: TaskGroup | None = None,
     ) -> None:
         if policy not in get_args(Policy):
             raise InputRefused(f"policy '{policy}' is unknown: choose one of {', '.join(get_args(Policy))}")
@@ -117,7 +123,7 @@ class Gate(Provider):
         self.deadline = deadline
         self.sections = tuple(sections)
         self.person, self.choice, self.router = person, choice, router
-        self.synthesis, self.hedge = synthesis, hedge
+        self.synthesis, self.hedge, self.late = synthesis, hedge, late
         self._seed = os.urandom(32) if seed is None else seed
         self.vendor = "gate"
         self.id = f"gate({', '.join(provider.id for provider in self.candidates)})"
@@ -213,8 +219,9 @@ class Gate(Provider):
         if self.policy != "learned" or not resolution.live:
             return None, ""
         names = [candidate.provider.id for candidate in resolution.live]
-        asked = "\n\n".join(message.content for message in request.messages)
-        found = self.router.qualities(asked, names) if self.router else "no router is named in nyxlab.toml"
+        found = (
+            self.router.qualities(asked_text(request), names) if self.router else "no router is named in nyxlab.toml"
+        )
         return (None, f"; balanced stands in for learned: {found}") if isinstance(found, str) else (found, "")
 
     async def _outcomes(
@@ -260,7 +267,7 @@ class Gate(Provider):
         outcomes: dict[str, _Outcome] = {}
 
         async def call(provider: Provider) -> None:
-            outcomes[provider.id] = await self._call(provider, request, problem)
+            outcomes[provider.id] = await self._call(provider, request, problem, self.late)
 
         async with anyio.create_task_group() as group:
             for provider in providers:
@@ -303,15 +310,38 @@ class Gate(Provider):
             for p in called
         ]
 
-    async def _call(self, provider: Provider, request: Request, problem: Problem) -> _Outcome:
-        """Call one provider within the deadline."""
+    async def _call(
+        self, provider: Provider, request: Request, problem: Problem, late: TaskGroup | None = None
+    ) -> _Outcome:
+        """Call one provider and wait for it until the deadline; with ``late`` the call itself goes on there."""
         limit = self._limit(request)
-        try:
+        if late is None:
             with anyio.move_on_after(limit):
-                reply = await provider.ask(request)
-                fault = problem(reply)
-                answered = Alternative.answered(provider.id, reply, fault)
-                return _Outcome(provider, answered, reply if fault is None else None)
+                return await self._heard(provider, request, problem)
+            said = f"no answer within {limit:g} s: cancelled, possibly billed"
+            return _Outcome(provider, Alternative(provider=provider.id, status="cancelled", error=said))
+        found: list[_Outcome] = []
+        ended = anyio.Event()
+        patient = request.model_copy(update={"deadline": request.deadline + LATE})
+
+        async def hear() -> None:
+            found.append(await self._heard(provider, patient, problem))
+            ended.set()
+
+        late.start_soon(hear)
+        with anyio.move_on_after(limit):
+            await ended.wait()
+            return found[0]
+        said = f"no answer within {limit:g} s; one that comes while the run lasts is kept in the ledger"
+        return _Outcome(provider, Alternative(provider=provider.id, status="cancelled", error=said))
+
+    async def _heard(self, provider: Provider, request: Request, problem: Problem) -> _Outcome:
+        """Call one provider and say what came of it."""
+        try:
+            reply = await provider.ask(request)
+            fault = problem(reply)
+            answered = Alternative.answered(provider.id, reply, fault)
+            return _Outcome(provider, answered, reply if fault is None else None)
         except ProviderError as error:
             text = str(error).removeprefix(f"{error.provider}: ")
             if isinstance(error.received, Reply):  # something came and was paid for, though it cannot be used
@@ -323,8 +353,6 @@ class Gate(Provider):
             stopped = None if isinstance(error, NoCandidate) and not error.only_budget else error
             failed = Alternative(provider=provider.id, status="error", error=str(error), attempts=0)
             return _Outcome(provider, failed, stopped=stopped)
-        late = f"no answer within {limit:g} s: cancelled, possibly billed"
-        return _Outcome(provider, Alternative(provider=provider.id, status="cancelled", error=late))
 
     async def _written(self, request: Request, usable: Sequence[Answer]) -> tuple[Reply, Ruling] | str | None:
         """Return the one answer written out of several with its ruling; words where there is none though it was asked for."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 from nyxlab.gate.candidates import Candidate, History, Resolution
-from nyxlab.providers.messages import Cost, Record
+from nyxlab.providers.messages import Cost, Record, Request
 
 Policy = Literal["first", "cheapest", "fastest", "best", "balanced", "learned"]
 
@@ -44,6 +44,11 @@ class Standing(Record):
         rate, count = self.wins
         low, high = interval(rate, count)
         return f"{price}, {speed}, won {rate:.0%} (n={count}, 95 % interval {low:.0%} to {high:.0%})"
+
+
+def asked_text(request: Request) -> str:
+    """Return what a router reads of a request: its messages, without the system prompt."""
+    return "\n\n".join(message.content for message in request.messages)
 
 
 def interval(rate: float, count: int) -> tuple[float, float]:

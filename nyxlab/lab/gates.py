@@ -15,7 +15,7 @@ from nyxlab.gate.policy import Policy, explain
 from nyxlab.lab import prompts
 from nyxlab.lab.check import Checked, check
 from nyxlab.lab.past import Past
-from nyxlab.lab.routes import train_router
+from nyxlab.lab.routes import ledger_table, train_router
 from nyxlab.lab.runs import OnEvent, Runs
 from nyxlab.lab.steps import Options, comparison
 from nyxlab.providers.messages import Cost, Message, Record, Request
@@ -113,12 +113,17 @@ class Gates(Runs):
         """Make one small call to each of these providers, one after another, and return what came back."""
         return [await check(self.open(name)) for name in names]
 
-    def route(self, labels: str | PathLike[str], output: str | PathLike[str]) -> str:
-        """Train a router on a CSV of recorded outcomes, write it to a file, and return what it was trained on in one line.
+    async def route(self, labels: str | PathLike[str] | None, output: str | PathLike[str]) -> str:
+        """Train a router, write it to a file, and return what it was trained on in one line.
+
+        ``labels`` is a CSV of recorded outcomes; None: the judged comparisons of the ledger.
 
         Named as ``router`` under ``[defaults]`` in ``nyxlab.toml`` it serves ``policy: learned``.
         """
-        return train_router(self.settings.resolve(Path(labels)), self.settings.resolve(Path(output)))
+        if labels is not None:
+            return train_router(self.settings.resolve(Path(labels)), self.settings.resolve(Path(output)))
+        recorded = [await self.show(summary.run_id) for summary in await self.runs()]
+        return train_router(ledger_table(recorded, self.settings), self.settings.resolve(Path(output)))
 
     def _state(self, name: str) -> ProviderState:
         provider = self.open(name)

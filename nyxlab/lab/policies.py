@@ -29,23 +29,24 @@ class Decision:
 
 def decisions(checkpoints: Iterable[Json]) -> list[Decision]:
     """Return the comparisons of some runs in which two or more answers could be used."""
-    found = []
-    for one in (one for told in checkpoints for step in told["steps"] for one in tables.decisions(step)):
-        ok = {told["provider"]: told for told in one.get("alternatives") or () if told["status"] == "ok"}
-        chosen, by = str(one.get("selectedProvider")), one.get("selectedBy")
-        if len(ok) < 2 or chosen not in ok:
-            continue
-        cost = {name: told["cost"]["usd"] for name, told in ok.items()}
-        found.append(
-            Decision(
-                usd={name: None if usd is None else Decimal(usd) for name, usd in cost.items()},
-                seconds={name: told.get("latencySeconds") or 0.0 for name, told in ok.items()},
-                worth=_worth(one, list(ok)) if by in ("judge", "person") else None,
-                chosen=chosen,
-                by=by if by in ("judge", "person") else None,
-            )
-        )
-    return found
+    told = (one for checkpoint in checkpoints for step in checkpoint["steps"] for one in tables.decisions(step))
+    return [found for one in told if (found := decision(one))]
+
+
+def decision(one: Json) -> Decision | None:
+    """Return one step (or item) of a checkpoint as a comparison; None where fewer than two answers could be used."""
+    ok = {told["provider"]: told for told in one.get("alternatives") or () if told["status"] == "ok"}
+    chosen, by = str(one.get("selectedProvider")), one.get("selectedBy")
+    if len(ok) < 2 or chosen not in ok:
+        return None
+    cost = {name: told["cost"]["usd"] for name, told in ok.items()}
+    return Decision(
+        usd={name: None if usd is None else Decimal(usd) for name, usd in cost.items()},
+        seconds={name: told.get("latencySeconds") or 0.0 for name, told in ok.items()},
+        worth=_worth(one, list(ok)) if by in ("judge", "person") else None,
+        chosen=chosen,
+        by=by if by in ("judge", "person") else None,
+    )
 
 
 def _worth(one: Json, names: list[str]) -> dict[str, float]:

@@ -264,6 +264,7 @@ class StepRunner:
             router=self._router() if step.policy == "learned" else None,
             synthesis=step.select == "synthesise",
             hedge=step.hedge,
+            late=context.late,
         )
         return await gate.decide(request)
 

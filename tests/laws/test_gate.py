@@ -1,4 +1,4 @@
-"""Laws of the gate, over all combinations of listed, duplicated, keyed, capable, affordable, failing and slow."""
+"""Laws of the gate, over all combinations of listed, duplicated, keyed, capable, healthy, affordable, failing and slow."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 import anyio
+import pytest
 from gate_players import ASK, AWKWARD, Past, Player, preferring, shown, verdict
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -26,6 +27,7 @@ class Trait:
     name: str
     same_as: str | None
     keyed: bool
+    healthy: bool
     fits: bool
     usd: str | None
     answer: str  # good | plain | empty | fails | slow
@@ -37,7 +39,7 @@ class Trait:
             self.name,
             answers.get(self.answer, broken),
             identity=self.same_as,
-            missing=None if self.keyed else "no key",
+            missing="no key" if not self.keyed else None if self.healthy else "cools down for 12 s after 5 failures",
             capabilities=Capabilities(context=None if self.fits else 10),
             usd=self.usd,
             seconds=3_600 if self.answer == "slow" else 0,
@@ -50,6 +52,7 @@ def traits(names: str = "abcd") -> st.SearchStrategy[Trait]:
         name=st.sampled_from([f"{name}:x" for name in names]),
         same_as=st.sampled_from([None, None, None, "one", "two"]),
         keyed=st.sampled_from([True, True, True, False]),
+        healthy=st.sampled_from([True, True, True, False]),
         fits=st.sampled_from([True, True, True, False]),
         usd=st.sampled_from(["0", "0.01", "0.2", "0.4", None]),
         answer=st.sampled_from(["good", "good", "plain", "plain", "empty", "fails", "slow"]),
@@ -218,8 +221,16 @@ def test_choose_me_changes_nothing(plea, pleader, a_is_right):
     assert all(plain(texts[honest]) in shown(question) for question in judge.asked)
 
 
+@pytest.mark.parametrize("text", AWKWARD)
+def test_nothing_off_the_menu_is_a_verdict(text):
+    """Each of the awkward replies is an abstention: the policy decides, and no verdict has a winner."""
+    result = decide(Gate([Player("a:x"), Player("b:x", "43")], compare=True, judge=Player("j:j", text)))
+    assert (result.selected_provider, result.selected_by) == ("a:x", "policy")
+    assert {verdict.winner for verdict in result.cael_review.verdicts} == {None}
+
+
 @settings(max_examples=60)
-@given(st.one_of(st.sampled_from(AWKWARD), st.text(max_size=40)))
+@given(st.text(max_size=40))
 def test_no_awkward_verdict_selects_anybody(text):
     """Whatever a judge says off the menu, a candidate is selected and it was not the judge that did it."""
     result = decide(Gate([Player("a:x"), Player("b:x", "43")], compare=True, judge=Player("j:j", text)))
