@@ -30,10 +30,12 @@ notebooks: $(STAMP)  ## Execute the notebooks on scripted replies and store thei
 	@for n in notebooks/0*.ipynb; do \
 	  NYXLAB_STORE="sqlite:///$$(mktemp -d)/ledger.db" $(BIN)/papermill --cwd notebooks $$n $$n || exit 1; done
 
-bench: $(STAMP)  ## Measure calls on the wire as ratios to a floor of the same run, how long reviews and steps take
+bench: $(STAMP)  ## Measure calls, reviews, steps, comparisons and routers, as ratios to a floor of the same run
 	@$(BIN)/python tests/bench/providers.py
 	@$(BIN)/python tests/bench/review_speed.py
 	@$(BIN)/python tests/bench/engine.py
+	@$(BIN)/python tests/bench/compare.py
+	@$(BIN)/python tests/bench/router.py ../shared/routing/public
 
 live: $(STAMP)  ## Paid calls, with the keys in .env: one small one to each vendor, then the lenses on 40 known faults
 	@[ -z "$$CI" ] || { echo "make live makes paid calls, so it does not run in CI"; exit 1; }

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import get_args
 
-import anyio
 from anyio.abc import TaskGroup
 
-from nyxlab.errors import GateFailed, InputRefused, NoCandidate, NyxlabError, ProviderError
+from nyxlab.errors import GateFailed, InputRefused, NoCandidate, NyxlabError
+from nyxlab.gate.calls import Outcome, Round
 from nyxlab.gate.candidates import Alternative, Exclusion, History, Resolution, resolve
-from nyxlab.gate.checks import Problem, usability
+from nyxlab.gate.checks import usability
 from nyxlab.gate.judge import Answer, Bench, CaelReview, Ruling, SelectedBy, arbitrate, questions
 from nyxlab.gate.policy import Learned, Policy, asked_text, rank
 from nyxlab.gate.synthesis import synthesise
@@ -21,7 +20,6 @@ from nyxlab.providers.base import Capabilities, Provider
 from nyxlab.providers.messages import Cost, Json, Record, Reply, Request
 
 GRACE = 1.0  # seconds past a request's deadline after which a provider that does not hold it is given up
-LATE = 3_600.0  # seconds that a call which is too late for its comparison may still take
 
 
 class Routing(Record):
@@ -57,16 +55,6 @@ class ChoiceWanted(NyxlabError):
         super().__init__(f"{len(choices)} answers wait for a person's choice: {', '.join(choices)}")
         self.choices = tuple(choices)
         self.payload = payload
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What became of one call; ``reply`` is set where it can be used, ``stopped`` where nyxlab itself stopped it."""
-
-    provider: Provider
-    alternative: Alternative
-    reply: Reply | None = None
-    stopped: NyxlabError | None = None
 
 
 class Gate(Provider):
@@ -226,22 +214,22 @@ class Gate(Provider):
 
     async def _outcomes(
         self, request: Request, resolution: Resolution, ranking: Iterable[str]
-    ) -> tuple[list[_Outcome], tuple[Exclusion, ...]]:
+    ) -> tuple[list[Outcome], tuple[Exclusion, ...]]:
         """Call the live candidates, then the fallbacks if need be; return what became of each, and who was left out."""
-        problem = usability(request)
+        calls = Round(request, usability(request), self._limit(request), self.hedge, self.late)
         live = {candidate.provider.id: candidate.provider for candidate in resolution.live}
         if self.compare and len(live) > 1:
-            outcomes = await self._at_once(tuple(live.values()), request, problem)
+            outcomes = await calls.at_once(tuple(live.values()))
         else:
             chain = [live[name] for name in ranking]
             spare = [p for p in self._spare(live, resolution) if not p.unusable()] if self.hedge else []
-            outcomes = await self._in_turn([*chain, *spare], request, problem)
+            outcomes = await calls.in_turn([*chain, *spare])
         if any(outcome.reply for outcome in outcomes):
             return outcomes, resolution.excluded
         called = {outcome.provider.id for outcome in outcomes}
         spare = [provider for provider in self._spare(live, resolution) if provider.id not in called]
         rest = resolve(spare, request, self._money_left(), together=False)
-        outcomes += await self._in_turn([candidate.provider for candidate in rest.live], request, problem)
+        outcomes += await calls.in_turn([candidate.provider for candidate in rest.live])
         excluded = resolution.excluded + rest.excluded
         if not outcomes:
             nobody = Resolution(resolution.listed, (), excluded)
@@ -261,98 +249,6 @@ class Gate(Provider):
     def _limit(self, request: Request) -> float:
         """Return the seconds of one round; a provider holds the request's own deadline, and the gate backs it up."""
         return request.deadline + GRACE if self.deadline is None else self.deadline
-
-    async def _at_once(self, providers: Sequence[Provider], request: Request, problem: Problem) -> list[_Outcome]:
-        """Call all providers at the same moment; return their outcomes in the order given."""
-        outcomes: dict[str, _Outcome] = {}
-
-        async def call(provider: Provider) -> None:
-            outcomes[provider.id] = await self._call(provider, request, problem, self.late)
-
-        async with anyio.create_task_group() as group:
-            for provider in providers:
-                group.start_soon(call, provider)
-        return [outcomes[provider.id] for provider in providers]
-
-    async def _in_turn(self, providers: Sequence[Provider], request: Request, problem: Problem) -> list[_Outcome]:
-        """Call one provider after another until an answer can be used; with a hedge the next one before it is too late."""
-        if self.hedge and len(providers) > 1:
-            return await self._hedged(providers, request, problem)
-        outcomes: list[_Outcome] = []
-        for provider in providers:
-            outcomes.append(await self._call(provider, request, problem))
-            if outcomes[-1].reply:
-                break
-        return outcomes
-
-    async def _hedged(self, providers: Sequence[Provider], request: Request, problem: Problem) -> list[_Outcome]:
-        """Call the next provider when the last one has failed, or has been silent for ``hedge`` seconds."""
-        outcomes: dict[str, _Outcome] = {}
-        called: list[Provider] = []
-
-        async with anyio.create_task_group() as group:
-
-            async def call(provider: Provider, ended: anyio.Event) -> None:
-                outcomes[provider.id] = await self._call(provider, request, problem)
-                if outcomes[provider.id].reply:
-                    group.cancel_scope.cancel()  # one answer is enough
-                ended.set()
-
-            for provider in providers:
-                called.append(provider)
-                ended = anyio.Event()
-                group.start_soon(call, provider, ended)
-                with anyio.move_on_after(self.hedge):
-                    await ended.wait()
-        said = "another answer came first: cancelled, possibly billed"
-        return [
-            outcomes.get(p.id) or _Outcome(p, Alternative(provider=p.id, status="cancelled", error=said))
-            for p in called
-        ]
-
-    async def _call(
-        self, provider: Provider, request: Request, problem: Problem, late: TaskGroup | None = None
-    ) -> _Outcome:
-        """Call one provider and wait for it until the deadline; with ``late`` the call itself goes on there."""
-        limit = self._limit(request)
-        if late is None:
-            with anyio.move_on_after(limit):
-                return await self._heard(provider, request, problem)
-            said = f"no answer within {limit:g} s: cancelled, possibly billed"
-            return _Outcome(provider, Alternative(provider=provider.id, status="cancelled", error=said))
-        found: list[_Outcome] = []
-        ended = anyio.Event()
-        patient = request.model_copy(update={"deadline": request.deadline + LATE})
-
-        async def hear() -> None:
-            found.append(await self._heard(provider, patient, problem))
-            ended.set()
-
-        late.start_soon(hear)
-        with anyio.move_on_after(limit):
-            await ended.wait()
-            return found[0]
-        said = f"no answer within {limit:g} s; one that comes while the run lasts is kept in the ledger"
-        return _Outcome(provider, Alternative(provider=provider.id, status="cancelled", error=said))
-
-    async def _heard(self, provider: Provider, request: Request, problem: Problem) -> _Outcome:
-        """Call one provider and say what came of it."""
-        try:
-            reply = await provider.ask(request)
-            fault = problem(reply)
-            answered = Alternative.answered(provider.id, reply, fault)
-            return _Outcome(provider, answered, reply if fault is None else None)
-        except ProviderError as error:
-            text = str(error).removeprefix(f"{error.provider}: ")
-            if isinstance(error.received, Reply):  # something came and was paid for, though it cannot be used
-                return _Outcome(provider, Alternative.answered(provider.id, error.received, text))
-            took = {"attempts": error.attempts, "wait_seconds": error.wait_seconds}
-            return _Outcome(provider, Alternative(provider=provider.id, status="error", error=text, **took))
-        except NyxlabError as error:
-            # A gate behind this one with nobody to call is a provider that fails; only a larger budget changes its mind.
-            stopped = None if isinstance(error, NoCandidate) and not error.only_budget else error
-            failed = Alternative(provider=provider.id, status="error", error=str(error), attempts=0)
-            return _Outcome(provider, failed, stopped=stopped)
 
     async def _written(self, request: Request, usable: Sequence[Answer]) -> tuple[Reply, Ruling] | str | None:
         """Return the one answer written out of several with its ruling; words where there is none though it was asked for."""
@@ -397,7 +293,7 @@ class Gate(Provider):
         notes += [ruling.note] if ruling and ruling.note else []
         return f"{listed} listed, {live} usable: {'; '.join(notes)}"
 
-    def _failure(self, routing: Routing, outcomes: Sequence[_Outcome]) -> NyxlabError:
+    def _failure(self, routing: Routing, outcomes: Sequence[Outcome]) -> NyxlabError:
         """Return what to raise where nothing can be used: what stopped nyxlab itself, else who failed and how."""
         if stopped := next((outcome.stopped for outcome in outcomes if outcome.stopped), None):
             return stopped

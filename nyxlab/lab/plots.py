@@ -18,6 +18,7 @@ from nyxlab.lab.tables import Json
 
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a7fd1", "#8c8c8c")
 INK, GRID = "#7a7a7a", "rgba(128,128,128,0.25)"
+ALWAYS = "always "  # how a policy that picks one provider is called
 ROW = 46  # pixels a horizontal bar or box gets
 
 
@@ -65,6 +66,39 @@ def latency_by_provider(checkpoints: Iterable[Json], palette: dict[str, str] | N
             marker={"color": hue[str(name)], "size": 7, "opacity": 0.8}, hovertemplate="%{x:.3f} s<extra></extra>",
         )  # fmt: skip
     return _dress(figure, "Latency per provider", "latency of a call (s)", rows=rows["provider"].nunique())
+
+
+def cost_and_quality(checkpoints: Iterable[Json], palette: dict[str, str] | None = None) -> go.Figure:
+    """Return what each policy's picks of the recorded comparisons cost (USD) and what they were worth (% of the best answer).
+
+    One provider always is a filled dot in its colour, any other policy an open diamond; the line joins those that no other
+    one beats on both (the Pareto front). Policies with an unknown cost, or that nobody judged, are left out.
+    """
+    table = frames.policies(checkpoints).dropna(subset=["usd", "regret"])
+    hue = palette or colours(p.removeprefix(ALWAYS) for p in table["policy"] if p.startswith(ALWAYS))
+    figure = go.Figure()
+    front = table.sort_values(["usd", "regret"])
+    front = front[front["regret"] < front["regret"].cummin().shift(fill_value=float("inf"))]
+    worth = (100 * (1 - front["regret"])).tolist()
+    figure.add_scatter(
+        x=front["usd"].tolist(), y=worth, mode="lines", line={"color": INK, "dash": "dot", "shape": "hv"}, hoverinfo="skip"
+    )  # fmt: skip
+    places: dict[tuple[float, float], list[str]] = {}
+    for row in table.to_dict("records"):
+        places.setdefault((row["usd"], 100 * (1 - row["regret"])), []).append(row["policy"])
+    for (usd, kept), names in places.items():
+        alone = next((name.removeprefix(ALWAYS) for name in names if name.startswith(ALWAYS)), None)
+        said = "<br>".join(label(name) for name in names)
+        figure.add_scatter(
+            x=[usd], y=[kept], mode="markers+text", text=[said], textposition="bottom right", cliponaxis=False,
+            marker={"color": hue[alone] if alone else INK, "size": 11, "symbol": "circle" if alone else "diamond-open"},
+            hovertemplate=f"{said}: $%{{x:.4f}}, %{{y:.0f}} %<extra></extra>",
+        )  # fmt: skip
+    drawn = _dress(figure, "Cost against quality", "cost of the answers picked (USD)", rows=6)
+    drawn.update_xaxes(range=[0, (table["usd"].max() or 0.01) * 1.6])
+    return drawn.update_yaxes(
+        title={"text": "worth, best answer = 100 %"}, range=[-30, 110], tickvals=[0, 25, 50, 75, 100], gridcolor=GRID
+    )
 
 
 def timeline(checkpoint: Json, palette: dict[str, str] | None = None) -> go.Figure:

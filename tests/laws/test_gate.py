@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import anyio
@@ -135,8 +135,15 @@ def test_person_is_asked_for_two_usable_answers_or_more_and_is_obeyed(listed, ch
         assert result.selected_provider == (choice if len(usable) > 1 else usable[0])
 
 
+ANSWERING = traits().map(
+    lambda t: replace(
+        t, same_as=None, keyed=True, healthy=True, fits=True, answer="good" if t.answer == "good" else "plain"
+    )
+)
+
+
 @settings(max_examples=60)
-@given(st.lists(traits(), min_size=2, max_size=4), st.sampled_from(["first", "second"]))
+@given(st.lists(ANSWERING, min_size=2, max_size=4, unique_by=lambda t: t.name), st.sampled_from(["first", "second"]))
 def test_judge_that_sides_with_a_place_gives_ties_only(listed, place):
     """A judge that always names the same place never decides: every pair flips, and the policy decides."""
     judge = Player("j:j", verdict(place))
