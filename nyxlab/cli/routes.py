@@ -9,7 +9,6 @@ import typer
 
 from nyxlab.cli.base import Store, ask_lab, open_lab
 from nyxlab.lab.console import say, write
-from nyxlab.lab.routes import score_prompts
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,4 +43,6 @@ def score(
     output: Output,
 ) -> None:
     """Predict for each prompt: one score (higher: the strong model) of a pair, else one quality a model."""
+    from nyxlab.lab.routes import score_prompts  # the ledger and NumPy, for those who use it
+
     write(score_prompts(router, prompts), output)
