@@ -9,9 +9,10 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import count
 
 import anyio
 
@@ -62,7 +63,8 @@ class Budget:
 class Ledger:
     """The calls of one step. ``definition`` is the step's hash, so that an edited step does not take old replies.
 
-    ``calls`` are those made for the step so far: what has a reply among them is replayed.
+    ``calls`` are those made for the step so far: what has a reply among them is replayed. ``numbers`` are those of the
+    run's next calls, shared by all of its steps.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Ledger:
         budget: Budget | None = None,
         on_call: OnCall | None = None,
         calls: Iterable[CallRecord] = (),
+        numbers: Iterator[int] | None = None,
     ) -> None:
         self.store = store
         self.run_id = run_id
@@ -81,7 +84,9 @@ class Ledger:
         self.definition = definition
         self.budget = budget or Budget(None)
         self.on_call = on_call
-        self.recorded = {call.key: call for call in calls if call.status == "ok"}
+        made = list(calls)
+        self.recorded = {call.key: call for call in made if call.status == "ok"}
+        self.numbers = numbers or count(1 + max((call.number for call in made), default=0))
         self._samples: dict[str, set[int]] = {}
 
     def wrap(self, provider: Provider, role: Role = "candidate") -> Provider:
@@ -163,7 +168,8 @@ class _Recorded(Provider):
         ledger.budget.reserve(estimate, self.id)
         try:
             with anyio.CancelScope(shield=True):  # an intent that is on disk always gets an end, if the process lives
-                call = await ledger.store.open_call(ledger.run_id, self._intent(asked, key, sample, estimate))
+                call = self._intent(asked, key, sample, estimate)
+                await ledger.store.open_call(ledger.run_id, call)
         except BaseException:
             ledger.budget.settle(estimate, Decimal(0))
             raise
@@ -177,7 +183,7 @@ class _Recorded(Provider):
 
     def _intent(self, asked: str, key: str, sample: int, estimate: Cost) -> CallRecord:
         return CallRecord(
-            number=0,  # the store numbers it
+            number=next(self._ledger.numbers),
             step=self._ledger.step_id,
             key=key,
             asked=asked,

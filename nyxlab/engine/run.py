@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from graphlib import TopologicalSorter
+from itertools import count
 from pathlib import Path
 
 import anyio
@@ -47,6 +48,7 @@ from nyxlab.errors import BudgetExhausted, GateFailed, InputRefused, NoCandidate
 from nyxlab.providers.messages import Json
 
 MAX_BYTES = 1_000_000
+SOON = 0.05  # seconds that a note waits for another write to go with
 
 
 @dataclass(frozen=True)
@@ -143,13 +145,10 @@ async def execute(
     on it is skipped, the rest finishes. Whatever else ends this call (Ctrl-C, an error that is not nyxlab's own) leaves
     the run so that another ``execute`` carries it on.
     """
-    run = await store.load(run_id)
-    if [step.id for step in workflow.steps] != list(run.steps):
-        raise InputRefused(f"run '{run_id}' has other steps than workflow '{workflow.name}'; start a new run")
+    run = await store.begin(run_id, [step.id for step in workflow.steps])
     if run.status == "completed":
         return run
-    await store.begin(run_id)
-    session = _Session(store, await store.load(run_id), workflow, runner, on_event or (lambda _: None), budget)
+    session = _Session(store, run, workflow, runner, on_event or (lambda _: None), budget)
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_stay_alive, store, run_id)
@@ -185,6 +184,8 @@ class _Session:
         self.outputs = {step.id: step.output for step in run.steps.values() if step.status == "completed"}
         self.failed: set[str] = set()
         self.pauses: list[Pause] = []
+        self.writing_soon = False
+        self.numbers = count(1 + max((call.number for call in run.calls), default=0))
         self.late: TaskGroup  # while run_all runs
 
     async def run_all(self) -> None:
@@ -220,7 +221,9 @@ class _Session:
         """Run one step, write its outcome, and start what waited for it."""
         run_id, now = self.run.run_id, datetime.now(UTC)
         began = time.perf_counter()
-        await self.store.start_step(run_id, step.id, now)
+        self.store.start_step(run_id, step.id, now)
+        if not step.asks:  # a tool may take long; where models are asked, the intent to ask comes at once
+            await self.store.flush()
         self.emit(StepStarted(run_id=run_id, step=step.id))
         outcome = await self.outcome(step)
         status: StepStatus = "completed"
@@ -246,18 +249,37 @@ class _Session:
             started_at=now,
             duration_seconds=time.perf_counter() - began,
         )
-        with anyio.CancelScope(shield=True):  # what it took to get here is not done twice for a Ctrl-C
-            await self.store.finish_step(run_id, record)
+        if step.asks and status == "completed":
+            # Its replies are on disk: should this be lost, the step runs again for nothing. So it may wait for the next write.
+            self.store.end_step(run_id, record)
+            self.write_soon()
+        else:
+            with anyio.CancelScope(shield=True):  # what it took to get here is not done twice for a Ctrl-C
+                await self.store.finish_step(run_id, record)
         self.emit(StepDone(run_id=run_id, record=record))
         if status in {"completed", "skipped"}:
             self.outputs[step.id] = output
             self.order.done(step.id)
             self.start_ready(tasks)
 
+    def write_soon(self) -> None:
+        """See to it that what was noted is on disk before long, though no other write should follow."""
+
+        async def later() -> None:
+            await anyio.sleep(SOON)
+            self.writing_soon = False
+            await self.store.flush()
+
+        if not self.writing_soon:
+            self.writing_soon = True
+            self.late.start_soon(later)
+
     async def outcome(self, step: Step) -> Outcome:
         """Ask the runner; errors of nyxlab's own are outcomes, anything else is a fault and ends this go."""
         before = self.run.steps[step.id].calls
-        ledger = Ledger(self.store, self.run.run_id, step.id, step.definition, self.budget, self.call_done, before)
+        ledger = Ledger(
+            self.store, self.run.run_id, step.id, step.definition, self.budget, self.call_done, before, self.numbers
+        )
         seed = hashlib.sha256(f"{self.run.seed}/{step.id}".encode()).digest()
         outputs = {need: self.outputs[need] for need in step.needs}
         context = StepContext(self.run.run_id, step, self.workflow, self.run.inputs, outputs, ledger, seed, self.late)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from nyxlab.providers.messages import Json
 
@@ -21,6 +22,7 @@ NUMBERS: dict[str, Any] = {
     "possibly_billed": sa.Boolean,
     "duration_seconds": sa.Double,
 }
+KEYED = {"steps", "calls"}  # SQLite keeps their rows, which are short, in the order of the key alone
 OPTIONAL = {"holder", "error", "error_status", "started_at", "duration_seconds"}
 
 
@@ -28,7 +30,7 @@ def _table(name: str, key: str, columns: str) -> sa.Table:
     """Declare a table; a column is text unless it is one of the ``NUMBERS``, and filled unless it is ``OPTIONAL``."""
     keys = [sa.Column(column, NUMBERS.get(column, sa.Text), primary_key=True) for column in key.split()]
     rest = [sa.Column(c, NUMBERS.get(c, sa.Text), nullable=c in OPTIONAL) for c in columns.split()]
-    return sa.Table(name, TABLES, *keys, *rest)
+    return sa.Table(name, TABLES, *keys, *rest, sqlite_with_rowid=name not in KEYED)
 
 
 MIGRATED = _table("migrations", "version", "name at")
@@ -39,6 +41,20 @@ CALLS = _table(
     "run_id number",
     "step key asked provider role sample status possibly_billed estimate reply error error_status started_at",
 )
+
+TEXTS = _table("texts", "run_id hash", "body")
+NEWEST = sa.Index("runs_newest", RUNS.c.created_at, RUNS.c.run_id)
+
+# What a run writes all the time; a row holds the columns to be set, and `of` and `it` where it names what is changed.
+KEEP_TEXT: dict[str, sa.Executable] = {
+    "sqlite": sqlite.insert(TEXTS).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(TEXTS).on_conflict_do_nothing(),
+}
+START_STEP, END_STEP = (
+    STEPS.update().where(STEPS.c.run_id == sa.bindparam("of"), STEPS.c.id == sa.bindparam("it")) for _ in range(2)
+)
+OPEN_CALL = CALLS.insert()
+CLOSE_CALL = CALLS.update().where(CALLS.c.run_id == sa.bindparam("of"), CALLS.c.number == sa.bindparam("it"))
 
 Migration = Callable[[sa.Connection], None]
 MIGRATIONS: list[Migration] = []
@@ -68,6 +84,13 @@ def who_holds_a_run(conn: sa.Connection) -> None:
     """Note which process carries a run on, so that no second one does at the same time."""
     if "holder" not in {column["name"] for column in sa.inspect(conn).get_columns(RUNS.name)}:
         conn.execute(sa.text("ALTER TABLE runs ADD COLUMN holder TEXT"))
+
+
+@migration
+def long_texts_once(conn: sa.Connection) -> None:
+    """Keep long texts apart, once each, and find the newest runs without reading all."""
+    TEXTS.create(conn, checkfirst=True)
+    NEWEST.create(conn, checkfirst=True)
 
 
 def migrate(conn: sa.Connection, version: int) -> None:

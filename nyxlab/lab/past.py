@@ -10,6 +10,7 @@ from statistics import median
 from nyxlab.engine.records import Run
 from nyxlab.engine.store import Store
 
+ENOUGH = 2_000  # calls that are looked at, and the rest of the run they stand in
 RECENT = 20  # runs; providers change, and reading all of a large ledger would delay every start
 
 
@@ -29,9 +30,10 @@ class Past:
     async def read(cls, store: Store, run_id: str | None = None) -> Past:
         """Read the newest runs, those that began before ``run_id`` so that a resume routes as the first start did."""
         past = cls()
-        runs = [summary.run_id for summary in await store.runs()]
-        for earlier in runs[runs.index(run_id) + 1 if run_id else 0 :][:RECENT]:
-            past._learn(await store.load(earlier))
+        for earlier in await store.runs(newest=RECENT, before=run_id):
+            past._learn(await store.load(earlier.run_id))
+            if sum(map(len, past.latencies.values())) > ENOUGH:
+                break
         return past
 
     def _learn(self, run: Run) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -134,9 +135,13 @@ class Runs(Desk):
         """
         send, receive = anyio.create_memory_object_stream[Event](math.inf)
 
+        def tell(event: Event) -> None:
+            with suppress(anyio.BrokenResourceError):  # the loop was left: nobody listens
+                send.send_nowait(event)
+
         async def work() -> None:
             async with send:
-                await self.run(workflow, on_event=send.send_nowait, **options)
+                await self.run(workflow, on_event=tell, **options)
 
         async with anyio.create_task_group() as tasks, receive:
             tasks.start_soon(work)

@@ -136,9 +136,9 @@ async def test_a_lost_call_is_asked_again(store):
     provider = Counting([{"text": "yes", "price": PRICE}])
     estimate = provider.estimate(ask())
     orphan = (await ledger(store, run_id=book.run_id)).wrap(provider)
-    await store.open_call(book.run_id, orphan._intent("asked", "k", 0, estimate))
+    await store.open_call(book.run_id, orphan._intent("asked", "k", 0, estimate).model_copy(update={"number": 1}))
     await store.begin(book.run_id)
-    await book.wrap(provider).ask(ask())
+    await (await ledger(store, run_id=book.run_id)).wrap(provider).ask(ask())
     run = await store.load(book.run_id)
     assert [(call.status, call.possibly_billed) for call in run.calls] == [("lost", True), ("ok", False)]
     assert run.checkpoint()["totals"]["certainty"] == "unknown"

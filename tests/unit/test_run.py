@@ -95,7 +95,7 @@ async def test_independent_steps_run_at_once(store):
     """Steps that do not need one another overlap."""
     runner = Asking([{"match": word, "text": word.upper(), "latency": 0.1} for word in REPLIES])
     await begin(store, runner)
-    assert runner.most_at_once == 2
+    assert runner.most_at_once >= 2
 
 
 async def test_events_tell_the_story(store):

@@ -72,7 +72,7 @@ async def test_durability_is_on(tmp_path):
     """The store is in WAL mode, and every connection waits for the disk."""
     store = at(tmp_path / "s.db")
     await start_run(store, FLOW, {"t": "x"})
-    with store._engine.connect() as conn:
+    with store.database.engine.connect() as conn:
         assert conn.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert conn.exec_driver_sql("PRAGMA synchronous").scalar() == 2
 
@@ -142,7 +142,7 @@ def _truncated(path: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (_newer, "was written by a newer nyxlab (store version 99, known here: 3); upgrade nyxlab"),
+        (_newer, "was written by a newer nyxlab (store version 99, known here: 4); upgrade nyxlab"),
         (_foreign, "is the database of another program"),
         (_wrong_types, "holds a row that nyxlab did not write"),
         (_not_json, "holds a row that nyxlab did not write"),
@@ -156,7 +156,9 @@ async def test_a_bad_file_is_one_sentence(tmp_path, harm, said: str):
     """Reading a newer, foreign, tampered, damaged or other file says what it is, names it, and leaves it as it is."""
     path = tmp_path / "s.db"
     await _written(path)
-    run_id = (await at(path).runs())[0].run_id
+    first = at(path)
+    run_id = (await first.runs())[0].run_id
+    await first.aclose()
     harm(path)
     before = path.read_bytes()
     store = at(path)
@@ -214,4 +216,4 @@ async def test_an_older_store_is_brought_to_todays_shape_by_reading_it(tmp_path)
     run = await store.load((await store.runs())[0].run_id)
     assert {call.asked for call in run.calls} <= {""}
     with closing(sqlite3.connect(path)) as new:
-        assert new.execute("SELECT max(version) FROM migrations").fetchone() == (3,)
+        assert new.execute("SELECT max(version) FROM migrations").fetchone() == (4,)

@@ -1,0 +1,48 @@
+"""Keeps long texts apart from the JSON that holds them, once for each content: a reply stands in several places of a run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from nyxlab.providers.messages import Json
+
+LONG = 200  # characters; a shorter text stays where it is
+MARK = "\x00"  # begins the name of a text that lies apart; a text of its own that begins so lies apart as well
+
+
+def apart(value: Json, shelf: dict[str, str]) -> Json:
+    """Return the value with the name of each long text in its place; ``shelf`` takes name → text, as the store keeps it."""
+    if isinstance(value, str):
+        if len(value) <= LONG and not value.startswith(MARK):
+            return value
+        name = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        shelf[name] = _written(value)
+        return MARK + name
+    if isinstance(value, dict):
+        return {key: apart(part, shelf) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [apart(part, shelf) for part in value]
+    return value
+
+
+def whole(value: Json, shelf: Mapping[str, str]) -> Json:
+    """Return the value with its long texts back in place; ``KeyError`` for a text that the shelf does not have."""
+    if isinstance(value, str):
+        return json.loads(shelf[value[1:]]) if value.startswith(MARK) else value
+    if isinstance(value, dict):
+        return {key: whole(part, shelf) for key, part in value.items()}
+    if isinstance(value, list):
+        return [whole(part, shelf) for part in value]
+    return value
+
+
+def _written(text: str) -> str:
+    """Return the text as JSON, legible where it can be: not every database takes half a character."""
+    said = json.dumps(text, ensure_ascii=False)
+    try:
+        said.encode()
+    except UnicodeEncodeError:
+        return json.dumps(text)
+    return said
