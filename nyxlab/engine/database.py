@@ -17,6 +17,7 @@ import anyio
 import sqlalchemy as sa
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 
+from nyxlab.engine import crash
 from nyxlab.engine.tables import MIGRATED, MIGRATIONS, TABLES, migrate
 from nyxlab.errors import NyxlabError, StoreBroken
 
@@ -203,6 +204,8 @@ class Database:
             for each in batch:
                 if callable(each.work):
                     each.result = each.work(conn)
+            crash.here("commit.before")
+        crash.here("commit.after")
 
     def _execute(self, conn: sa.Connection, statement: sa.Executable, rows: list[Row]) -> None:
         """Execute a statement once a row, as text that was compiled once: that halves what a small write costs."""

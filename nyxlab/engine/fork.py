@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from nyxlab.engine.records import FREE, Run, StepRecord
 from nyxlab.engine.template import ITEM, VARIABLES, references
-from nyxlab.engine.workflow import Workflow
+from nyxlab.engine.workflow import Step, Workflow
+from nyxlab.errors import InputRefused
 from nyxlab.providers.messages import Json
 
 ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"  # no letter that reads like a digit
@@ -37,6 +38,32 @@ def touched(workflow: Workflow, names: Collection[str]) -> frozenset[str]:
         for step in workflow.steps
     }  # fmt: skip
     return downstream(workflow, [step_id for step_id, used in uses.items() if used.intersection(names)])
+
+
+def edited(run: Run, old: Workflow, new: Workflow) -> tuple[Run, frozenset[str]]:
+    """Return a run with the steps of an edited workflow, and which of them run again: changed ones and what waits for them.
+
+    ``InputRefused`` where the edit removes a step that has recorded calls: what they cost must not vanish.
+    """
+    before = {step.id: step for step in old.steps}
+    names = {step.id for step in new.steps}
+    if lost := [name for name, step in run.steps.items() if name not in names and step.calls]:
+        raise InputRefused(
+            f"the edited workflow lacks the step '{lost[0]}', for which run {run.run_id} has recorded calls: put it back, or start a new run"
+        )
+    changed = {step.id for step in new.steps if step.id not in before or _told(before[step.id]) != _told(step)}
+    if old.goal != new.goal:
+        changed |= {step.id for step in new.steps if step.asks}
+    steps = {
+        step.id: run.steps.get(step.id) or StepRecord(id=step.id, kind=step.kind, status="pending")
+        for step in new.steps
+    }
+    kinds = {name: record.model_copy(update={"kind": new.step(name).kind}) for name, record in steps.items()}
+    return run.model_copy(update={"source": new.source, "steps": kinds}), downstream(new, changed)
+
+
+def _told(step: Step) -> tuple[str, str, tuple[str, ...]]:
+    return step.definition, step.when, step.needs
 
 
 def forked(run: Run, workflow: Workflow, step_id: str, inputs: Mapping[str, Json]) -> Run:

@@ -16,6 +16,7 @@ from itertools import count
 
 import anyio
 
+from nyxlab.engine import crash
 from nyxlab.engine.records import FREE, CallRecord, CallStatus, Role
 from nyxlab.engine.store import Store
 from nyxlab.errors import BudgetExhausted, ProviderBusy, ProviderError, ProviderMisused
@@ -174,11 +175,14 @@ class _Recorded(Provider):
             ledger.budget.settle(estimate, Decimal(0))
             raise
         try:
-            reply = await self._provider.ask(request)
+            crash.here("intent.after")
+            reply = await self._provider.ask(request.model_copy(update={"idempotency_key": key}))
         except BaseException as error:
             await self._close(call, **_trouble(error, estimate))
             raise
+        crash.here("call.after")
         await self._close(call, status="ok", reply=reply)
+        crash.here("reply.after")
         return reply
 
     def _intent(self, asked: str, key: str, sample: int, estimate: Cost) -> CallRecord:

@@ -15,7 +15,7 @@ RunStatus = Literal["running", "completed", "failed", "paused"]
 StepStatus = Literal["pending", "running", "completed", "failed", "paused", "skipped"]
 # sent: the intent is on disk and no reply yet; lost: sent by a process that died before the reply reached the disk
 CallStatus = Literal["sent", "ok", "error", "cancelled", "lost"]
-Role = Literal["candidate", "judge"]
+Role = Literal["candidate", "judge", "digest"]
 FREE = Cost(usd=Decimal(0), certainty="exact")
 
 
@@ -218,6 +218,15 @@ class CallDone(Record):
     replayed: bool
 
 
+class Noted(Record):
+    """Something that a person should know of a step, though it goes on: a digest that could not be made."""
+
+    type: Literal["noted"] = "noted"
+    run_id: str
+    step: str
+    text: str
+
+
 class StepDone(Record):
     """A step ended as ``record`` says."""
 
@@ -235,7 +244,7 @@ class RunDone(Record):
     pause: Pause | None
 
 
-Event = Annotated[RunStarted | StepStarted | CallDone | StepDone | RunDone, Field(discriminator="type")]
+Event = Annotated[RunStarted | StepStarted | CallDone | Noted | StepDone | RunDone, Field(discriminator="type")]
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -18,6 +18,7 @@ from pathlib import Path
 import anyio
 from anyio.abc import TaskGroup
 
+from nyxlab.engine import crash
 from nyxlab.engine.fork import new_id
 from nyxlab.engine.lease import BEAT
 from nyxlab.engine.ledger import Budget, Ledger
@@ -28,6 +29,7 @@ from nyxlab.engine.records import (
     Done,
     Event,
     Failed,
+    Noted,
     Outcome,
     Pause,
     Paused,
@@ -56,7 +58,8 @@ class StepContext:
     """What a step runner is given. ``outputs`` maps the id of each step that it needs to that one's output.
 
     ``seed`` is a secret of this step of this run that stays the same at every resume, for what must look random but be
-    repeated exactly. ``late`` lasts as long as the run does: there goes on what no step waits for any more.
+    repeated exactly. ``late`` lasts as long as the run does: there goes on what no step waits for any more. ``payloads`` are
+    those of the steps that it needs; ``note`` tells whoever watches something about this step.
     """
 
     run_id: str
@@ -67,6 +70,8 @@ class StepContext:
     ledger: Ledger
     seed: bytes
     late: TaskGroup
+    payloads: Mapping[str, Mapping[str, Json]]
+    note: Callable[[str], None]
 
     @property
     def variables(self) -> dict[str, Json]:
@@ -75,9 +80,12 @@ class StepContext:
 
 
 def variables(workflow: Workflow, inputs: Mapping[str, Json], outputs: Mapping[str, Json]) -> dict[str, Json]:
-    """Return what a template can name: the goal, the inputs, and the outputs of the steps that it needs."""
-    steps = {step_id: {"output": output} for step_id, output in outputs.items()}
-    return {"goal": workflow.goal, "inputs": dict(inputs), "steps": steps}
+    """Return what a template can name: the goal, the inputs, and the outputs of the steps that it needs.
+
+    Digests are the outputs themselves, and there are no lessons: what these are, the step runner knows.
+    """
+    steps = {step_id: {"output": output, "digest": output} for step_id, output in outputs.items()}
+    return {"goal": workflow.goal, "inputs": dict(inputs), "steps": steps, "lessons": ""}
 
 
 StepRunner = Callable[[StepContext], Awaitable[Outcome]]
@@ -182,6 +190,7 @@ class _Session:
         self.order = TopologicalSorter({step.id: step.needs for step in workflow.steps})
         self.steps = {step.id: step for step in workflow.steps}
         self.outputs = {step.id: step.output for step in run.steps.values() if step.status == "completed"}
+        self.payloads = {step.id: step.payload for step in run.steps.values()}
         self.failed: set[str] = set()
         self.pauses: list[Pause] = []
         self.writing_soon = False
@@ -206,6 +215,7 @@ class _Session:
         await self.store.finish_run(
             run_id, status, pause=pause, skipped=self.skipped(), duration=time.perf_counter() - began
         )
+        crash.here("run.ended")
         self.emit(RunDone(run_id=run_id, status=status, pause=pause))
 
     def start_ready(self, tasks: TaskGroup) -> None:
@@ -225,6 +235,7 @@ class _Session:
         if not step.asks:  # a tool may take long; where models are asked, the intent to ask comes at once
             await self.store.flush()
         self.emit(StepStarted(run_id=run_id, step=step.id))
+        crash.here("step.started")
         outcome = await self.outcome(step)
         status: StepStatus = "completed"
         output, error = None, None
@@ -256,9 +267,10 @@ class _Session:
         else:
             with anyio.CancelScope(shield=True):  # what it took to get here is not done twice for a Ctrl-C
                 await self.store.finish_step(run_id, record)
+        crash.here("step.ended")
         self.emit(StepDone(run_id=run_id, record=record))
         if status in {"completed", "skipped"}:
-            self.outputs[step.id] = output
+            self.outputs[step.id], self.payloads[step.id] = output, record.payload
             self.order.done(step.id)
             self.start_ready(tasks)
 
@@ -282,7 +294,11 @@ class _Session:
         )
         seed = hashlib.sha256(f"{self.run.seed}/{step.id}".encode()).digest()
         outputs = {need: self.outputs[need] for need in step.needs}
-        context = StepContext(self.run.run_id, step, self.workflow, self.run.inputs, outputs, ledger, seed, self.late)
+        payloads = {need: self.payloads[need] for need in step.needs}
+        context = StepContext(
+            self.run.run_id, step, self.workflow, self.run.inputs, outputs, ledger, seed, self.late, payloads,
+            lambda text: self.emit(Noted(run_id=self.run.run_id, step=step.id, text=text)),
+        )  # fmt: skip
         try:
             if not evaluate(step.when, context.variables):
                 return Skipped()

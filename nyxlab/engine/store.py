@@ -150,18 +150,12 @@ class Store:
         """
 
         def work(conn: sa.Connection) -> Run | None:
-            said = conn.execute(sa.select(RUNS.c.holder).where(RUNS.c.run_id == run_id).with_for_update()).scalar()
+            mine = self._claim(conn, run_id)
             run = _read_run(conn, run_id)
             if run is None or run.status == "completed":
                 return run
             if steps is not None and list(steps) != list(run.steps):
                 raise InputRefused(f"run '{run_id}' has other steps than its workflow; start a new run")
-            mine = Lease.mine()
-            holder = Lease.model_validate_json(said) if said else None
-            if holder and holder.held_against(mine):
-                raise RunHeld(
-                    f"run {run_id} is being carried on by process {holder.pid} on {holder.host}; wait for it, or stop it first"
-                )
             taken = {"holder": mine.model_dump_json(), "status": "running", "pause": "null"}
             conn.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(taken))
             unfinished = (STEPS.c.run_id == run_id) & (STEPS.c.status != "completed")
@@ -178,6 +172,16 @@ class Store:
             raise self._unknown(run_id)
         return run
 
+    def _claim(self, conn: sa.Connection, run_id: str) -> Lease:
+        """Return this process's lease; ``RunHeld`` where another one's on the run still holds."""
+        said = conn.execute(sa.select(RUNS.c.holder).where(RUNS.c.run_id == run_id).with_for_update()).scalar()
+        mine, holder = Lease.mine(), Lease.model_validate_json(said) if said else None
+        if holder and holder.held_against(mine):
+            raise RunHeld(
+                f"run {run_id} is being carried on by process {holder.pid} on {holder.host}; wait for it, or stop it first"
+            )
+        return mine
+
     async def rewind(
         self, run_id: str, inputs: Mapping[str, Json], steps: Iterable[str], *, edited: Run | None = None
     ) -> None:
@@ -187,7 +191,8 @@ class Store:
         """
 
         def work(conn: sa.Connection) -> None:
-            change: Row = {"inputs": text(dict(inputs)), "status": "paused", "pause": "null"}
+            self._claim(conn, run_id)
+            change: Row = {"inputs": text(dict(inputs)), "status": "running", "pause": "null"}
             if edited:
                 change |= {"source": edited.source}
             conn.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(change))

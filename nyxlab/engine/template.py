@@ -16,7 +16,7 @@ from nyxlab.errors import InputRefused
 from nyxlab.providers.messages import Json
 
 MAX_RENDERED = 2_000_000  # characters
-VARIABLES = ("goal", "inputs", "steps")
+VARIABLES = ("goal", "inputs", "lessons", "steps")
 ITEM = ("item", "index")  # what a map step's prompt names besides
 FILTERS = (
     "default", "first", "join", "last", "length", "list", "lower", "selectattr", "sort", "title", "tojson", "trim", "upper",
@@ -30,11 +30,12 @@ _ALLOWED = (
 
 
 class Reference(NamedTuple):
-    """A use of ``inputs.NAME`` or ``steps.NAME.output`` on a line of the template (from 1)."""
+    """A use of ``inputs.NAME``, ``steps.NAME.output`` or ``steps.NAME.digest`` (its ``part``) on a line of the template (from 1)."""
 
     root: str
     name: str
     line: int
+    part: str = ""
 
 
 class TemplateRefused(InputRefused):
@@ -117,10 +118,10 @@ def _uses(node: nodes.Node) -> Iterator[Reference]:
             yield from _uses(child)
     elif chain[0] == "inputs" and len(chain) < 2:
         raise TemplateRefused("write inputs.NAME: one input by its name", node.lineno)
-    elif chain[0] == "steps" and (len(chain) < 3 or chain[2] != "output"):
-        raise TemplateRefused("write steps.ID.output: the output of one step by its id", node.lineno)
+    elif chain[0] == "steps" and (len(chain) < 3 or chain[2] not in {"output", "digest"}):
+        raise TemplateRefused("write steps.ID.output or steps.ID.digest: what one step gave, by its id", node.lineno)
     else:
-        yield Reference(chain[0], chain[1], node.lineno)
+        yield Reference(chain[0], chain[1], node.lineno, chain[2] if chain[0] == "steps" else "")
 
 
 def _chain(node: nodes.Node) -> list[str]:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from rapidfuzz import process
 
 from nyxlab.engine.inputs import Input, Part, coerced, looks_secret, secret_sentence
-from nyxlab.engine.template import braced
+from nyxlab.engine.template import ITEM, VARIABLES, braced, references
 from nyxlab.errors import InputRefused
 from nyxlab.providers.messages import Json
 
@@ -140,6 +140,14 @@ class Workflow(Part):
     budget: Allowance | None = None
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=1_000)]
     source: str = ""
+
+    @property
+    def digested(self) -> frozenset[str]:
+        """The steps of which another one asks for the digest."""
+        texts = [text for step in self.steps for _, text in step.templates if ".digest" in text]
+        return frozenset(
+            use.name for text in texts for use in references(text, (*VARIABLES, *ITEM)) if use.part == "digest"
+        )
 
     def step(self, step_id: str) -> Step:
         """Return the step of that id; ``InputRefused`` where there is none."""

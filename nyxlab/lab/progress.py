@@ -9,7 +9,7 @@ from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from nyxlab.engine.records import CallDone, Event, RunStarted, StepDone, StepStarted
+from nyxlab.engine.records import CallDone, Event, Noted, RunStarted, StepDone, StepStarted
 from nyxlab.lab.console import STDERR, chosen
 from nyxlab.lab.page import plain
 from nyxlab.providers.messages import Json
@@ -51,6 +51,8 @@ class RunProgress:
             self._running.append(event.step)
         elif isinstance(event, CallDone):
             self._calls += 1
+        elif isinstance(event, Noted):
+            self.console.print(plain(f"  {event.step}: {event.text}"), soft_wrap=True)
         elif isinstance(event, StepDone):
             record = event.record
             self._running = [name for name in self._running if name != record.id]

@@ -167,6 +167,15 @@ def project_rules(root: Path) -> tuple[Rule, ...]:
     return all_rules(own)
 
 
+def lessons_text(root: Path) -> str:
+    """Return the lessons that hold in a project as a list for a prompt: each pain, and what follows from it."""
+    return "\n".join(
+        f"- {rule.claim.removeprefix('Find this pain: ')} {rule.consequence}"
+        for rule in project_rules(root)
+        if rule.kind == "lesson"
+    )
+
+
 def read_review(path: Path) -> Review:
     """Return the review that a JSON file of ours holds; ``InputRefused`` where it is none."""
     try:

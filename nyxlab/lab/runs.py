@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, Literal
 
 import anyio
 
-from nyxlab.engine.fork import forked, touched
+from nyxlab.engine.fork import edited, forked, touched
 from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.records import Event, Run, RunSummary
 from nyxlab.engine.run import execute, load_workflow, start_run
@@ -25,9 +26,42 @@ from nyxlab.lab.desk import Desk
 from nyxlab.lab.past import Past
 from nyxlab.lab.reviews import Paths
 from nyxlab.lab.steps import Options, StepRunner, forecast, override, preflight
-from nyxlab.providers.messages import Cost, Json
+from nyxlab.providers.messages import Cost, Json, Record
 
 OnEvent = Callable[[Event], None]
+
+
+class Redo(Record):
+    """What a resume would run: so many steps ``of`` all, which were ``changed`` by an edit of the file, at most for ``costs``."""
+
+    steps: tuple[str, ...]
+    of: int
+    changed: tuple[str, ...]
+    costs: dict[str, Cost]
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        total = Cost.total(self.costs.values())
+        why = f" (edited, or after what was: {', '.join(self.changed)})" if self.changed else ""
+        said = "unknown" if total.certainty == "unknown" else f"${total.usd}"
+        return f"will run {len(self.steps)} of {self.of} steps{why}, at most {said}"
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How a run goes on: the run, the run as an edit leaves it, the workflow that will run, and which steps run again."""
+
+    run: Run
+    edited: Run | None
+    workflow: Workflow
+    options: Options
+    inputs: dict[str, Json]
+    again: frozenset[str]
+    changed: frozenset[str]
+
+    def status(self, step_id: str) -> str:
+        """Return how a step stands."""
+        return self.run.steps[step_id].status if step_id in self.run.steps else "pending"
 
 
 class Runs(Desk):
@@ -54,6 +88,10 @@ class Runs(Desk):
         written for a bad workflow, input or provider.
         """
         loaded, options = self._load(workflow), Options.of(providers, judge, max_tokens, policy, select, allow)
+        if not isinstance(workflow, Workflow):
+            path = self.settings.resolve(Path(workflow))
+            near = path.relative_to(self.settings.root) if path.is_relative_to(self.settings.root) else path
+            options = options.model_copy(update={"file": str(near)})
         given = bind_inputs(loaded, inputs or {})
         planned = self._plan(loaded, options, given)
         limit = usd(budget) if budget is not None else None
@@ -86,22 +124,43 @@ class Runs(Desk):
     ) -> Run:
         """Carry a run on: finished steps stay as they are, recorded replies are not bought again.
 
-        ``inputs`` are corrected ones: what names them, and what waits for that, runs again. ``InputRefused`` for an
-        unknown run and for one that is completed.
+        ``inputs`` are corrected ones: what names them, and what waits for that, runs again; so do steps that were edited in
+        the workflow's file since, and what waits for them. ``InputRefused`` for an unknown run, and for a completed one of
+        which nothing changed.
         """
-        run = await self._store.load(run_id)
-        if run.status == "completed":
-            raise InputRefused(f"run {run_id} is completed: nothing is left to do; `nyxlab show {run_id}` shows it")
-        kept = dict(run.options)
-        before = kept.pop("budget", None)
-        options = Options.model_validate(kept)
-        workflow = parse_workflow(run.source, run.workflow)
-        given = bind_inputs(workflow, {**run.inputs, **(inputs or {})})
-        planned = self._plan(workflow, options, given)
+        plan = await self._again(run_id, inputs)
+        before = plan.run.options.get("budget")
         limit = usd(budget) if budget is not None else Decimal(before) if before else None
-        if changed := [name for name, value in given.items() if run.inputs.get(name) != value]:
-            await self._store.rewind(run_id, given, touched(workflow, changed))
-        return await self._execute(run_id, planned, options, limit, on_event)
+        if plan.again or plan.edited:
+            await self._store.rewind(run_id, plan.inputs, plan.again, edited=plan.edited)
+        return await self._execute(run_id, plan.workflow, plan.options, limit, on_event)
+
+    async def forecast_resume(self, run_id: str, *, inputs: Mapping[str, object] | None = None) -> Redo:
+        """Return what a resume would run, and the most that each provider may cost; nothing is called or written."""
+        plan = await self._again(run_id, inputs)
+        left = [s.id for s in plan.workflow.steps if s.id in plan.again or plan.status(s.id) != "completed"]
+        costs = forecast(plan.workflow, self.open, self.settings, left)
+        return Redo(steps=tuple(left), of=len(plan.workflow.steps), changed=tuple(sorted(plan.changed)), costs=costs)
+
+    async def _again(self, run_id: str, inputs: Mapping[str, object] | None) -> _Plan:
+        """Work out how a run goes on: with corrected inputs, and with its workflow as the file has it now."""
+        run = await self._store.load(run_id)
+        options = Options.model_validate({name: value for name, value in run.options.items() if name != "budget"})
+        workflow, after = parse_workflow(run.source, run.workflow), None
+        again: frozenset[str] = frozenset()
+        changed: frozenset[str] = frozenset()
+        file = self.settings.resolve(options.file) if options.file else None
+        if file and file.is_file() and (now := load_workflow(file)).source != run.source:
+            after, again = edited(run, workflow, now)
+            workflow, changed = now, again
+        given = bind_inputs(
+            workflow, {**{k: v for k, v in run.inputs.items() if k in workflow.inputs}, **(inputs or {})}
+        )
+        names = [name for name, value in given.items() if run.inputs.get(name) != value]
+        again |= touched(workflow, names)
+        if run.status == "completed" and not again:
+            raise InputRefused(f"run {run_id} is completed: nothing is left to do; `nyxlab show {run_id}` shows it")
+        return _Plan(run, after, self._plan(workflow, options, given), options, given, again, changed)
 
     async def fork(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Annotated, Literal
 
@@ -21,7 +21,9 @@ from nyxlab.errors import BudgetExhausted, InputRefused, NoCandidate, NyxlabErro
 from nyxlab.gate.gate import ChoiceWanted, Gate, Verdict
 from nyxlab.gate.judge import VERDICT_TOKENS
 from nyxlab.gate.policy import Learned, Policy
+from nyxlab.lab.digests import LONG, Digest, digest, serving, text_of
 from nyxlab.lab.past import Past
+from nyxlab.lab.reviews import lessons_text
 from nyxlab.lab.tools import tool_named
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Cost, Json, Message, Record, Request
@@ -56,6 +58,7 @@ class Options(Record):
     allow: tuple[str, ...] = ()  # tools that may run programs or write
     choices: dict[str, str] = Field(default_factory=dict)  # what a person chose, by step
     forked_from: str | None = None  # the run that this one goes on from
+    file: str | None = None  # the workflow's file, relative to the project, which a resume looks at again
 
     @classmethod
     def of(
@@ -182,14 +185,16 @@ def question(step: Step, goal: str, prompt: str, settings: Settings) -> Request:
     )
 
 
-def forecast(workflow: Workflow, open_provider: OpenProvider, settings: Settings) -> dict[str, Cost]:
-    """Return the most that each usable provider may cost, judges included; nothing is called.
+def forecast(
+    workflow: Workflow, open_provider: OpenProvider, settings: Settings, only: Collection[str] | None = None
+) -> dict[str, Cost]:
+    """Return the most that each usable provider may cost, judges included; nothing is called. ``only``: in these steps.
 
     Outputs that a prompt quotes are taken to be as long as their step allows (four characters to a token).
     """
     costs: dict[str, list[Cost]] = {}
     for step in workflow.steps:
-        if not step.asks:
+        if not step.asks or (only is not None and step.id not in only):
             continue
         quoted = sum(4 * workflow.step(name).max_tokens for name in step.needs if workflow.step(name).asks)
         request = question(step, workflow.goal, (step.prompt or "") + "x" * quoted, settings)
@@ -224,20 +229,57 @@ class StepRunner:
         self._choices, self._allowed, self._router = choices or {}, allowed, router
 
     async def __call__(self, context: StepContext) -> Outcome:
-        """Run the step of ``context``."""
+        """Run the step of ``context``; where a later step asks for a digest of a long output, have it written."""
+        variables, full = self._variables(context)
         match context.step.kind:
             case "review":
-                return await _review(context)
+                outcome = await _review(context)
             case "tool":
-                return await self._tool(context)
+                outcome = await self._tool(context, variables)
             case "map":
-                return await self._map(context)
+                outcome = await self._map(context, variables)
             case _:
-                return await self._prompt(context)
+                outcome = await self._prompt(context, variables)
+        if full and isinstance(outcome, Done):
+            outcome = outcome.model_copy(update={"payload": {**outcome.payload, "fullOutputs": full}})
+        if isinstance(outcome, Done) and context.step.id in context.workflow.digested:
+            return await self._digested(context, outcome)
+        return outcome
 
-    async def _prompt(self, context: StepContext) -> Outcome:
+    def _variables(self, context: StepContext) -> tuple[dict[str, Json], dict[str, str]]:
+        """Return what the step's texts can name, and for which steps the full output stands in for its digest, and why."""
+        variables, own = context.variables, [text for _, text in context.step.templates]
+        named = " ".join(own)
+        full: dict[str, str] = {}
+        if ".digest" in named:
+            for name, output in context.outputs.items():
+                needed = [*own, context.workflow.goal, *(text_of(o) for n, o in context.outputs.items() if n != name)]
+                short, why = serving(context.payloads[name].get("digest"), output, needed)
+                variables["steps"][name]["digest"] = short
+                if why and f"{name}.digest" in named:
+                    full[name] = why
+                    context.note(f"steps.{name}.digest: {why}")
+        if "lessons" in named:
+            variables["lessons"] = lessons_text(self._settings.root)
+        return variables, full
+
+    async def _digested(self, context: StepContext, done: Done) -> Done:
+        if len(text_of(done.output)) <= LONG:
+            return done
+        step, chosen = context.step, done.payload.get("selectedProvider")
+        names = [chosen, *candidates(step), context.workflow.defaults.provider, self._settings.defaults.provider]
+        known = [name for name in names if name and not str(name).startswith("gate(")]
+        fence = f"======== {context.seed.hex()[:24]}"
+        made = Digest(of=len(text_of(done.output)), error="no provider is named that could write it")
+        if known:
+            made = await digest(done.output, context.ledger.wrap(self._open(known[0]), role="digest"), fence)
+        if made.error:
+            context.note(f"no digest of {step.id}: {made.error}; later steps get the full output")
+        return done.model_copy(update={"payload": {**done.payload, "digest": made.to_json()}})
+
+    async def _prompt(self, context: StepContext, variables: Mapping[str, Json]) -> Outcome:
         try:
-            verdict = await self._verdict(context, context.variables, context.ledger, context.seed)
+            verdict = await self._verdict(context, variables, context.ledger, context.seed)
         except ChoiceWanted as wanted:
             reason = f"step '{context.step.id}': {wanted}"
             pause = Pause(kind="choice", step=context.step.id, reason=reason, choices=wanted.choices)
@@ -268,17 +310,17 @@ class StepRunner:
         )
         return await gate.decide(request)
 
-    async def _map(self, context: StepContext) -> Outcome:
+    async def _map(self, context: StepContext, known: Mapping[str, Json]) -> Outcome:
         """Ask the question of each item, many at once; one that fails fails the step, after the others have ended."""
         step = context.step
-        items = list(step.over) if isinstance(step.over, tuple) else evaluate(step.over or "", context.variables)
+        items = list(step.over) if isinstance(step.over, tuple) else evaluate(step.over or "", known)
         if not isinstance(items, list):
             return Failed(error=f"step '{step.id}': '{step.over}' is not a list, so there are no items to ask about")
         verdicts: dict[int, Verdict] = {}
         failures: dict[int, NyxlabError] = {}
 
         async def ask(index: int, item: Json) -> None:
-            variables = {**context.variables, "item": item, "index": index}
+            variables = {**known, "item": item, "index": index}
             seed = hashlib.sha256(context.seed + str(index).encode()).digest()
             async with limit:
                 try:
@@ -308,13 +350,13 @@ class StepRunner:
             return Failed(error=f"step '{step.id}', item {first}: {failures[first]}{more}", payload=payload)
         return Done(output=[each["output"] for each in told], payload=payload)
 
-    async def _tool(self, context: StepContext) -> Outcome:
+    async def _tool(self, context: StepContext, variables: Mapping[str, Json]) -> Outcome:
         """Call a registered function; it works in the run's own scratch folder."""
         step, root = context.step, self._settings.root
         tool = tool_named(step.tool or "")
         if tool.acts and tool.name not in self._allowed:
             return Failed(error=f"step '{step.id}': the tool '{tool.name}' acts: allow it with --allow {tool.name}")
-        arguments = filled(step.arguments, context.variables)
+        arguments = filled(step.arguments, variables)
         return Done(output=await tool.run(arguments, root, root / "data" / "scratch" / context.run_id))
 
 

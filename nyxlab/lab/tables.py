@@ -102,7 +102,7 @@ def step_rows(checkpoint: Json) -> list[Row]:
 
 
 def provider_rows(checkpoints: Iterable[Json]) -> list[Row]:
-    """Return one row a provider, then one a judge (``role``), over any number of runs.
+    """Return one row a provider, then one a judge and one a writer of digests (``role``), over any number of runs.
 
     A reply that a resume replayed was paid for once, by this run: it counts, but not among the ``n`` calls whose
     latency percentiles are shown. A judge's row holds its calls, which no candidate's row includes.
@@ -110,9 +110,15 @@ def provider_rows(checkpoints: Iterable[Json]) -> list[Row]:
     runs = list(checkpoints)
     calls = [row for run in runs for row in call_rows(run)]
     judged = [row for run in runs for step in run["steps"] for row in _judge_rows(run, step)]
+    digests = [
+        _call(run, step, told["call"])
+        for run in runs
+        for step in run["steps"]
+        if (told := step.get("digest") or {}).get("call")
+    ]
     return [
         _provider(name, role, [row for row in rows if row["provider"] == name])
-        for role, rows in (("candidate", calls), ("judge", judged))
+        for role, rows in (("candidate", calls), ("judge", judged), ("digest", digests))
         for name in sorted({row["provider"] for row in rows})
     ]
 

@@ -199,7 +199,7 @@ class HttpProvider(Provider):
         path = self._dialect.path(self.model, stream=request.stream)
         failure: Exception
         try:
-            response = await self._wire.post(path, self._headers(), content)
+            response = await self._wire.post(path, self._headers(request), content)
             try:
                 trip.request_id = next((response.headers[h] for h in _REQUEST_IDS if h in response.headers), None)
                 kind = response.headers.get("content-type", "")
@@ -247,10 +247,11 @@ class HttpProvider(Provider):
         error = self._error(ProviderBusy if busy else ProviderBroken, said, trip, 529 if busy else 200)
         return error if trip.heard.pieces else _TryAgain(error)
 
-    def _headers(self) -> dict[str, str]:
+    def _headers(self, request: Request) -> dict[str, str]:
         """Return the headers with the key, put together at the last moment: nothing of ours keeps it in clear."""
         key = {self._dialect.key_header: self._dialect.key_prefix + self._key.get_secret_value()} if self._key else {}
-        return {**_HEADERS, **self._dialect.headers, **key}
+        again = {"idempotency-key": request.idempotency_key} if request.idempotency_key else {}
+        return {**_HEADERS, **self._dialect.headers, **key, **again}
 
     def _refusal(self, response: httpx.Response, data: bytes, request: Request, trip: _Trip) -> Exception:
         """Name what a status other than 200 means by the caller's next move."""

@@ -86,7 +86,7 @@ class Writer(Provider):
 
     def __init__(self) -> None:
         dice = random.Random(7)
-        self.pages = cycle([" ".join(dice.choices(WORDS, k=450))[:2_000] for _ in range(500)])
+        self.pages = cycle([" ".join(dice.choices(WORDS, k=450))[:2_000] for _ in range(1_999)])
 
     def estimate(self, request: Request) -> Cost:
         """Return 0."""

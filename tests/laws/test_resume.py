@@ -121,10 +121,10 @@ def test_resumed_is_uninterrupted(flow: Workflow, samples: int, cut: int, after:
 
 
 @pytest.mark.anyio
-async def test_a_ledger_of_every_status(tmp_path):
+async def test_a_ledger_of_every_status(store_url):
     """A run that was cut twice is whole at the third go."""
     flow = parse_workflow("name: w\nsteps: [{id: a, prompt: x}, {id: b, prompt: '{{ steps.a.output }}'}]\n", "w")
-    store = open_store(f"sqlite:///{tmp_path}/s.db")
+    store = open_store(store_url)
     paid: Counter[str] = Counter()
     run_id = await start_run(store, flow, {})
     for cut in (1, 2):

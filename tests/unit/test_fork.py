@@ -37,10 +37,10 @@ steps:
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+def lab(tmp_path: Path, store_url: str, monkeypatch: pytest.MonkeyPatch) -> Lab:
     (tmp_path / "s.yaml").write_text(SCRIPT)
     (tmp_path / "w.yaml").write_text(FLOW)
-    (tmp_path / "nyxlab.toml").write_text('store = "sqlite:///l.db"\n')
+    (tmp_path / "nyxlab.toml").write_text(f'store = "{store_url}"\n')
     monkeypatch.chdir(tmp_path)
     return Lab(settings=load_settings(tmp_path))
 
@@ -154,3 +154,50 @@ def test_the_commands(lab: Lab) -> None:
     assert json.loads(cli.invoke(app, ["export", run_id]).stdout)["schema"] == "nyxlab.export/1"
     assert "2 runs would be forgotten" in cli.invoke(app, ["prune", "--older", "0d", "--dry-run"]).stderr
     assert cli.invoke(app, ["prune", "--older", "soon"]).exit_code != 0
+
+
+async def test_an_edited_step_runs_again_and_nothing_before_it(lab: Lab, tmp_path: Path) -> None:
+    """After an edit of the file a resume runs the changed step and what waits for it, says so first, and buys nothing twice."""
+    async with lab:
+        run = await lab.run("w.yaml")
+        with pytest.raises(InputRefused, match="completed"):
+            await lab.resume(run.run_id)
+        (tmp_path / "w.yaml").write_text(FLOW.replace('"two {{', '"two and {{') + "  - {id: four, prompt: two again}\n")
+        redo = await lab.forecast_resume(run.run_id)
+        assert (redo.steps, redo.of) == (("two", "three", "four"), 4)
+        assert "will run 3 of 4 steps" in str(redo)
+        again = await lab.resume(run.run_id)
+    assert [step.status for step in again.steps.values()] == ["completed"] * 4
+    assert sorted(call.step for call in again.calls) == [
+        "four",
+        "one",
+        "three",
+        "two",
+        "two",
+    ]  # three is asked the same
+    assert again.steps["one"] == run.steps["one"]
+    assert again.cost.usd > run.cost.usd
+
+
+async def test_an_edit_that_loses_paid_calls_or_is_broken_is_refused(lab: Lab, tmp_path: Path) -> None:
+    """A removed step with recorded calls, and a file with mistakes, end a resume before anything changes."""
+    async with lab:
+        run = await lab.run("w.yaml")
+        (tmp_path / "w.yaml").write_text(FLOW[: FLOW.index("  - {id: three")])
+        with pytest.raises(InputRefused, match="lacks the step 'three'"):
+            await lab.resume(run.run_id)
+        (tmp_path / "w.yaml").write_text(FLOW.replace("steps.one", "steps.onn"))
+        with pytest.raises(InputRefused, match=r"w\.yaml:6.*did you mean 'one'"):
+            await lab.resume(run.run_id)
+        (tmp_path / "w.yaml").unlink()
+        with pytest.raises(InputRefused, match="completed"):
+            await lab.resume(run.run_id)
+        assert await lab.show(run.run_id) == run
+
+
+async def test_a_changed_goal_asks_every_step_again(lab: Lab, tmp_path: Path) -> None:
+    """The goal stands in every system prompt, so editing it changes every question."""
+    async with lab:
+        run = await lab.run("w.yaml")
+        (tmp_path / "w.yaml").write_text("goal: Be brief.\n" + FLOW)
+        assert len((await lab.forecast_resume(run.run_id)).steps) == 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import anyio
 import anyio.lowlevel
@@ -21,9 +20,9 @@ DONE = StepRecord(id="a", kind="prompt", status="completed", output="done")
 FLOW = parse_workflow("name: w\nsteps: [{id: a, prompt: x}]\n", "w")
 
 
-async def test_many_writes_share_few_commits(tmp_path: Path) -> None:
+async def test_many_writes_share_few_commits(store_url: str) -> None:
     """A hundred writes at once are on disk after a handful of transactions, each of them there."""
-    store = open_store(f"sqlite:///{tmp_path}/s.db")
+    store = open_store(store_url)
     ids = [await start_run(store, FLOW, {}) for _ in range(100)]
     commits: list[object] = []
     sa.event.listen(store.database.engine, "commit", commits.append)
@@ -34,9 +33,9 @@ async def test_many_writes_share_few_commits(tmp_path: Path) -> None:
     assert {(await store.load(run_id)).steps["a"].status for run_id in ids} == {"completed"}
 
 
-async def test_a_write_that_fails_fails_alone(tmp_path: Path) -> None:
+async def test_a_write_that_fails_fails_alone(store_url: str) -> None:
     """Beside a write that breaks a rule of the tables its neighbours are written, and only its caller is told."""
-    store = open_store(f"sqlite:///{tmp_path}/s.db")
+    store = open_store(store_url)
     run_id = await start_run(store, FLOW, {})
     run = await store.load(run_id)
     told: list[str] = []
@@ -59,9 +58,9 @@ async def test_a_write_that_fails_fails_alone(tmp_path: Path) -> None:
     assert await store.load(run_id) == run
 
 
-async def test_a_cancelled_write_holds_nobody_up(tmp_path: Path) -> None:
+async def test_a_cancelled_write_holds_nobody_up(store_url: str) -> None:
     """Who gives up waiting leaves the queue, and the writes after it go on."""
-    store = open_store(f"sqlite:///{tmp_path}/s.db")
+    store = open_store(store_url)
     run_id = await start_run(store, FLOW, {})
     async with anyio.create_task_group() as tasks:
         for _ in range(50):
@@ -73,9 +72,9 @@ async def test_a_cancelled_write_holds_nobody_up(tmp_path: Path) -> None:
     assert not store.database.queue
 
 
-async def test_a_note_is_written_with_the_next_write(tmp_path: Path) -> None:
+async def test_a_note_is_written_with_the_next_write(store_url: str) -> None:
     """What nobody waits for is on disk with the next write, or when the store is closed; and in the order it was noted."""
-    store = open_store(f"sqlite:///{tmp_path}/s.db")
+    store = open_store(store_url)
     run_id = await start_run(store, FLOW, {})
     store.start_step(run_id, "a", datetime.now(UTC))
     store.end_step(run_id, DONE)
@@ -87,9 +86,9 @@ async def test_a_note_is_written_with_the_next_write(tmp_path: Path) -> None:
     assert (await store.load(run_id)).steps["a"].output == "later"
 
 
-async def test_a_note_that_cannot_be_written_fails_no_neighbour(tmp_path: Path) -> None:
+async def test_a_note_that_cannot_be_written_fails_no_neighbour(store_url: str) -> None:
     """A broken write beside a hundred good ones is told to its caller alone, and the others are on disk."""
-    store = open_store(f"sqlite:///{tmp_path}/s.db")
+    store = open_store(store_url)
     run_id = await start_run(store, FLOW, {})
     run = await store.load(run_id)
     failed: list[str] = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import anyio
 import pytest
@@ -23,9 +22,9 @@ FLOW = parse_workflow("name: w\nsteps: [{id: a, prompt: x}]\n", "w")
 
 
 @pytest.mark.anyio
-async def test_two_at_once(tmp_path: Path) -> None:
+async def test_two_at_once(store_url: str) -> None:
     """Of two that carry one run on at the same time exactly one proceeds; the other is told who holds it."""
-    store, started, done = open_store(f"sqlite:///{tmp_path}/s.db"), anyio.Event(), anyio.Event()
+    store, started, done = open_store(store_url), anyio.Event(), anyio.Event()
     run_id = await start_run(store, FLOW, {})
 
     async def slow(_context: StepContext) -> Done:
@@ -37,16 +36,16 @@ async def test_two_at_once(tmp_path: Path) -> None:
         tasks.start_soon(execute, store, run_id, FLOW, slow)
         await started.wait()
         with pytest.raises(RunHeld, match=f"carried on by process {os.getpid()} on"):
-            await execute(open_store(f"sqlite:///{tmp_path}/s.db"), run_id, FLOW, slow)
+            await execute(open_store(store_url), run_id, FLOW, slow)
         done.set()
     run = await store.load(run_id)
     assert (run.status, run.steps["a"].output) == ("completed", "once")
 
 
 @pytest.mark.anyio
-async def test_whoever_fails_lets_go(tmp_path: Path) -> None:
+async def test_whoever_fails_lets_go(store_url: str) -> None:
     """A go that ends in a fault leaves the run to the next one at once."""
-    store = open_store(f"sqlite:///{tmp_path}/s.db")
+    store = open_store(store_url)
     run_id = await start_run(store, FLOW, {})
 
     async def fault(_context: StepContext) -> Done:

@@ -45,8 +45,8 @@ class Counting(Provider):
 
 
 @pytest.fixture
-async def store(tmp_path):
-    store = open_store(f"sqlite:///{tmp_path}/s.db")
+async def store(store_url):
+    store = open_store(store_url)
     yield store
     await store.aclose()
 

@@ -24,9 +24,9 @@ def at(path: Path) -> Store:
     return open_store(f"sqlite:///{path}", patience=0.1)
 
 
-async def test_a_run_is_read_back_as_written(tmp_path):
+async def test_a_run_is_read_back_as_written(store_url):
     """Every field of a run survives, steps in the workflow's order, whatever the text holds."""
-    store = at(tmp_path / "deep" / "nyxlab.db")
+    store = open_store(store_url)
     odd = "quote ' \" \\ newline \n nul \x00 lone \ud800 emoji 😀"
     run_id = await start_run(store, FLOW, {"t": odd}, options={"providers": ["a:b"]})
     await store.finish_step(
@@ -35,7 +35,7 @@ async def test_a_run_is_read_back_as_written(tmp_path):
     pause = Pause(kind="budget", step="a", reason="no money")
     await store.finish_run(run_id, "paused", pause=pause, skipped=[], duration=1.5)
     await store.aclose()
-    run = await at(tmp_path / "deep" / "nyxlab.db").load(run_id)
+    run = await open_store(store_url).load(run_id)
     assert (run.inputs, run.options, run.source) == ({"t": odd}, {"providers": ["a:b"]}, FLOW.source)
     assert list(run.steps) == ["b", "a"]
     assert run.steps["b"].output == {"x": [odd, 1.5, None]}
@@ -44,11 +44,34 @@ async def test_a_run_is_read_back_as_written(tmp_path):
     assert run.checkpoint()["pause"]["reason"] == "no money"
 
 
-async def test_runs_newest_first(tmp_path):
+async def test_runs_newest_first(store_url):
     """The list of runs starts with the newest."""
-    store = at(tmp_path / "s.db")
+    store = open_store(store_url)
     ids = [await start_run(store, FLOW, {"t": "x"}) for _ in range(3)]
     assert [run.run_id for run in await store.runs()] == ids[::-1]
+
+
+async def test_a_long_text_is_kept_once(store_url):
+    """A text that stands in several places of a run is stored once, whatever it holds, and read back wherever it stood."""
+    store = open_store(store_url)
+    run_id = await start_run(store, FLOW, {"t": "x"})
+    odd = "\x00 marks, \ud800 half a character, 😀 " * 50
+    payload = {"alternatives": [{"output": odd}, {"output": odd}], "\x00key": "\x00short", "deep": [[odd]]}
+    await store.finish_step(run_id, StepRecord(id="b", kind="prompt", status="completed", output=odd, payload=payload))
+    step = (await store.load(run_id)).steps["b"]
+    assert (step.output, step.payload) == (odd, payload)
+    with store.database.engine.connect() as conn:
+        assert conn.exec_driver_sql("SELECT count(*) FROM texts").scalar() == 2
+    await store.forget([run_id])
+    with store.database.engine.connect() as conn:
+        assert conn.exec_driver_sql("SELECT count(*) FROM texts").scalar() == 0
+
+
+async def test_newest_runs_before_one(store_url):
+    """A few of the newest runs that began before another one are found without the rest."""
+    store = open_store(store_url)
+    ids = [await start_run(store, FLOW, {"t": "x"}) for _ in range(5)]
+    assert [run.run_id for run in await store.runs(newest=2, before=ids[3])] == [ids[2], ids[1]]
 
 
 async def test_reading_writes_nothing(tmp_path):

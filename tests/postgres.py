@@ -1,0 +1,66 @@
+"""A PostgreSQL server of its own for the tests: on loopback, in a temporary folder, gone afterwards."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import sqlalchemy as sa
+
+NUMBERS = count()
+
+
+def programs() -> Path | None:
+    """Return the folder of the server's programs; None where none is installed."""
+    found = shutil.which("initdb")
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    return Path(found).parent if found else debian[-1].parent if debian else None
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """Start a server and give its URL, without a database's name; raises FileNotFoundError where none is installed."""
+    bin_ = programs()
+    if bin_ is None:
+        raise FileNotFoundError("no PostgreSQL server is installed")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory(prefix="nyxlab-postgres-") as name:
+        more = {}
+        if os.geteuid() == 0:  # it refuses to run as root
+            user = pwd.getpwnam("postgres")
+            os.chown(name, user.pw_uid, user.pw_gid)
+            more = {"user": user.pw_uid, "group": user.pw_gid}
+        data, quiet = Path(name) / "data", {"stdout": subprocess.DEVNULL, "cwd": name, "check": True}
+        subprocess.run(
+            [bin_ / "initdb", "-D", data, "-A", "trust", "-U", "nyxlab", "-E", "UTF8", "--no-sync"], **quiet, **more
+        )
+        options = (
+            f"-c listen_addresses=127.0.0.1 -p {port} -c unix_socket_directories='' -c fsync=off -c max_connections=300"
+        )
+        control = [bin_ / "pg_ctl", "-D", data, "-l", Path(name) / "log"]
+        subprocess.run([*control, "-o", options, "-w", "start"], **quiet, **more)
+        try:
+            yield f"postgresql://nyxlab@127.0.0.1:{port}"
+        finally:
+            subprocess.run([*control, "-m", "immediate", "stop"], **quiet, **more)
+
+
+def database(server_url: str) -> str:
+    """Create an empty database on a server and return its URL."""
+    name = f"nyxlab_{os.getpid()}_{next(NUMBERS)}"
+    url = sa.make_url(f"{server_url}/postgres").set(drivername="postgresql+psycopg")
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as conn:
+        conn.exec_driver_sql(f"CREATE DATABASE {name}")
+    engine.dispose()
+    return f"{server_url}/{name}"
