@@ -1,0 +1,120 @@
+"""What a disk and a clock can do to a run: one clear sentence, or a run that is right."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+SCRIPT = "# scripted replies, written by hand: no model produced this text\na: [{text: '%s'}]\n"
+FLOW = "name: w\nsteps:\n" + "".join(
+    f"  - {{id: s{n}, prompt: 'step {n}{f' {{{{ steps.s{n - 1}.output }}}}' if n else ''}', provider: 'script:s.yaml#a'}}\n"
+    for n in range(6)
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "nyxlab.toml").write_text("")
+    (tmp_path / "s.yaml").write_text(SCRIPT % ("words " * 2_000))
+    (tmp_path / "w.yaml").write_text(FLOW)
+    return tmp_path
+
+
+def nyxlab(folder: Path, *words: str, bytes_at_most: int | None = None) -> subprocess.CompletedProcess[str]:
+    def limit() -> None:
+        if bytes_at_most:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that a write past the limit fails, as on a full disk
+            resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_at_most, bytes_at_most))
+
+    env = {**os.environ, "NYXLAB_STORE": f"sqlite:///{folder}/l.db"}
+    command = [sys.executable, "-m", "nyxlab.cli", *words]
+    return subprocess.run(
+        command, cwd=folder, env=env, capture_output=True, text=True, check=False, preexec_fn=limit, timeout=60
+    )
+
+
+def sentence(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the error: the last line, with no traceback before it."""
+    assert "Traceback" not in done.stderr
+    return done.stderr.strip().splitlines()[-1]
+
+
+def newest(folder: Path) -> dict:
+    return json.loads(nyxlab(folder, "runs", "--json").stdout)[0]
+
+
+def test_a_full_disk_is_said_and_the_run_goes_on_later(folder: Path) -> None:
+    """A disk that fills up ends the run with one sentence; with room again it is resumed and nothing is asked twice."""
+    done = nyxlab(folder, "run", "w.yaml", bytes_at_most=110_000)
+    assert done.returncode == 1
+    assert "store" in sentence(done)
+    run = newest(folder)
+    assert run["status"] == "running"
+    again = nyxlab(folder, "resume", run["runId"], "--json")
+    told = json.loads(again.stdout)
+    assert (told["status"], [step["status"] for step in told["steps"]]) == ("completed", ["completed"] * 6)
+    calls = json.loads(nyxlab(folder, "export", run["runId"]).stdout)["calls"]
+    assert [call["status"] for call in calls].count("ok") == 6
+
+
+def test_a_damaged_page_is_said(folder: Path) -> None:
+    """A page of garbage in the middle of the file is one sentence, not a wrong run."""
+    assert nyxlab(folder, "run", "w.yaml").returncode == 0
+    run = newest(folder)["runId"]
+    with closing(sqlite3.connect(folder / "l.db")) as conn:
+        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    size = (folder / "l.db").stat().st_size
+    with (folder / "l.db").open("r+b") as file:
+        for page in range(4096, size, 4096):
+            file.seek(page)
+            file.write(os.urandom(4096))
+    done = nyxlab(folder, "show", run)
+    assert done.returncode == 1
+    assert "damaged" in sentence(done) or "did not write" in sentence(done)
+
+
+def test_a_clock_that_was_set_back(folder: Path) -> None:
+    """A run that seems to have begun in the future is resumed like any other."""
+    (folder / "s.yaml").write_text("a: [{text: 'yes', repeat: false}, {error: broken}]\n")
+    assert nyxlab(folder, "run", "w.yaml").returncode == 1
+    with closing(sqlite3.connect(folder / "l.db")) as conn, conn:
+        conn.execute("UPDATE runs SET created_at = '2099-01-01T00:00:00+00:00'")
+        conn.execute("UPDATE calls SET started_at = '2099-01-01T00:00:00+00:00'")
+        conn.execute("UPDATE steps SET started_at = '2099-01-01T00:00:00+00:00' WHERE started_at IS NOT NULL")
+    (folder / "s.yaml").write_text(SCRIPT % "again")
+    done = nyxlab(folder, "resume", newest(folder)["runId"], "--json")
+    assert json.loads(done.stdout)["status"] == "completed"
+    assert json.loads(nyxlab(folder, "runs", "--json").stdout)[0]["workflow"] == "w"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_store_that_may_only_be_read(folder: Path) -> None:
+    """Where the store is read-only, looking works and running is refused in one sentence."""
+    assert nyxlab(folder, "run", "w.yaml").returncode == 0
+    (folder / "l.db").chmod(0o400)
+    folder.chmod(0o500)
+    try:
+        done = nyxlab(folder, "run", "w.yaml")
+    finally:
+        folder.chmod(0o700)
+    assert done.returncode == 1
+    assert "read-only" in sentence(done) or "cannot be opened" in sentence(done)
+
+
+def test_a_locked_store_is_said(folder: Path) -> None:
+    """A store that another program holds for longer than a run's patience ends it with one sentence."""
+    assert nyxlab(folder, "run", "w.yaml").returncode == 0
+    with closing(sqlite3.connect(folder / "l.db", isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        done = nyxlab(folder, "run", "w.yaml")
+    assert done.returncode == 1
+    assert "is locked by another program" in sentence(done)
