@@ -165,8 +165,9 @@ async def execute(
     except BaseExceptionGroup as group:
         raise _first(group) from group
     finally:
-        with anyio.CancelScope(shield=True), suppress(StoreBroken):
-            await store.release(run_id)
+        if not session.ended:
+            with anyio.CancelScope(shield=True), suppress(StoreBroken):
+                await store.release(run_id)
     return await store.load(run_id)
 
 
@@ -193,7 +194,7 @@ class _Session:
         self.payloads = {step.id: step.payload for step in run.steps.values()}
         self.failed: set[str] = set()
         self.pauses: list[Pause] = []
-        self.writing_soon = False
+        self.writing_soon = self.ended = False
         self.numbers = count(1 + max((call.number for call in run.calls), default=0))
         self.late: TaskGroup  # while run_all runs
 
@@ -215,6 +216,7 @@ class _Session:
         await self.store.finish_run(
             run_id, status, pause=pause, skipped=self.skipped(), duration=time.perf_counter() - began
         )
+        self.ended = True
         crash.here("run.ended")
         self.emit(RunDone(run_id=run_id, status=status, pause=pause))
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from nyxlab.providers.messages import Json
 
 LONG = 200  # characters; a shorter text stays where it is
+_NUMBERS = frozenset({int, float, bool, type(None)})
 MARK = "\x00"  # begins the name of a text that lies apart; a text of its own that begins so lies apart as well
 
 
@@ -18,12 +19,13 @@ def apart(value: Json, shelf: dict[str, str]) -> Json:
         if len(value) <= LONG and not value.startswith(MARK):
             return value
         name = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        shelf[name] = _written(value)
+        if name not in shelf:
+            shelf[name] = _written(value)
         return MARK + name
     if isinstance(value, dict):
-        return {key: apart(part, shelf) for key, part in value.items()}
+        return {key: part if _plain(part) else apart(part, shelf) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [apart(part, shelf) for part in value]
+        return [part if _plain(part) else apart(part, shelf) for part in value]
     return value
 
 
@@ -32,10 +34,16 @@ def whole(value: Json, shelf: Mapping[str, str]) -> Json:
     if isinstance(value, str):
         return json.loads(shelf[value[1:]]) if value.startswith(MARK) else value
     if isinstance(value, dict):
-        return {key: whole(part, shelf) for key, part in value.items()}
+        return {key: part if type(part) in _NUMBERS else whole(part, shelf) for key, part in value.items()}
     if isinstance(value, list):
-        return [whole(part, shelf) for part in value]
+        return [part if type(part) in _NUMBERS else whole(part, shelf) for part in value]
     return value
+
+
+def _plain(value: Json) -> bool:
+    """Whether a value has no long text in it, at a glance: a large run has hundreds of thousands of them."""
+    kind = type(value)
+    return kind in _NUMBERS or (kind is str and len(value) <= LONG and value[:1] != MARK)
 
 
 def _written(text: str) -> str:

@@ -319,21 +319,24 @@ class StepRunner:
         verdicts: dict[int, Verdict] = {}
         failures: dict[int, NyxlabError] = {}
 
+        async def work() -> None:
+            for index, item in left:
+                await ask(index, item)
+
         async def ask(index: int, item: Json) -> None:
             variables = {**known, "item": item, "index": index}
             seed = hashlib.sha256(context.seed + str(index).encode()).digest()
-            async with limit:
-                try:
-                    verdicts[index] = await self._verdict(context, variables, context.ledger.for_item(index), seed)
-                except StoreBroken:
-                    raise
-                except NyxlabError as error:
-                    failures[index] = error
+            try:
+                verdicts[index] = await self._verdict(context, variables, context.ledger.for_item(index), seed)
+            except StoreBroken:
+                raise
+            except NyxlabError as error:
+                failures[index] = error
 
-        limit = anyio.CapacityLimiter(ITEMS_AT_ONCE)
+        left = iter(enumerate(items))
         async with anyio.create_task_group() as tasks:
-            for index, item in enumerate(items):
-                tasks.start_soon(ask, index, item)
+            for _ in range(min(ITEMS_AT_ONCE, len(items))):
+                tasks.start_soon(work)
         for error in failures.values():  # the end of a budget pauses the run: what is answered is not asked again
             if isinstance(error, BudgetExhausted) or (isinstance(error, NoCandidate) and error.only_budget):
                 raise error

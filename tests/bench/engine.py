@@ -6,24 +6,38 @@ the intent of a call, the reply and its outcome, all durable.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import sqlite3
+import subprocess
+import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from decimal import Decimal
 from itertools import cycle
 from pathlib import Path
 from statistics import median
 
 import anyio
+import httpx
+from providers import server
 
+from nyxlab import open_provider
+from nyxlab.engine.database import Database
+from nyxlab.engine.ledger import Ledger
 from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.records import Done
 from nyxlab.engine.run import StepContext, execute, start_run
 from nyxlab.engine.store import open_store
+from nyxlab.gate.gate import Gate
+from nyxlab.lab.past import Past as LedgerPast
+from nyxlab.lab.steps import StepRunner
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Cost, Message, Reply, Request, Usage
+from nyxlab.settings import load_settings
 
 STEPS, RUNS = 9, 200
 WORDS = [
@@ -86,7 +100,8 @@ class Writer(Provider):
 
     def __init__(self) -> None:
         dice = random.Random(7)
-        self.pages = cycle([" ".join(dice.choices(WORDS, k=450))[:2_000] for _ in range(1_999)])
+        self.some = [" ".join(dice.choices(WORDS, k=450))[:2_000] for _ in range(1_999)]
+        self.pages = cycle(self.some)
 
     def estimate(self, request: Request) -> Cost:
         """Return 0."""
@@ -114,9 +129,9 @@ async def ours(folder: Path, runs: int) -> float:
     return took
 
 
-async def in_a_row(folder: Path) -> float:
+async def in_a_row(folder: Path, name: str = "row.db") -> float:
     """Return the seconds a step takes with one run after another: the median of twenty runs, the first left out."""
-    store = open_store(f"sqlite:///{folder}/row.db")
+    store = open_store(f"sqlite:///{folder}/{name}")
     took = []
     for _ in range(21):
         run_id = await start_run(store, FLOW, {})
@@ -127,16 +142,190 @@ async def in_a_row(folder: Path) -> float:
     return median(took[1:])
 
 
+def langgraph(folder: Path, runs: int) -> float | None:
+    """Return the seconds a step takes in LangGraph with its SQLite saver and synchronous durability; None where it is missing."""
+    try:
+        from langgraph.checkpoint.sqlite import SqliteSaver
+        from langgraph.graph import StateGraph
+    except ImportError:
+        return None
+    from typing import TypedDict
+
+    class State(TypedDict):
+        body: str
+
+    pages = iter(cycle(WRITER.some))
+    graph = StateGraph(State)
+    for n in range(STEPS):
+        graph.add_node(f"s{n}", lambda _state: {"body": next(pages)})
+    graph.set_entry_point("s0")
+    for n in range(1, STEPS):
+        graph.add_edge(f"s{n - 1}", f"s{n}")
+    conn = sqlite3.connect(folder / f"langgraph{runs}.db", check_same_thread=False)
+    conn.execute("PRAGMA journal_mode=WAL")
+    conn.execute("PRAGMA synchronous=FULL")
+    app = graph.compile(checkpointer=SqliteSaver(conn))
+
+    def one(number: int) -> None:
+        app.invoke({"body": ""}, {"configurable": {"thread_id": str(number)}}, durability="sync")
+
+    one(-1)
+    began = time.perf_counter()
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(one, range(runs)))
+    return (time.perf_counter() - began) / (runs * STEPS)
+
+
+def resumed() -> float:
+    """Return the seconds from `nyxlab resume` of a killed run to its first new step, the process's start included."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "nyxlab.toml").write_text("")
+        (folder / "s.yaml").write_text("a: [{text: yes, latency: 0.3}]\n".replace("yes", "'yes'"))
+        steps = "".join(
+            f"  - {{id: s{n}, prompt: x, provider: 'script:s.yaml#a'{f', needs: [s{n - 1}]' if n else ''}}}\n"
+            for n in range(9)
+        )
+        (folder / "w.yaml").write_text("name: w\nsteps:\n" + steps)
+        env = {**os.environ, "NYXLAB_STORE": f"sqlite:///{folder}/l.db"}
+        command = [sys.executable, "-m", "nyxlab.cli"]
+        process = subprocess.Popen([*command, "run", "w.yaml"], cwd=folder, env=env, stderr=subprocess.DEVNULL)
+        time.sleep(2)
+        process.kill()
+        process.wait()
+        store = open_store(env["NYXLAB_STORE"])
+
+        async def state() -> tuple[str, int]:
+            (run,) = await store.runs()
+            loaded = await store.load(run.run_id)
+            return run.run_id, len([call for call in loaded.calls if call.status != "lost"])
+
+        run_id, before = anyio.run(state)
+        began = time.perf_counter()
+        process = subprocess.Popen([*command, "resume", run_id], cwd=folder, env=env, stderr=subprocess.DEVNULL)
+        while anyio.run(state)[1] <= before:
+            time.sleep(0.005)
+        took = time.perf_counter() - began
+        process.kill()
+        process.wait()
+        return took
+
+
+async def mapped(folder: Path, items: int) -> tuple[float, float]:
+    """Return the seconds that a map over so many items takes, and those that its resume takes when all are recorded."""
+    store = open_store(f"sqlite:///{folder}/map.db")
+    flow = parse_workflow(json.dumps({"name": "map", "steps": [{"id": "m", "kind": "map", "over": list(range(items)), "prompt": "x {{ item }}", "provider": "bench:writer"}]}), "map")  # fmt: skip
+    runner = StepRunner(lambda _: WRITER, load_settings(folder), LedgerPast())
+    run_id = await start_run(store, flow, {})
+    began = time.perf_counter()
+    await execute(store, run_id, flow, runner)
+    took = time.perf_counter() - began
+    await store.aclose()
+    with closing(sqlite3.connect(folder / "map.db")) as conn, conn:
+        conn.execute("UPDATE runs SET status = 'running'")
+        conn.execute("UPDATE steps SET status = 'running'")
+    began = time.perf_counter()
+    await execute(open_store(f"sqlite:///{folder}/map.db"), run_id, flow, runner)
+    return took, time.perf_counter() - began
+
+
+async def among(folder: Path, runs: int) -> float:
+    """Return the seconds a step takes in a store that holds so many runs already."""
+    store = open_store(f"sqlite:///{folder}/among{runs}.db")
+    first = await start_run(store, FLOW, {})
+    await store.aclose()
+    with closing(sqlite3.connect(folder / f"among{runs}.db")) as conn, conn:
+        for table in ("runs", "steps"):
+            columns = [row[1] for row in conn.execute(f"PRAGMA table_info({table})")]
+            named = ", ".join("printf('%s-%06d', run_id, n)" if c == "run_id" else c for c in columns)
+            conn.execute(
+                f"WITH RECURSIVE many(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM many WHERE n < {runs})"
+                f" INSERT INTO {table} SELECT {named} FROM {table}, many WHERE run_id = '{first}'"
+            )
+    return await in_a_row(folder, f"among{runs}.db")
+
+
+async def through_gate(url: str, folder: Path) -> tuple[float, float]:
+    """Return the seconds of a bare httpx POST, and of a call through gate and ledger, one after another."""
+    body = {"model": "m", "max_tokens": 16, "messages": [{"role": "user", "content": "hi"}]}
+    store = open_store(f"sqlite:///{folder}/gate.db")
+    run_id = await start_run(store, FLOW, {})
+    ledger = Ledger(store, run_id, "s0", "d")
+    bare, ours = [], []
+    async with open_provider("openai:m", base_url=url, api_key="k") as provider, httpx.AsyncClient() as client:
+        gate = Gate([ledger.wrap(provider)])
+        for number in range(400):
+            began = time.perf_counter()
+            (await client.post(f"{url}/chat/completions", json=body)).json()
+            bare.append(time.perf_counter() - began)
+            began = time.perf_counter()
+            await gate.ask(Request(messages=(Message("user", f"hi {number}"),), max_tokens=16))
+            ours.append(time.perf_counter() - began)
+    return median(bare[50:]), median(ours[50:])
+
+
+def memory(runs: int) -> float:
+    """Return the MB that a process with so many runs at once takes."""
+    code = (
+        "import sys, tempfile, anyio\nfrom pathlib import Path\nsys.path.insert(0, sys.argv[1])\nimport engine\n"
+        f"with tempfile.TemporaryDirectory() as f: anyio.run(engine.ours, Path(f), {runs})\n"
+        "print(next(l for l in open('/proc/self/status') if l.startswith('VmHWM')).split()[1])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(Path(__file__).parent)], capture_output=True, text=True, check=True
+    )
+    return float(done.stdout) / 1e3
+
+
+def syncs(folder: Path, runs: int) -> float:
+    """Return the transactions a step takes with so many runs at once: each waits for the disk once."""
+    commits = []
+    old = Database._together
+
+    def counted(self: Database, batch: object) -> None:
+        commits.append(1)
+        old(self, batch)
+
+    Database._together = counted
+    try:
+        anyio.run(ours, folder, runs)
+    finally:
+        Database._together = old
+    return (len(commits) - runs) / (runs * STEPS)  # one each to create the runs, before the clock starts
+
+
 def main() -> None:
     """Print the ratios."""
     with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as name:
         folder = Path(name)
+        (folder / "nyxlab.toml").write_text("")
         one, group = raw(folder, 500, 1), raw(folder, 20_000, 100)
         row, many = anyio.run(in_a_row, folder), anyio.run(ours, folder, RUNS)
         size = (folder / f"{RUNS}.db").stat().st_size / 1e6
-    print(f"9 steps in a row      {row * 1e3:.2f} ms a step, {row / one:.1f} x a raw insert (reach 3)")
-    print(f"200 runs at once      {1 / many:,.0f} steps/s, {group / many:.3f} of raw inserts in groups (reach 0.15)")
+        (folder / f"{RUNS}.db").unlink()
+        per_step = syncs(folder, RUNS)
+        theirs, theirs_many = langgraph(folder, 1), langgraph(folder, RUNS)
+        whole, again = anyio.run(mapped, folder, 10_000)
+        few, lots = anyio.run(among, folder, 1), anyio.run(among, folder, 100_000)
+        with server(0.0) as url:
+            bare, gated = anyio.run(through_gate, url, folder)
+    print(
+        f"9 steps in a row      {row * 1e3:.2f} ms a step, {row / one:.1f} x a raw insert of {one * 1e3:.2f} ms (reach 3)"
+    )
+    print(
+        f"200 runs at once      {1 / many:,.0f} steps/s, {group / many:.3f} of {1 / group:,.0f} raw inserts/s in groups (reach 0.15)"
+    )
+    print(f"  transactions        {per_step:.3f} a step (reach 0.25)")
+    if theirs and theirs_many:
+        print(f"  LangGraph           {theirs * 1e3:.2f} ms a step in a row, {theirs / row:.1f} x ours (reach 2); {1 / theirs_many:,.0f} steps/s at once, ours {theirs_many / many:.1f} x (reach 12)")  # fmt: skip
+    else:
+        print("  LangGraph           is not installed: pip install langgraph langgraph-checkpoint-sqlite")
     print(f"store of 200 x 9      {size:.1f} MB (reach 12)")
+    print(f"10,000 map items      {whole:.1f} s, resumed when all are recorded {again:.2f} s (reach 3)")
+    print(f"100,000 runs before   {lots / few:.2f} x a step in an empty store (reach 1.2)")
+    print(f"through gate, ledger  {gated * 1e3:.2f} ms a call, {gated / bare:.2f} x a bare httpx POST (reach 2.0)")
+    print(f"resume of a killed run {resumed():.2f} s to its first new call, with the process's start (reach 1.0)")
+    print(f"1,000 runs at once    {memory(1_000):.0f} MB (reach 300)")
 
 
 if __name__ == "__main__":
