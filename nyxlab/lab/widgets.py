@@ -1,0 +1,311 @@
+"""Panels for JupyterLab: run a workflow, watch it, choose among answers, and read what a review found.
+
+Every text of a model or a plan is escaped, and tables are plain HTML: they stay readable where the notebook is exported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+from markupsafe import Markup
+
+from nyxlab.engine.records import CallDone, Event, Noted, Run, RunStarted, StepDone, StepStarted
+from nyxlab.engine.run import load_workflow
+from nyxlab.engine.workflow import Workflow
+from nyxlab.errors import InputRefused, NyxlabError
+from nyxlab.lab import tables
+from nyxlab.lab.console import chosen, money, seconds
+from nyxlab.lab.lab import Lab
+from nyxlab.lab.page import visible
+from nyxlab.providers.messages import Cost, Json
+from nyxlab.reviewer.review import Review
+
+WIDE = widgets.Layout(width="100%", max_width="46em")
+NAMED = {"description_width": "11em"}
+SEVERITIES = tables.SEVERITIES
+
+
+def lab_panel(lab: Lab | None = None, *, workflow: str | None = None, providers: str = "", judge: str = "") -> LabPanel:
+    """Return a panel that runs the project's workflows; the arguments are what its fields hold at first."""
+    return LabPanel(lab or Lab(), workflow=workflow, providers=providers, judge=judge)
+
+
+def findings_panel(review: Review | Mapping[str, Json]) -> FindingsPanel:
+    """Return a panel that filters the findings of a review (or its JSON) by severity, category and text."""
+    return FindingsPanel(review.to_json() if isinstance(review, Review) else review)
+
+
+class LabPanel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
+    """Picks a workflow, says what it may cost, runs it with live progress, and lets a person choose.
+
+    ``run`` is the last run as it stands. ``start``, ``stop`` and ``choose`` are what the buttons do.
+    """
+
+    def __init__(self, lab: Lab, *, workflow: str | None, providers: str, judge: str) -> None:
+        self.lab, self.run, self._task = lab, None, None  # type: Lab, Run | None, asyncio.Task[None] | None
+        found = sorted((lab.settings.root / "data" / "workflows").glob("*.yaml"))
+        names = [str(path.relative_to(lab.settings.root)) for path in found]
+        if workflow and workflow not in names:
+            names.insert(0, workflow)
+        if not names:
+            raise InputRefused("there is no workflow in data/workflows: write one, or run `nyxlab init`")
+        self.workflow = widgets.Dropdown(options=names, value=workflow or names[0], **_told("Workflow"))
+        self.providers = widgets.Text(providers, placeholder="the workflow's own", **_told("Providers"))
+        self.judge = widgets.Text(judge, placeholder="the workflow's own", **_told("Judge"))
+        self.auto = widgets.Checkbox(True, **_told("Dual-provider auto-select"))
+        self.inputs = widgets.VBox()
+        self.forecast = widgets.HTML()
+        self.go = widgets.Button(description="Run", button_style="primary", tooltip="Start the run")
+        self.halt = widgets.Button(description="Stop", disabled=True, tooltip="Stop the run; it can be resumed")
+        self.bar = widgets.IntProgress(min=0, max=1, **_told("Steps"))
+        self.status = widgets.HTML(_said("Not started."))
+        self.choice = widgets.VBox()
+        self.result = widgets.HTML()
+        self.workflow.observe(lambda _: self._show_inputs(), "value")
+        for field in (self.providers, self.judge):
+            field.observe(lambda _: self._show_forecast(), "value")
+        self.go.on_click(lambda _: self._begin(self.start()))
+        self.halt.on_click(lambda _: self.stop())
+        super().__init__(
+            [self.workflow, self.inputs, self.providers, self.judge, self.auto, self.forecast,
+             widgets.HBox([self.go, self.halt]), self.bar, self.status, self.choice, self.result]
+        )  # fmt: skip
+        self.add_class("nyxlab-lab-panel")
+        self._show_inputs()
+
+    async def start(self) -> None:
+        """Start a run of what the fields say; it ends completed, failed, or paused for a choice."""
+        select: Any = "auto" if self.auto.value else "ask"
+        await self._follow(
+            self.lab.run(
+                self.workflow.value, inputs=self._given(), providers=self.providers.value or None,
+                judge=self.judge.value or None, select=select, on_event=self._tell,
+            )
+        )  # fmt: skip
+
+    async def choose(self, step: str, provider: str) -> None:
+        """Choose the winner of a paused comparison and carry the run on."""
+        if self.run is None:
+            return
+        run_id = self.run.run_id
+
+        async def carried_on() -> Run:
+            await self.lab.choose(run_id, step, provider)
+            return await self.lab.resume(run_id, on_event=self._tell)
+
+        await self._follow(carried_on())
+
+    def stop(self) -> None:
+        """Stop the run where it is; nothing that is recorded is lost."""
+        if self._task:
+            self._task.cancel()
+
+    def _begin(self, work: Awaitable[None]) -> None:
+        self._task = asyncio.ensure_future(work)
+
+    async def _follow(self, work: Awaitable[Run]) -> None:
+        """Wait for a run, and show how it went; whatever stops it is one sentence."""
+        self.go.disabled, self.halt.disabled, self.choice.children = True, False, ()
+        self._running: list[str] = []
+        self._calls = 0
+        try:
+            self.run = await work
+            pause = self.run.pause
+            self.status.value = _said(f"{self.run.status}. {pause.reason if pause else ''}")
+            self._show(self.run)
+        except NyxlabError as error:
+            self.status.value = _said(str(error), error=True)
+        except asyncio.CancelledError:
+            self.status.value = _said(f"Stopped. Carry on: nyxlab resume {self._run_id}")
+        finally:
+            self.go.disabled, self.halt.disabled = False, True
+
+    def _tell(self, event: Event) -> None:
+        """Show one event."""
+        match event:
+            case RunStarted():
+                self._run_id, self.bar.max, self.bar.value = event.run_id, event.steps, event.done
+            case StepStarted():
+                self._running.append(event.step)
+            case CallDone():
+                self._calls += 1
+            case StepDone():
+                self._running = [name for name in self._running if name != event.record.id]
+                self.bar.value += 1
+            case Noted():
+                self.forecast.value = _said(f"{event.step}: {event.text}")
+        self.status.value = _said(f"{', '.join(self._running) or 'running'} · {self._calls} calls · run {self._run_id}")
+
+    def _loaded(self) -> Workflow:
+        return load_workflow(self.lab.settings.resolve(Path(self.workflow.value)))
+
+    def _show_inputs(self) -> None:
+        """Give each input of the workflow a field of its type."""
+        try:
+            declared = self._loaded().inputs
+        except InputRefused as error:
+            self.inputs.children, self.forecast.value = (), _said(str(error), error=True)
+            return
+        kinds = {"integer": widgets.IntText, "number": widgets.FloatText, "boolean": widgets.Checkbox}
+        fields = []
+        for name, each in declared.items():
+            kind = kinds.get(each.type, widgets.Text)
+            given = {} if each.required or each.default is None else {"value": each.default}
+            field = kind(**given, **_told(name, each.help))
+            field.observe(lambda _: self._show_forecast(), "value")
+            fields.append(field)
+        self.inputs.children = tuple(fields)
+        self._show_forecast()
+
+    def _given(self) -> dict[str, Json]:
+        return {field.description: field.value for field in self.inputs.children}
+
+    def _show_forecast(self) -> None:
+        """Say who will be asked and what it may cost at most."""
+        try:
+            costs = self.lab.forecast(
+                self.workflow.value, inputs=self._given(), providers=self.providers.value or None,
+                judge=self.judge.value or None,
+            )  # fmt: skip
+        except NyxlabError as error:
+            self.forecast.value = _said(str(error), error=True)
+            return
+        total = Cost.total(costs.values())
+        who = ", ".join(costs) or "nobody"
+        self.forecast.value = _said(f"At most {money(total.usd, total.certainty)}. Asked: {who}")
+
+    def _show(self, run: Run) -> None:
+        told = run.checkpoint()
+        waits = run.pause.step if run.pause and run.pause.kind == "choice" else None
+        buttons = []
+        for name in run.pause.choices if run.pause and waits else ():
+            button = widgets.Button(
+                description=f"Choose {name}", tooltip=f"Carry on with the answer of {name}",
+                layout=widgets.Layout(width="auto", min_width="12em"),
+            )  # fmt: skip
+            button.on_click(partial(self._chosen, str(waits), name))
+            buttons.append(button)
+        self.choice.children = tuple(buttons)
+        steps = [step for step in told["steps"] if step["id"] == waits or waits is None]
+        self.result.value = str(cost_line(told) + Markup().join(map(_step, steps)))
+
+    def _chosen(self, step: str, provider: str, _button: object) -> None:
+        self._begin(self.choose(step, provider))
+
+
+class FindingsPanel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
+    """Filters the findings of a review; ``shown`` are those that pass."""
+
+    def __init__(self, review: Mapping[str, Json]) -> None:
+        self.findings = list(tables.worst_first(review["findings"]))
+        self.shown: list[Json] = []
+        counts = review.get("counts", {})
+        self.levels = [
+            widgets.Checkbox(True, description=f"{level} ({counts.get(level, 0)})", indent=False,
+                             layout=widgets.Layout(width="auto"))
+            for level in SEVERITIES
+        ]  # fmt: skip
+        categories = sorted({finding["category"] for finding in self.findings})
+        self.category = widgets.Dropdown(options=["all", *categories], **_told("Category"))
+        self.text = widgets.Text(placeholder="words of a finding", **_told("Contains"))
+        self.listing = widgets.HTML()
+        for field in (*self.levels, self.category, self.text):
+            field.observe(lambda _: self._show(), "value")
+        verdict = widgets.HTML(_said(f"Verdict: {review['verdict']}"))
+        super().__init__([verdict, widgets.HBox(self.levels), self.category, self.text, self.listing])
+        self.add_class("nyxlab-findings-panel")
+        self._show()
+
+    def _show(self) -> None:
+        levels = {level for level, box in zip(SEVERITIES, self.levels, strict=True) if box.value}
+        words = self.text.value.casefold().split()
+        self.shown = [
+            finding
+            for finding in self.findings
+            if finding["severity"] in levels
+            and self.category.value in ("all", finding["category"])
+            and all(word in f"{finding['title']} {finding['explanation']}".casefold() for word in words)
+        ]
+        head = Markup("<p role='status'>{} of {} findings</p>").format(len(self.shown), len(self.findings))
+        self.listing.value = str(head + Markup().join(map(_finding, self.shown)))
+
+
+def cost_line(checkpoint: Mapping[str, Json]) -> Markup:
+    """Return what a run cost in one line, ``12.4k tok · $0.0312 · 5 calls``, that unfolds into the per-provider table."""
+    total = checkpoint["totals"]
+    count = total["tokens"]
+    tokens = f"{count / 1000:.1f}k" if count >= 1_000 else str(count)
+    line = f"{tokens} tok · {money(total['usd'], total['certainty'])} · {total['calls']} calls"
+    rows = [
+        (row["provider"], row["role"], row["calls"], f"{row['tokens']:,}", money(row["usd"], row["certainty"]),
+         seconds(row["latency_p50_s"]), seconds(row["latency_p95_s"]), row["n"])
+        for row in tables.provider_rows([checkpoint])
+    ]  # fmt: skip
+    table = _table(("provider", "as", "calls", "tokens", "cost", "p50", "p95", "n"), rows)
+    return Markup("<details class='nyxlab-cost'><summary>{}</summary>{}</details>").format(line, table)
+
+
+def _step(step: Mapping[str, Json]) -> Markup:
+    """Return a step with its answers side by side, the selected one open."""
+    answers = []
+    for told in step.get("alternatives") or ():
+        mine = told["provider"] == step.get("selectedProvider")
+        cost = money(told["cost"]["usd"], told["cost"]["certainty"])
+        head = f"{told['provider']} · {told['status']} · {cost} · {seconds(told['latencySeconds'])}"
+        text = told["output"] or told.get("error") or ""
+        answers.append(
+            Markup(
+                "<div style='flex:1 1 18em;min-width:0;border:1px solid #8884;border-radius:4px;padding:.5em'><b>{}{}</b>"
+                "<pre style='white-space:pre-wrap;max-height:22em;overflow:auto' tabindex='0'>{}</pre></div>"
+            ).format(visible(head), " · chosen" if mine else "", visible(str(text)))
+        )
+    said = f"{step['id']}: {step['status']}"
+    if step.get("selectedProvider"):
+        said += f", {chosen(step)}"
+    if step.get("error"):
+        said += f". {step['error']}"
+    body = Markup("<div style='display:flex;flex-wrap:wrap;gap:.6em'>{}</div>").format(Markup().join(answers))
+    return Markup("<details{}><summary>{}</summary>{}</details>").format(
+        Markup(" open") if step["status"] == "paused" else "", visible(said), body if answers else ""
+    )
+
+
+def _finding(finding: Mapping[str, Json]) -> Markup:
+    quotes = Markup().join(
+        Markup("<p>{}:{}</p><pre style='white-space:pre-wrap' tabindex='0'>{}</pre>").format(
+            visible(seen["path"]), seen["startLine"], visible(seen["quote"])
+        )
+        for seen in finding["evidence"]
+    )
+    head = f"{finding['severity']} · {finding['id']} · {finding['title']}"
+    return Markup("<details><summary>{}</summary><p>{}</p>{}<p><b>Fix:</b> {}</p></details>").format(
+        visible(head), visible(finding["explanation"]), quotes, visible(finding["fix"])
+    )
+
+
+def _table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Markup:
+    head = Markup().join(
+        Markup("<th scope='col' style='text-align:left;padding:0 .8em 0 0'>{}</th>").format(c) for c in columns
+    )
+    body = Markup().join(
+        Markup("<tr>{}</tr>").format(
+            Markup().join(Markup("<td style='padding:0 .8em 0 0'>{}</td>").format(visible(str(cell))) for cell in row)
+        )
+        for row in rows
+    )
+    return Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, body)
+
+
+def _told(label: str, help_: str = "") -> dict[str, Any]:
+    """Return what every field has: its label and, as a tooltip, what it is for."""
+    return {"description": label, "tooltip": help_ or label, "layout": WIDE, "style": NAMED}
+
+
+def _said(text: str, *, error: bool = False) -> str:
+    """Return a line of text that a screen reader announces."""
+    return str(Markup("<p role='{}'>{}</p>").format("alert" if error else "status", visible(text)))
