@@ -32,6 +32,10 @@ def batch(
     workers: Annotated[
         int | None, typer.Option(metavar="N", help="Processes at once; one a core unless given.")
     ] = None,
+    dask: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Run them on a Dask cluster, such as tcp://10.0.0.5:8786.")
+    ] = None,
+    store: Store = None,
 ) -> None:
     """Run notebooks over a grid of parameters, export each to reports/*.html, and an index named like the grid; done ones are skipped."""
     from nyxlab.lab.batch import index_name  # with what it runs, not with every command
@@ -40,10 +44,11 @@ def batch(
     with described("checking the grid") as tell:
         try:
             results = ask_lab(
-                open_lab(),
+                open_lab(store),
                 lambda lab: lab.batch(
                     grid.absolute(),
                     workers=workers,
+                    dask=dask,
                     on_job=lambda job: STDERR.print(f"running {job.name}"),
                     on_cell=lambda name, cell, cells: tell(f"{name}: cell {cell} of {cells}"),
                 ),

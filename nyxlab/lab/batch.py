@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import sys
 import time
@@ -29,6 +30,7 @@ from nyxlab.reviewer.review import Review
 from nyxlab.settings import did_you_mean
 
 SUMMARY_TYPE = "application/vnd.nyxlab.summary+json"
+REACHABLE = 10  # seconds that a scheduler has to answer in
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 OnCell = Callable[[str, int, int], None]  # name of the run, cells executed, cells in all
@@ -182,7 +184,12 @@ def _short(parameters: Mapping[str, Json]) -> str:
 
 
 async def run_jobs(
-    jobs: Sequence[Job], folder: Path, workers: int, on_job: Callable[[Job], None], on_cell: OnCell
+    jobs: Sequence[Job],
+    folder: Path,
+    workers: int,
+    on_job: Callable[[Job], None],
+    on_cell: OnCell,
+    store: str | None = None,
 ) -> list[Result]:
     """Run jobs in at most ``workers`` processes at once; one that was done before, by its hash, starts no process.
 
@@ -195,13 +202,64 @@ async def run_jobs(
         async with limit:
             if (done := done_before(job, folder)) is None:
                 on_job(job)
-                done = await run_job(job, folder, on_cell)
+                done = await run_job(job, folder, on_cell, store)
             results[job.name] = done
 
     async with anyio.create_task_group() as tasks:
         for job in jobs:
             tasks.start_soon(run, job)
     return [results[job.name] for job in jobs]
+
+
+async def run_jobs_on_dask(
+    jobs: Sequence[Job], folder: Path, address: str, on_job: Callable[[Job], None], store: str | None = None
+) -> list[Result]:
+    """Run jobs on the workers of a Dask cluster, which see the same folders; done ones are skipped.
+
+    ``InputRefused`` where no scheduler answers at the address. A worker that dies has its job run by another one.
+    """
+    try:
+        from distributed import Client
+    except ImportError:
+        raise InputRefused("a Dask cluster needs its client: pip install 'nyxlab[dask]'") from None
+    try:
+        client = await Client(  # type: ignore[no-untyped-call]  # shipped without types
+            address, asynchronous=True, timeout=REACHABLE, set_as_default=False
+        )
+    except (OSError, ValueError, ImportError):  # an address that is none, or one where nobody listens
+        said = f"no Dask scheduler answers at {address[:200]}: start one with `dask scheduler`, and give its address"
+        raise InputRefused(said) from None
+    results: dict[str, Result] = {}
+
+    async def run(job: Job) -> None:
+        on_job(job)
+        try:
+            # What is sent and what comes back is JSON; the function is found by its name on the worker.
+            told = await client.submit(_on_worker, job.model_dump_json(), str(folder), store, pure=False, retries=1)
+            results[job.name] = Result.model_validate_json(told)
+        except Exception as error:
+            results[job.name] = _not_run(job, folder, f"the worker failed: {error}")
+
+    async with client, anyio.create_task_group() as tasks:
+        for job in jobs:
+            if done := done_before(job, folder):
+                results[job.name] = done
+            else:
+                tasks.start_soon(run, job)
+    return [results[job.name] for job in jobs]
+
+
+def _on_worker(job: str, folder: str, store: str | None) -> str:
+    """Run one job in a worker's process, in an event loop of its own."""
+    work = Job.model_validate_json(job)
+    return anyio.run(run_job, work, Path(folder), lambda *_: None, store).model_dump_json()
+
+
+def _not_run(job: Job, folder: Path, error: str) -> Result:
+    executed, report = folder / f"{job.name}.ipynb", folder / f"{job.name}.html"
+    return Result(
+        name=job.name, notebook=executed, report=report, seconds=0.0, summary=None, error=error, parameters=job.parameters
+    )  # fmt: skip
 
 
 def done_before(job: Job, folder: Path) -> Result | None:
@@ -244,8 +302,11 @@ def check_parameters(notebook: Path, parameters: Mapping[str, Json]) -> None:
             raise InputRefused(f"{notebook.name} declares no parameter '{name[:80]}'{did_you_mean(name, declared)}")
 
 
-async def run_job(job: Job, folder: Path, on_cell: OnCell) -> Result:
-    """Execute one notebook into ``folder`` and export it; a failing cell keeps the partial notebook and its report."""
+async def run_job(job: Job, folder: Path, on_cell: OnCell, store: str | None = None) -> Result:
+    """Execute one notebook into ``folder`` and export it; a failing cell keeps the partial notebook and its report.
+
+    ``store`` is the URL of the ledger that the notebook uses, where it is not the settings'.
+    """
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - one quick call before anything runs
     executed, report = folder / f"{job.name}.ipynb", folder / f"{job.name}.html"
     executed.unlink(missing_ok=True)
@@ -255,7 +316,8 @@ async def run_job(job: Job, folder: Path, on_cell: OnCell) -> Result:
     ]  # fmt: skip
     started = time.perf_counter()
     tail: list[str] = []
-    async with await anyio.open_process(command, stdout=None, stderr=-1) as process:
+    environment = {**os.environ, "NYXLAB_STORE": store} if store else None
+    async with await anyio.open_process(command, stdout=None, stderr=-1, env=environment) as process:
         assert process.stderr is not None  # noqa: S101 - piped, two lines above
         async for text in TextReceiveStream(process.stderr, errors="replace"):
             for line in text.splitlines():
@@ -267,9 +329,11 @@ async def run_job(job: Job, folder: Path, on_cell: OnCell) -> Result:
         None if code == 0 else next((line for line in reversed(tail) if line.strip()), f"papermill ended with {code}")
     )
     if not executed.exists():
-        error = f"{job.notebook.name} did not start: {error}"
-        return Result(name=job.name, notebook=executed, report=report, seconds=0.0, summary=None, error=error)
-    report.write_text(export_notebook(executed), encoding="utf-8")
+        return _not_run(job, folder, f"{job.notebook.name} did not start: {error}")
+    try:
+        report.write_text(export_notebook(executed), encoding="utf-8")
+    except OSError as failed:  # the notebook is there, its page is not: the disk is full, or the folder is not ours
+        error = error or f"{report.name} cannot be written ({failed.strerror}): make room, and run the batch again"
     taken = time.perf_counter() - started
     if error is None and job.hash:
         told = json.loads(executed.read_text(encoding="utf-8"))

@@ -32,10 +32,12 @@ class Bench(Desk):
         return render_run(run.checkpoint() | told)
 
     async def batch(
-        self, grid: Paths, *, reports: Paths = "reports", workers: int | None = None,
+        self, grid: Paths, *, reports: Paths = "reports", workers: int | None = None, dask: str | None = None,
         on_job: Callable[[batch.Job], None] | None = None, on_cell: batch.OnCell | None = None,
     ) -> list[batch.Result]:  # fmt: skip
         """Run the notebooks of a grid, each in a process of its own, and export each and an index that compares them.
+
+        ``dask`` is the address of a scheduler: then its workers run them, and they must see this folder and the same ledger.
 
         Every job is checked before the first starts. ``workers`` processes run at once, one a core unless given. A job that
         ended well before with the same code, parameters and files is not run again.
@@ -45,7 +47,12 @@ class Bench(Desk):
         jobs = batch.read_grid(self.settings.resolve(Path(grid)), self.settings.root)
         folder = self.settings.resolve(Path(reports))
         count = workers or os.cpu_count() or 1
-        results = await batch.run_jobs(jobs, folder, count, on_job or (lambda _: None), on_cell or _quiet)
+        started = on_job or (lambda _: None)
+        if dask is not None:
+            results = await batch.run_jobs_on_dask(jobs, folder, dask, started, self._store_url)
+        else:
+            results = await batch.run_jobs(jobs, folder, count, started, on_cell or _quiet, self._store_url)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / batch.index_name(Path(grid))).write_text(render_batch(Path(grid).stem, results), encoding="utf-8")
         return results
 

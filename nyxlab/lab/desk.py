@@ -19,6 +19,7 @@ class Desk:
 
     def __init__(self, store: str | None = None, *, settings: Settings | None = None) -> None:
         self.settings = settings or load_settings()
+        self._store_url = store  # None: the settings'
         self._store = open_store(store or self.settings.store)
         self._providers: dict[str, Provider] = {}
         self._router: Learned | None = None

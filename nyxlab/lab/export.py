@@ -25,6 +25,7 @@ from nyxlab.lab import page
 PLOTLY = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+FRAMES = 4  # parts of a traceback that a page shows: its head, the last frames, the error
 ROWS = 200  # rows of a chart's table; the chart itself shows them all
 NUMBERS = {"i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q", "f4": "f", "f8": "d"}
 TAGS = {
@@ -61,6 +62,7 @@ def export_notebook(path: str | Path, *, theme: Path | None = None) -> str:
     return page.render(
         "notebook.html.j2",
         figures=figures,
+        stopped=_stopped(cells),
         theme=theme,
         name=place.name,
         titled=any(cell.get("html") and "<h1" in cell["html"] for cell in cells),
@@ -71,6 +73,16 @@ def export_notebook(path: str | Path, *, theme: Path | None = None) -> str:
         kernel=_kernel(notebook.metadata),
         command=shlex.join(["nyxlab", "report", place.name]),
     )
+
+
+def _stopped(cells: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return where a notebook stopped: the failing cell, its number among the code cells, and its error in one line."""
+    code = [cell for cell in cells if not cell["html"]]
+    for number, cell in enumerate(code, 1):
+        for output in cell["outputs"]:
+            if output["error"]:
+                return {"cell": cell, "number": number, "of": len(code), "why": output["text"].strip().splitlines()[-1]}
+    return None
 
 
 def _cell(
@@ -111,7 +123,11 @@ def _output(
     if output.output_type == "stream":
         return shown | {"text": page.plain(output.text)}
     if output.output_type == "error":
-        return shown | {"text": page.plain("\n".join(output.traceback)), "error": True}
+        frames = list(output.traceback)
+        left_out = len(frames) - FRAMES
+        if left_out > 0:  # what a library did on the way is in the notebook itself
+            frames = [*frames[:1], f"[{left_out - 1} more frames in the notebook]", *frames[-FRAMES + 1 :]]
+        return shown | {"text": page.plain("\n".join(frames)), "error": True}
     data = output.data
     if PLOTLY in data:
         figures.append(_figure(data[PLOTLY]))

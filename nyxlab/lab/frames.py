@@ -7,9 +7,11 @@ sure), ``*tokens`` are counts (missing where a provider reported none), ``confid
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import pandas as pd
 
+from nyxlab.errors import InputRefused
 from nyxlab.lab import tables
 from nyxlab.lab.policies import replay
 from nyxlab.lab.tables import Json, Row
@@ -127,6 +129,25 @@ def to_csv(frame: pd.DataFrame) -> str:
         return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
     return frame.map(quoted).rename(columns=quoted).to_csv(index=False, lineterminator="\n")
+
+
+def save(frame: pd.DataFrame, path: str | Path) -> Path:
+    """Write a frame as ``.csv`` (safe for spreadsheets) or ``.parquet`` (typed; ``pip install pyarrow``); return the path.
+
+    ``InputRefused`` for another ending, and for Parquet without pyarrow.
+    """
+    place = Path(path)
+    if place.suffix not in {".csv", ".parquet"}:
+        raise InputRefused(f"{place.name}: name a file that ends in .csv or .parquet")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.suffix == ".csv":
+        place.write_text(to_csv(frame), encoding="utf-8")
+        return place
+    try:
+        frame.to_parquet(place, index=False)
+    except ImportError:
+        raise InputRefused("Parquet needs pyarrow: pip install pyarrow, or save as .csv") from None
+    return place
 
 
 def _frame(rows: list[Row], columns: dict[str, str]) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Plotly figures of runs: what the providers cost, how long they took, and when each step ran.
 
-A provider has one colour everywhere (Okabe and Ito's palette, told apart by colour-blind people too). Backgrounds are
+A provider has one colour everywhere (Okabe and Ito's palette, told apart by colour-blind people too; its blue is lighter here, to be seen on dark). Backgrounds are
 transparent and ink is a middle grey, so that a figure reads on a light page and on a dark one; the reports recolour it.
 """
 
@@ -13,10 +13,10 @@ from collections.abc import Iterable
 import pandas as pd
 import plotly.graph_objects as go
 
-from nyxlab.lab import frames
+from nyxlab.lab import frames, tables
 from nyxlab.lab.tables import Json
 
-PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a7fd1", "#8c8c8c")
+PALETTE = ("#2a86cc", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a7fd1", "#8c8c8c")
 INK, GRID = "#7a7a7a", "rgba(128,128,128,0.25)"
 ALWAYS = "always "  # how a policy that picks one provider is called
 ROW = 46  # pixels a horizontal bar or box gets
@@ -54,18 +54,25 @@ def cost_by_provider(checkpoints: Iterable[Json], palette: dict[str, str] | None
 
 
 def latency_by_provider(checkpoints: Iterable[Json], palette: dict[str, str] | None = None) -> go.Figure:
-    """Return a box with every call as a dot, in seconds of service time; the label says how many (n)."""
+    """Return a box with every call as a dot, in seconds of service time; the label says p50, p95 and how many (n)."""
     rows = pd.concat([frames.calls(checkpoint) for checkpoint in checkpoints])
     rows = rows[~rows["cached"] & rows["latency_s"].notna()]
     hue = palette or colours(rows["provider"])
     figure = go.Figure()
     for name, own in rows.groupby("provider"):
+        took = own["latency_s"].tolist()
+        p50, p95 = (tables.percentile(took, share) for share in (50, 95))
         figure.add_box(
-            x=own["latency_s"].tolist(), name=f"{label(str(name))}<br>n = {len(own)}", orientation="h",
+            x=took, name=f"{label(str(name))}<br>{p50:.3g} / {p95:.3g} s, n = {len(own)}", orientation="h",
             boxpoints="all", jitter=0.4, pointpos=0, fillcolor="rgba(0,0,0,0)", line={"width": 1.5, "color": hue[str(name)]},
             marker={"color": hue[str(name)], "size": 7, "opacity": 0.8}, hovertemplate="%{x:.3f} s<extra></extra>",
         )  # fmt: skip
-    return _dress(figure, "Latency per provider", "latency of a call (s)", rows=rows["provider"].nunique())
+    return _dress(
+        figure,
+        "Latency per provider",
+        "p50 / p95 beside the name; latency of a call (s)",
+        rows=rows["provider"].nunique(),
+    )
 
 
 def cost_and_quality(checkpoints: Iterable[Json], palette: dict[str, str] | None = None) -> go.Figure:
@@ -99,6 +106,43 @@ def cost_and_quality(checkpoints: Iterable[Json], palette: dict[str, str] | None
     return drawn.update_yaxes(
         title={"text": "worth, best answer = 100 %"}, range=[-30, 110], tickvals=[0, 25, 50, 75, 100], gridcolor=GRID
     )
+
+
+def waiting_by_provider(checkpoints: Iterable[Json], palette: dict[str, str] | None = None) -> go.Figure:
+    """Return what a call of each provider spends its time on, at the median (s): waiting for a turn, first token, the rest."""
+    rows = pd.concat([frames.calls(checkpoint) for checkpoint in checkpoints])
+    rows = rows[~rows["cached"] & rows["latency_s"].notna()]
+    hue = palette or colours(rows["provider"])
+    figure = go.Figure()
+    for name, own in rows.groupby("provider"):
+        whole, first = own["latency_s"].median(), own["first_token_s"].median()
+        parts = {
+            "waiting": (own["wait_s"].median(), "/"),
+            "to the first token": (0.0 if pd.isna(first) else first, "."),
+        }
+        parts["the rest of the reply"] = (max(0.0, whole - parts["to the first token"][0]), "")
+        for said, (took, shape) in parts.items():
+            figure.add_bar(
+                x=[took], y=[label(str(name))], orientation="h", marker={"color": hue[str(name)], "pattern": {"shape": shape}},
+                text=[said if took > 0.25 * whole else ""], textposition="inside", hovertemplate=f"{said}: %{{x:.3f}} s<extra></extra>",
+            )  # fmt: skip
+    drawn = _dress(figure, "Where the time of a call goes", "waiting (hatched), first token (dotted), rest: median time (s)", rows=rows["provider"].nunique())  # fmt: skip
+    return drawn.update_layout(barmode="stack")
+
+
+def cost_by_step(checkpoint: Json, palette: dict[str, str] | None = None) -> go.Figure:
+    """Return the known cost of each step (USD), by the provider that was paid; a step's judge is not in it."""
+    table = frames.calls(checkpoint).dropna(subset=["usd"])
+    hue = palette or colours(table["provider"])
+    figure = go.Figure()
+    for (step, name), own in table.groupby(["step", "provider"], sort=False):
+        figure.add_bar(
+            x=[own["usd"].sum()], y=[str(step)], orientation="h", marker={"color": hue[str(name)]},
+            hovertemplate=f"{label(str(name))}: $%{{x:.4f}}<extra></extra>",
+        )  # fmt: skip
+    figure.update_yaxes(autorange="reversed")
+    drawn = _dress(figure, "Cost per step", "cost, in the colours of the providers (USD)", rows=table["step"].nunique())
+    return drawn.update_layout(barmode="stack")
 
 
 def timeline(checkpoint: Json, palette: dict[str, str] | None = None) -> go.Figure:

@@ -239,6 +239,10 @@ def _run_figures(checkpoint: Json) -> tuple[list[tuple[str, dict[str, Any]]], di
         return [], {}
     hues = plots.colours(row["provider"] for row in tables.provider_rows([checkpoint]))
     drawn = [plots.cost_by_provider([checkpoint], hues), plots.latency_by_provider([checkpoint], hues)] if hues else []
+    if any(row["first_token_s"] or row["wait_s"] for row in tables.call_rows(checkpoint)):
+        drawn.append(plots.waiting_by_provider([checkpoint], hues))
+    if len({row["step"] for row in tables.call_rows(checkpoint) if row["usd"]}) > 1:
+        drawn.append(plots.cost_by_step(checkpoint, hues))
     figures = [json.loads(figure.to_json()) for figure in (*drawn, plots.timeline(checkpoint, hues))]
     return [(figure["layout"].pop("title")["text"], figure) for figure in figures], hues
 

@@ -240,7 +240,7 @@ def cost_line(checkpoint: Mapping[str, Json]) -> Markup:
     total = checkpoint["totals"]
     count = total["tokens"]
     tokens = f"{count / 1000:.1f}k" if count >= 1_000 else str(count)
-    line = f"{tokens} tok · {money(total['usd'], total['certainty'])} · {total['calls']} calls"
+    line = f"{tokens} tok · {money(total['usd'], total['certainty'])} · {total['calls']} call{'s' if total['calls'] != 1 else ''}"
     rows = [
         (row["provider"], row["role"], row["calls"], f"{row['tokens']:,}", money(row["usd"], row["certainty"]),
          seconds(row["latency_p50_s"]), seconds(row["latency_p95_s"]), row["n"])
@@ -261,7 +261,7 @@ def _step(step: Mapping[str, Json]) -> Markup:
         answers.append(
             Markup(
                 "<div style='flex:1 1 18em;min-width:0;border:1px solid #8884;border-radius:4px;padding:.5em'><b>{}{}</b>"
-                "<pre style='white-space:pre-wrap;max-height:22em;overflow:auto' tabindex='0'>{}</pre></div>"
+                "<pre style='white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere;max-height:22em;overflow:auto' tabindex='0'>{}</pre></div>"
             ).format(visible(head), " · chosen" if mine else "", visible(str(text)))
         )
     said = f"{step['id']}: {step['status']}"

@@ -97,7 +97,28 @@ async def test_failing_cell_keeps_the_partial_notebook(tmp_path: Path) -> None:
     result = await run_job(Job(name="n", notebook=book, parameters={}), tmp_path / "reports", lambda *_: None)
     assert result.error is not None
     assert "on purpose" in result.error
-    assert "before" in result.report.read_text()
+    page = result.report.read_text()
+    assert page.index("Stopped at cell 3 of 4") < page.index("raise ValueError") < page.index("before")
+    assert "ValueError: on purpose" in page
+    assert "\x1b" not in page
+
+
+async def test_a_deep_traceback_is_cut(tmp_path: Path) -> None:
+    """A page shows a traceback's head, its last frames and the error; how many frames it leaves out is said."""
+    code = "def down(n):\n    if n: down(n - 1)\n    else: raise ValueError('deep')\ndown(30)"
+    result = await run_job(
+        Job(name="n", notebook=notebook(tmp_path / "n.ipynb", code), parameters={}), tmp_path / "reports", lambda *_: None
+    )  # fmt: skip
+    assert "more frames in the notebook" in result.report.read_text()
+
+
+async def test_a_page_that_cannot_be_written_is_an_error_of_its_job(tmp_path: Path) -> None:
+    """Where the report cannot be written the executed notebook stays, and the job says what to do."""
+    (tmp_path / "reports" / "n.html").mkdir(parents=True)
+    book = notebook(tmp_path / "n.ipynb", "print(1)")
+    result = await run_job(Job(name="n", notebook=book, parameters={}, hash="x"), tmp_path / "reports", lambda *_: None)
+    assert "n.html cannot be written" in (result.error or "")
+    assert result.notebook.is_file()
 
 
 async def test_what_is_done_is_not_run_again(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_inputs import alternative, finding, review, run, step
 
+from nyxlab.errors import InputRefused
 from nyxlab.lab import frames, plots, tables
 
 
@@ -97,7 +98,15 @@ def test_a_provider_keeps_its_colour(names):
 
 
 @pytest.mark.parametrize(
-    "draw", [plots.cost_by_provider, plots.latency_by_provider, lambda runs: plots.timeline(runs[0])]
+    "draw",
+    [
+        plots.cost_by_provider,
+        plots.latency_by_provider,
+        plots.waiting_by_provider,
+        plots.cost_and_quality,
+        lambda runs: plots.timeline(runs[0]),
+        lambda runs: plots.cost_by_step(runs[0]),
+    ],
 )
 def test_axes_have_units(draw):
     """Every figure says what its axis measures and in which unit."""
@@ -111,3 +120,19 @@ def test_reports_need_no_pandas():
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
         == "set()"
     )
+
+
+def test_a_frame_is_saved_as_csv_or_parquet(tmp_path):
+    """CSV is safe for spreadsheets; Parquet keeps the types where pyarrow is there, and says what to install where not."""
+    frame = frames.calls(run())
+    assert frames.save(frame, tmp_path / "deep" / "calls.csv").read_text() == frames.to_csv(frame)
+    with pytest.raises(InputRefused, match=r"\.csv or \.parquet"):
+        frames.save(frame, tmp_path / "calls.xlsx")
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        with pytest.raises(InputRefused, match="pip install pyarrow"):
+            frames.save(frame, tmp_path / "calls.parquet")
+    else:
+        again = pd.read_parquet(frames.save(frame, tmp_path / "calls.parquet"))
+        assert list(again.dtypes.astype(str)) == list(frame.dtypes.astype(str))

@@ -113,4 +113,4 @@ async def test_findings_are_filtered(lab):
 def test_cost_line_says_what_is_unknown():
     """A run of unknown cost says so in its line."""
     told = {"totals": {"tokens": 999, "usd": "0", "certainty": "unknown", "calls": 1}, "steps": []}
-    assert "999 tok · unknown · 1 calls" in cost_line(told)
+    assert "999 tok · unknown · 1 call" in cost_line(told)
