@@ -32,12 +32,14 @@ crash: $(STAMP)  ## Kill a run at 300 random moments and carry it on each time (
 notebooks: $(STAMP)  ## Execute the notebooks on scripted replies and store their outputs (before a commit that changes them)
 	@for n in notebooks/0*.ipynb; do \
 	  NYXLAB_STORE="sqlite:///$$(mktemp -d)/ledger.db" $(BIN)/papermill --cwd notebooks $$n $$n || exit 1; done
+	@$(BIN)/python -c 'import json, pathlib; [p.write_text(json.dumps(dict(b, metadata={k: v for k, v in b["metadata"].items() if k != "widgets"}), indent=1, ensure_ascii=False) + "\n") for p in pathlib.Path("notebooks").glob("0*.ipynb") for b in [json.loads(p.read_text())]]'
 
 bench: $(STAMP)  ## Measure calls, reviews, steps, comparisons and routers, as ratios to a floor of the same run
 	@$(BIN)/python tests/bench/providers.py
 	@$(BIN)/python tests/bench/review_speed.py
 	@$(BIN)/python tests/bench/engine.py
 	@$(BIN)/python tests/bench/compare.py
+	@$(BIN)/python tests/bench/batch.py
 	@$(BIN)/python tests/bench/router.py ../shared/routing/public
 
 live: $(STAMP)  ## Paid calls, with the keys in .env: one small one to each vendor, then the lenses on 40 known faults
@@ -45,8 +47,9 @@ live: $(STAMP)  ## Paid calls, with the keys in .env: one small one to each vend
 	@$(BIN)/nyxlab providers --check
 	@$(BIN)/python tests/bench/semantic.py --budget 5
 
-samples: $(STAMP)  ## Write reports/samples/ again, one report of each kind
+samples: $(STAMP)  ## Write reports/samples/ again: one report of each kind, and pictures of pages and panels, light and dark
 	@$(BIN)/python reports/samples/make.py
+	@NYXLAB_SHOTS=$(CURDIR)/reports/samples $(BIN)/python -m pytest -q tests/browser/test_panels.py
 
 setup: $(STAMP)  ## Set .venv up (every other target does it when needed)
 

@@ -220,15 +220,15 @@ async def run_jobs_on_dask(
     """
     try:
         from distributed import Client
+        from distributed.comm import connect  # type: ignore[attr-defined]  # shipped without types
     except ImportError:
         raise InputRefused("a Dask cluster needs its client: pip install 'nyxlab[dask]'") from None
-    try:
-        client = await Client(  # type: ignore[no-untyped-call]  # shipped without types
-            address, asynchronous=True, timeout=REACHABLE, set_as_default=False
-        )
+    try:  # first by itself: a client that finds nobody leaves noise behind
+        await (await connect(address, timeout=REACHABLE)).close()  # type: ignore[no-untyped-call]  # the same
     except (OSError, ValueError, ImportError):  # an address that is none, or one where nobody listens
         said = f"no Dask scheduler answers at {address[:200]}: start one with `dask scheduler`, and give its address"
         raise InputRefused(said) from None
+    client = await Client(address, asynchronous=True, timeout=REACHABLE, set_as_default=False)  # type: ignore[no-untyped-call]  # shipped without types
     results: dict[str, Result] = {}
 
     async def run(job: Job) -> None:

@@ -82,7 +82,7 @@ def visit(chromium, files):
         context.close()
 
 
-@pytest.mark.parametrize(("name", "charts"), [("review", 0), ("run", 3), ("notebook", 1)])
+@pytest.mark.parametrize(("name", "charts"), [("review", 0), ("run", 4), ("notebook", 1)])
 def test_opens_offline(visit, name, charts):
     """From disk with the network off: charts drawn, no request, no word on the console, nothing hostile alive."""
     opened = visit(name)
