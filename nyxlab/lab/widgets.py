@@ -47,6 +47,7 @@ class LabPanel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     """
 
     def __init__(self, lab: Lab, *, workflow: str | None, providers: str, judge: str) -> None:
+        self._run_id = ""
         self.lab, self.run, self._task = lab, None, None  # type: Lab, Run | None, asyncio.Task[None] | None
         found = sorted((lab.settings.root / "data" / "workflows").glob("*.yaml"))
         names = [str(path.relative_to(lab.settings.root)) for path in found]
@@ -112,7 +113,7 @@ class LabPanel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         """Wait for a run, and show how it went; whatever stops it is one sentence."""
         self.go.disabled, self.halt.disabled, self.choice.children = True, False, ()
         self._running: list[str] = []
-        self._calls = 0
+        self._calls, self._run_id = 0, ""
         try:
             self.run = await work
             pause = self.run.pause
@@ -121,7 +122,9 @@ class LabPanel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         except NyxlabError as error:
             self.status.value = _said(str(error), error=True)
         except asyncio.CancelledError:
-            self.status.value = _said(f"Stopped. Carry on: nyxlab resume {self._run_id}")
+            self.status.value = _said(
+                f"Stopped. Carry on: nyxlab resume {self._run_id}" if self._run_id else "Stopped."
+            )
         finally:
             self.go.disabled, self.halt.disabled = False, True
 

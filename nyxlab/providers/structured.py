@@ -64,7 +64,10 @@ def repair(request: Request, said: str, problem: str) -> Request:
     # An empty turn is refused by some vendors, so an empty reply is left out.
     turns = (Message("assistant", said),) if said.strip() else ()
     wish = Message("user", f"That cannot be used ({problem}). Reply again: only the JSON, valid under the schema.")
-    return request.model_copy(update={"messages": (*request.messages, *turns, wish)})
+    key = (
+        request.idempotency_key and f"{request.idempotency_key}-repair"
+    )  # another question: no replay of the first answer
+    return request.model_copy(update={"messages": (*request.messages, *turns, wish), "idempotency_key": key})
 
 
 def both(first: Reply, second: Reply) -> Reply:

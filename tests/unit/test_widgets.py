@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
 from nyxlab.errors import InputRefused
@@ -114,3 +115,21 @@ def test_cost_line_says_what_is_unknown():
     """A run of unknown cost says so in its line."""
     told = {"totals": {"tokens": 999, "usd": "0", "certainty": "unknown", "calls": 1}, "steps": []}
     assert "999 tok · unknown · 1 call" in cost_line(told)
+
+
+async def test_a_stopped_run_says_how_to_go_on(lab):
+    """Stop ends the run where it is; the panel names the command that carries it on, and it can be carried on."""
+    (lab.settings.root / "s.yaml").write_text("a: [{text: slow, latency: 30}]\nb: [{text: quick}]\n")
+    async with lab:
+        panel = lab_panel(lab)
+        panel.go.click()
+        started = anyio.Event()
+        panel.status.observe(lambda change: started.set() if "calls" in change["new"] else None, "value")
+        await started.wait()
+        panel.halt.click()
+        await panel._task
+        assert "nyxlab resume" in panel.status.value
+        assert panel._run_id in panel.status.value
+        (lab.settings.root / "s.yaml").write_text("a: [{text: fast}]\nb: [{text: quick}]\n")
+    async with Lab(f"sqlite:///{lab.settings.root / 'l.db'}", settings=lab.settings) as again:
+        assert (await again.resume(panel._run_id)).status == "completed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 import traceback
@@ -312,6 +313,19 @@ async def test_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     async with serve(http(503, {}, retry_after="0"), OK) as peer, provider(peer.url) as asked:
         await asked.ask(request())
     assert [record.name for record in caplog.records if record.name != "asyncio"] == []
+
+
+async def test_an_idempotency_key_goes_along_with_each_attempt() -> None:
+    """A call under a key sends it with every attempt, a repair under another one, and a call without one sends none."""
+    bad, schema = http(200, GOOD["openai"]), {"type": "object", "required": ["a"]}
+    good = json.loads(json.dumps(GOOD["openai"]).replace('"hello"', json.dumps('{"a": 1}')))
+    async with serve(http(503, {}, retry_after="0"), bad, http(200, good)) as peer, provider(peer.url) as asked:
+        await asked.ask(request(idempotency_key="k-1", output_schema=schema))
+    keys = [line for head in peer.heads for line in head.lower().splitlines() if line.startswith("idempotency-key")]
+    assert keys == ["idempotency-key: k-1", "idempotency-key: k-1", "idempotency-key: k-1-repair"]
+    async with serve(OK) as peer, provider(peer.url) as asked:
+        await asked.ask(request())
+    assert "idempotency-key" not in peer.heads[0].lower()
 
 
 async def test_no_key_no_header() -> None:
