@@ -40,6 +40,7 @@ bench: $(STAMP)  ## Measure calls, reviews, steps, comparisons and routers, as r
 	@$(BIN)/python tests/bench/engine.py
 	@$(BIN)/python tests/bench/compare.py
 	@$(BIN)/python tests/bench/batch.py
+	@$(BIN)/python tests/bench/pages.py
 	@$(BIN)/python tests/bench/router.py ../shared/routing/public
 
 live: $(STAMP)  ## Paid calls, with the keys in .env: one small one to each vendor, then the lenses on 40 known faults

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import nbformat
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from report_inputs import HOSTILE, PLAN, Live, finding, review, run
+from report_inputs import HOSTILE, PLAN, Live, alternative, finding, review, run, step
 
 from nyxlab.errors import InputRefused
 from nyxlab.lab import page, tables
@@ -168,3 +169,17 @@ def test_a_broken_notebook_is_refused(tmp_path, text):
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputRefused, match=r"broken\.ipynb"):
         export_notebook(path)
+
+
+def test_a_run_of_ten_thousand_calls_stays_a_page():
+    """Five thousand comparisons of two long answers give a page under 5 MB that says how many there were."""
+    words = "what a model writes in an answer of some length " * 12
+    items = [
+        {"index": n, "output": f"{n} {words}", "selectedProvider": "a:x", "selectedBy": "policy", "gate": None, "caelReview": None,
+         "alternatives": [alternative("a:x", f"{n} {words}", "0.01", 1.0), alternative("b:x", f"no {n} {words}", "0.02", 2.0)]}
+        for n in range(5_000)
+    ]  # fmt: skip
+    told = {**run(), "steps": [step("many", 0, 9.0, kind="map", items=items)]}
+    html = render_run(told)
+    assert len(html.encode()) < 5_000_000
+    assert re.search(r"\b5\s?000\b", html)  # calls of each provider
