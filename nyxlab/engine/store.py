@@ -278,7 +278,7 @@ class Store:
         """Write what became of a call."""
         shelf: dict[str, str] = {}
         told = call.model_dump(mode="json", include=ENDED_CALL)
-        row = {"of": run_id, "it": call.number, **told, "reply": _reply(call, shelf)}
+        row = {"of": run_id, "it": call.number, **told, "error": _storable(call.error), "reply": _reply(call, shelf)}
         await self.database.write([*self._keep(run_id, shelf), Change(3, CLOSE_CALL, row)])
 
     def _keep(self, run_id: str, shelf: Mapping[str, str]) -> list[Change]:
@@ -289,15 +289,31 @@ class Store:
 
     def _step_row(self, step: StepRecord, shelf: dict[str, str]) -> Row:
         row = step.model_dump(mode="json", include=ENDED_STEP)
-        return {**row, "output": text(apart(row["output"], shelf)), "payload": text(apart(row["payload"], shelf))}
+        return {
+            **row,
+            "error": _storable(row["error"]),
+            "output": text(apart(row["output"], shelf)),
+            "payload": text(apart(row["payload"], shelf)),
+        }
 
     def _call_row(self, run_id: str, call: CallRecord, shelf: dict[str, str]) -> Row:
         row = call.model_dump(mode="json", exclude={"reply"})
-        return {**row, **texts(row, "estimate"), "reply": _reply(call, shelf), "run_id": run_id}
+        return {
+            **row,
+            "error": _storable(call.error),
+            **texts(row, "estimate"),
+            "reply": _reply(call, shelf),
+            "run_id": run_id,
+        }
 
 
 def _iso(at: datetime | None) -> str | None:
     return at.isoformat() if at else None
+
+
+def _storable(text: str | None) -> str | None:
+    """Return a text that stands in a column as it is without what databases do not take: NUL, half a character."""
+    return text.encode("utf-8", "replace").decode().replace("\x00", "?") if text else text
 
 
 def _reply(call: CallRecord, shelf: dict[str, str]) -> str:

@@ -67,6 +67,14 @@ async def test_a_long_text_is_kept_once(store_url):
         assert conn.exec_driver_sql("SELECT count(*) FROM texts").scalar() == 0
 
 
+async def test_an_odd_error_is_kept(store_url):
+    """An error with characters that a database does not take is kept without them, and the step's end is on disk."""
+    store = open_store(store_url)
+    run_id = await start_run(store, FLOW, {"t": "x"})
+    await store.finish_step(run_id, StepRecord(id="b", kind="prompt", status="failed", error="odd \x00 \ud800 ü"))
+    assert (await store.load(run_id)).steps["b"].error == "odd ? ? ü"
+
+
 async def test_newest_runs_before_one(store_url):
     """A few of the newest runs that began before another one are found without the rest."""
     store = open_store(store_url)
