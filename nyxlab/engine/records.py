@@ -89,6 +89,23 @@ class CallRecord(Record):
             return FREE
         return Cost.unknown()
 
+    def brief(self) -> dict[str, Json]:
+        """Return the call as a checkpoint lists it, without its text."""
+        reply = self.reply
+        return {
+            "provider": self.provider,
+            "role": self.role,
+            "status": self.status,
+            "usage": reply.usage.to_json() if reply and reply.usage else None,
+            "cost": self.cost.to_json(),
+            "latencySeconds": reply.latency_seconds if reply else None,
+            "timeToFirstTokenSeconds": reply.time_to_first_token_seconds if reply else None,
+            "waitSeconds": reply.wait_seconds if reply else 0.0,
+            "attempts": reply.attempts if reply else 1,
+            "cached": bool(reply and reply.cached),
+            "error": self.error,
+        }
+
     @property
     def charge(self) -> Decimal:
         """What a budget counts for it: the cost where known, else the estimate, which is the most it can be."""

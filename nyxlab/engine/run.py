@@ -193,6 +193,7 @@ class _Session:
         self.outputs = {step.id: step.output for step in run.steps.values() if step.status == "completed"}
         self.payloads = {step.id: step.payload for step in run.steps.values()}
         self.failed: set[str] = set()
+        self.used: set[int] = set()  # calls that were made or replayed in this go
         self.pauses: list[Pause] = []
         self.writing_soon = self.ended = False
         self.numbers = count(1 + max((call.number for call in run.calls), default=0))
@@ -252,12 +253,17 @@ class _Session:
                 self.pauses.append(outcome.pause)
             case Skipped():
                 status = "skipped"
+        payload = {} if isinstance(outcome, Skipped) else outcome.payload
+        # Replies of an earlier go that an edit or another input left unused: they were paid for, so they stay listed.
+        known = self.run.steps[step.id].calls
+        if earlier := [call.brief() for call in known if call.status == "ok" and call.number not in self.used]:
+            payload = {**payload, "earlier": earlier}
         record = StepRecord(
             id=step.id,
             kind=step.kind,
             status=status,
             output=output,
-            payload={} if isinstance(outcome, Skipped) else outcome.payload,
+            payload=payload,
             error=error,
             started_at=now,
             duration_seconds=time.perf_counter() - began,
@@ -321,6 +327,7 @@ class _Session:
 
     def call_done(self, call: CallRecord, replayed: bool) -> None:
         """Pass a call on to whoever watches."""
+        self.used.add(call.number)
         self.emit(CallDone(run_id=self.run.run_id, call=call, replayed=replayed))
 
     def skipped(self) -> list[str]:

@@ -43,7 +43,7 @@ class Redo(Record):
         """Say it in one line."""
         total = Cost.total(self.costs.values())
         why = f" (edited, or after what was: {', '.join(self.changed)})" if self.changed else ""
-        said = "unknown" if total.certainty == "unknown" else f"${total.usd}"
+        said = "unknown" if total.certainty == "unknown" else f"${total.usd:.4f}" if total.usd else "$0"
         return f"will run {len(self.steps)} of {self.of} steps{why}, at most {said}"
 
 

@@ -104,10 +104,17 @@ def step_rows(checkpoint: Json) -> list[Row]:
 def provider_rows(checkpoints: Iterable[Json]) -> list[Row]:
     """Return one row a provider, then one a judge and one a writer of digests (``role``), over any number of runs.
 
+    Calls that an earlier go of a step made and the last one did not use are counted too: they were paid for.
+
     A reply that a resume replayed was paid for once, by this run: it counts, but not among the ``n`` calls whose
     latency percentiles are shown. A judge's row holds its calls, which no candidate's row includes.
     """
     runs = list(checkpoints)
+    before = {"candidate": [], "judge": [], "digest": []}  # type: dict[str, list[Row]]
+    for run in runs:
+        for step in run["steps"]:
+            for told in step.get("earlier") or ():
+                before[told["role"]].append(_call(run, step, told) | {"selected": False})
     calls = [row for run in runs for row in call_rows(run)]
     judged = [row for run in runs for step in run["steps"] for row in _judge_rows(run, step)]
     digests = [
@@ -118,7 +125,8 @@ def provider_rows(checkpoints: Iterable[Json]) -> list[Row]:
     ]
     return [
         _provider(name, role, [row for row in rows if row["provider"] == name])
-        for role, rows in (("candidate", calls), ("judge", judged), ("digest", digests))
+        for role, own in (("candidate", calls), ("judge", judged), ("digest", digests))
+        for rows in [own + before[role]]
         for name in sorted({row["provider"] for row in rows})
     ]
 

@@ -30,6 +30,7 @@ CONTEXT = 4096  # it was trained on 8,192, but past 5,000 it was seen to do noth
 LONGEST_STRING = (
     240  # characters; so small a model ends no string of JSON by itself, and would talk until it is cut off
 )
+LONGEST_LIST = 3  # items, for the same reason
 FREE = Price(input=Decimal(0), output=Decimal(0), cache_read=Decimal(0), cache_write=Decimal(0), sheet="local: free")
 DIALECT = OpenAIDialect()
 _turn = threading.Lock()  # one model, one slot: calls take turns, and the wait for a turn is measured
@@ -135,7 +136,7 @@ class _Call:
 
 
 def _bounded(schema: Json) -> Json:
-    """Return the schema with a length for every string that has none."""
+    """Return the schema with a length for every string and every list that has none."""
     if isinstance(schema, list):
         return [_bounded(part) for part in schema]
     if not isinstance(schema, dict):
@@ -143,6 +144,8 @@ def _bounded(schema: Json) -> Json:
     bounded = {key: _bounded(part) for key, part in schema.items()}
     if bounded.get("type") == "string" and not {"enum", "const", "pattern", "format", "maxLength"} & set(bounded):
         bounded["maxLength"] = LONGEST_STRING
+    if bounded.get("type") == "array" and "maxItems" not in bounded:
+        bounded["maxItems"] = max(LONGEST_LIST, bounded.get("minItems", 0))
     return bounded
 
 

@@ -167,6 +167,7 @@ async def test_an_edited_step_runs_again_and_nothing_before_it(lab: Lab, tmp_pat
         assert (redo.steps, redo.of) == (("two", "three", "four"), 4)
         assert "will run 3 of 4 steps" in str(redo)
         again = await lab.resume(run.run_id)
+        rows = await lab.cost(run.run_id)
     assert [step.status for step in again.steps.values()] == ["completed"] * 4
     assert sorted(call.step for call in again.calls) == [
         "four",
@@ -177,6 +178,8 @@ async def test_an_edited_step_runs_again_and_nothing_before_it(lab: Lab, tmp_pat
     ]  # three is asked the same
     assert again.steps["one"] == run.steps["one"]
     assert again.cost.usd > run.cost.usd
+    assert sum(row["usd"] for row in rows) == again.cost.usd  # what was paid before the edit stays listed
+    assert sum(row["calls"] for row in rows) >= len(again.calls)
 
 
 async def test_an_edit_that_loses_paid_calls_or_is_broken_is_refused(lab: Lab, tmp_path: Path) -> None:
