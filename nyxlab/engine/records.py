@@ -131,7 +131,10 @@ class StepRecord(Record):
         return Cost.total(call.cost for call in self.calls)
 
     def checkpoint(self) -> dict[str, Json]:
-        """Return the step as ``nyxlab.run/1`` lists it: the runner's payload between what the engine knows."""
+        """Return the step as ``nyxlab.run/1`` lists it: the runner's payload between what the engine knows.
+
+        An answer that came too late for its comparison is listed with what it cost after all.
+        """
         gate: dict[str, Json] = {
             "selectedProvider": None,
             "selectedBy": None,
@@ -146,7 +149,22 @@ class StepRecord(Record):
             "startedAt": _iso(self.started_at),
             "durationSeconds": self.duration_seconds,
         }
-        return {**known, **gate, **self.payload, **known, **ended}
+        told = {**known, **gate, **self.payload, **known, **ended}
+        return told | {"alternatives": [self._late(each) for each in told["alternatives"]]}
+
+    def _late(self, alternative: dict[str, Json]) -> dict[str, Json]:
+        """Return an alternative that was too late with what it cost, where its reply came while the run lasted."""
+        if alternative.get("status") != "cancelled":
+            return alternative
+        mine = [
+            c
+            for c in self.calls
+            if c.role == "candidate" and c.provider == alternative["provider"] and c.status == "ok"
+        ]
+        if not mine:
+            return alternative
+        numbers = ("usage", "cost", "latencySeconds", "timeToFirstTokenSeconds", "waitSeconds", "attempts")
+        return alternative | {name: mine[-1].brief()[name] for name in numbers}
 
 
 class Run(Record):

@@ -13,7 +13,7 @@ from nyxlab.settings import load_settings
 SCRIPT = """\
 # scripted replies, written by hand: no model produced this text
 quick: [{text: quick}]
-late: [{text: late, latency: 0.6}]
+late: [{text: late, latency: 0.6, usage: {output_tokens: 1}, price: {input: "0", output: "1000"}}]
 never: [{text: never, latency: 600}]
 busy: [{text: done, latency: 1.2}]
 """
@@ -48,6 +48,8 @@ async def test_late_reply_is_kept_while_the_run_lasts(lab):
     assert "kept in the ledger" in step["alternatives"][1]["error"]
     late = by_provider(run)["late"]
     assert (late.status, late.reply.text) == ("ok", "late")
+    assert step["alternatives"][1]["cost"] == {"usd": "0.001", "certainty": "estimated"}
+    assert run.checkpoint()["totals"]["usd"] == "0.001"
     assert run.status == "completed"
 
 
