@@ -23,6 +23,7 @@ from nyxlab.errors import NyxlabError, StoreBroken
 
 T = TypeVar("T")
 Row = dict[str, Any]
+MIGRATING = 6_973_616  # the number of the lock that is held on a server while tables are made
 TOGETHER = 1_000  # writes that one transaction takes at most
 
 
@@ -223,6 +224,8 @@ class Database:
             if self.file:
                 self.file.parent.mkdir(parents=True, exist_ok=True)
             with self.engine.begin() as conn:
+                if not self.file:  # a SQLite transaction is alone anyway; here two processes could create one table
+                    conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATING})")
                 migrate(conn, self._version(conn))
             if self.file:  # readers never wait for the writer; cannot be set inside a transaction
                 raw = self.engine.raw_connection()

@@ -75,6 +75,17 @@ async def test_an_odd_error_is_kept(store_url):
     assert (await store.load(run_id)).steps["b"].error == "odd ? ? ü"
 
 
+async def test_many_processes_may_find_an_empty_store(store_url):
+    """Who comes first makes the tables; all that come at the same moment write their runs."""
+    stores = [open_store(store_url) for _ in range(8)]
+    async with anyio.create_task_group() as tasks:
+        for store in stores:
+            tasks.start_soon(start_run, store, FLOW, {"t": "x"})
+    assert len(await stores[0].runs()) == 8
+    for store in stores:
+        await store.aclose()
+
+
 async def test_newest_runs_before_one(store_url):
     """A few of the newest runs that began before another one are found without the rest."""
     store = open_store(store_url)
