@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
@@ -228,9 +228,9 @@ class Database:
                     conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATING})")
                 migrate(conn, self._version(conn))
             if self.file:  # readers never wait for the writer; cannot be set inside a transaction
-                raw = self.engine.raw_connection()
-                raw.cursor().execute("PRAGMA journal_mode=WAL")
-                raw.close()
+                with closing(self.engine.raw_connection()) as raw, suppress(sqlite3.OperationalError):
+                    # Somebody else may be at the file, if only to set the same: then the next process does it.
+                    raw.cursor().execute("PRAGMA journal_mode=WAL")
         self._current = True
 
     def _version(self, conn: sa.Connection) -> int:
