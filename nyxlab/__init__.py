@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from nyxlab.providers.messages import Cost, Message, Reply, Request, Usage
     from nyxlab.providers.registry import open_provider
     from nyxlab.providers.scripted import ScriptedProvider
-    from nyxlab.reviewer.document import Document
+    from nyxlab.reviewer.text.document import Document
     from nyxlab.reviewer.findings import Finding, Severity
-    from nyxlab.reviewer.phases import ImplementationPrompt
+    from nyxlab.reviewer.prompt import ImplementationPrompt
     from nyxlab.reviewer.review import Review
 
 __version__ = "0.1.0"
@@ -41,9 +41,9 @@ _HOMES = {
     "providers.messages": ("Cost", "Message", "Reply", "Request", "Usage"),
     "providers.registry": ("open_provider",),
     "providers.scripted": ("ScriptedProvider",),
-    "reviewer.document": ("Document",),
+    "reviewer.text.document": ("Document",),
     "reviewer.findings": ("Finding", "Severity"),
-    "reviewer.phases": ("ImplementationPrompt",),
+    "reviewer.prompt": ("ImplementationPrompt",),
     "reviewer.review": ("Review",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

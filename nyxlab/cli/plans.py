@@ -37,7 +37,7 @@ from nyxlab.lab.reviews import (
 
 if TYPE_CHECKING:
     from nyxlab.lab.lab import Lab
-    from nyxlab.reviewer.document import Document
+    from nyxlab.reviewer.text.document import Document
 
 
 @app.command(epilog="Example: nyxlab review plan.md spec.md --repo . --format html --output review.html")
@@ -45,6 +45,9 @@ def review(
     target: Annotated[
         list[str], typer.Argument(metavar="FILE…|RUN", help="Files that form one set, folders, or one run.")
     ],
+    rules_alone: Annotated[
+        bool, typer.Option("--rules", help="The rules alone: no model is asked, whatever the settings name.")
+    ] = False,
     each: Annotated[bool, typer.Option("--each", help="Review each file and each folder by itself.")] = False,
     repo: Annotated[Path | None, typer.Option(metavar="DIR", help="Check new and modified files against it.")] = None,
     baseline: Annotated[
@@ -78,6 +81,8 @@ def review(
         raise InputRefused(f"unknown format '{form}': use {', '.join(FORMATS)}")
     if each and form in ("html", "md") and not output:
         raise InputRefused(f"--each writes a page for each plan: name their folder with --output DIR/ for {form}")
+    if rules_alone and providers:
+        raise InputRefused("--rules leaves models out, and --providers names some: give one of the two")
     if not providers and (judge or lens or budget or forecast):
         raise InputRefused(
             "--judge, --lens, --budget and --forecast are about models: name them with --providers A[,B]"
@@ -98,7 +103,9 @@ def review(
     if each:
         raise typer.Exit(_write_each(reviewed, terms, form, output))
     write(written(reviewed[0], form, terms.rules), Path(output) if output else None)
-    raise typer.Exit(FAILED_VERDICT if reviewed[0].verdict == "FAIL" else 0)
+    for reason in reviewed[0].unread:
+        say(f"not read: {reason}")
+    raise typer.Exit(REFUSED if reviewed[0].unread else FAILED_VERDICT if reviewed[0].verdict == "FAIL" else 0)
 
 
 def _heard(lab: Lab, sets: list[list[str]], terms: Terms, asked: Asked, forecast: str | None) -> list[Reviewed]:
@@ -163,7 +170,7 @@ def _write_each(found: list[Reviewed], terms: Terms, form: str, output: str | No
     else:
         write("\n".join([*list(pages.values())[1:], pages[index]]), Path(output) if output else None)
     verdicts = {one.verdict for one in found}
-    return REFUSED if None in verdicts else FAILED_VERDICT if "FAIL" in verdicts else 0
+    return REFUSED if None in verdicts or any(one.unread for one in found) else FAILED_VERDICT if "FAIL" in verdicts else 0
 
 
 CAUTION = (
@@ -235,11 +242,18 @@ def prompt(
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="PATH", help="A file, or a folder ending in /.")
     ] = None,
+    budget_tokens: Annotated[
+        int, typer.Option(min=200, metavar="N", help="Split a phase over this many tokens between its tasks.")
+    ] = 8_000,
 ) -> None:
-    """Write the phased implementation prompt: one file, or (a path that ends in /) one per phase and the JSON twin."""
-    compiled = open_lab().prompt(review_file.absolute())
+    """Write the phased implementation prompt: one file, or (a path that ends in /) one per phase and the JSON twin.
+
+    It is the plan itself, cut into its own phases: every line stands in exactly one of header, phases and appendix, with the
+    findings beside it. The plan is read again from where it was reviewed.
+    """
+    compiled = open_lab().prompt(review_file.absolute(), budget_tokens=budget_tokens)
     if output is None or not output.endswith("/"):
         return write(compiled.to_markdown(), Path(output) if output else None)
-    for name, text in compiled.phase_files().items():
+    for name, text in compiled.files().items():
         write(text, Path(output) / name)
     return None

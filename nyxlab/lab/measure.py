@@ -11,7 +11,7 @@ from pydantic import Field
 from nyxlab.gate.policy import interval
 from nyxlab.lab.reviews import Asked
 from nyxlab.providers.messages import Cost, Record
-from nyxlab.reviewer.document import Document, parse_documents
+from nyxlab.reviewer.text.document import Document, parse_documents
 from nyxlab.reviewer.findings import Finding
 from nyxlab.reviewer.planting import Fault, planted
 from nyxlab.reviewer.review import Pass, Review

@@ -18,11 +18,11 @@ from nyxlab.errors import InputRefused
 from nyxlab.lab.steps import persona
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Cost, Json, Message, Request
-from nyxlab.reviewer.consensus import Panel, finders, locate, merge, refute, repeats, shares, unfound
-from nyxlab.reviewer.document import Document
-from nyxlab.reviewer.evidence import Locator
+from nyxlab.reviewer.models.consensus import Panel, finders, locate, merge, refute, repeats, shares, unfound
+from nyxlab.reviewer.text.document import Document
+from nyxlab.reviewer.models.evidence import Locator
 from nyxlab.reviewer.findings import Finding
-from nyxlab.reviewer.lenses import (
+from nyxlab.reviewer.models.lenses import (
     ANSWERS_SCHEMA,
     CLAIMS_SCHEMA,
     LEAST_ROOM,

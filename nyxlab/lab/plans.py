@@ -14,16 +14,17 @@ from nyxlab.engine.workflow import Workflow
 from nyxlab.errors import InputRefused
 from nyxlab.lab.measure import Case, Measurement, measure, planted_cases
 from nyxlab.lab.panel import Hearing, hear, own_lenses, prepare
-from nyxlab.lab.reviews import Asked, Paths, Terms, read_review
+from nyxlab.lab.reviews import Asked, Paths, Terms, read_review, unchanged_documents
 from nyxlab.lab.runs import OnEvent, Runs, usd
 from nyxlab.lab.steps import Options, documents_of
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Cost, Json
-from nyxlab.reviewer.document import Document, parse_documents
+from nyxlab.reviewer.cut import BUDGET
 from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.lenses import chosen_lenses
-from nyxlab.reviewer.phases import ImplementationPrompt
+from nyxlab.reviewer.models.lenses import chosen_lenses
+from nyxlab.reviewer.prompt import ImplementationPrompt
 from nyxlab.reviewer.review import Review, open_documents
+from nyxlab.reviewer.text.document import Document, parse_documents
 
 
 class Plans(Runs):
@@ -164,13 +165,19 @@ class Plans(Runs):
         stated = [("goal", f"# {run.workflow}\n\n## Goal\n\n{goal}\n")] if (goal := goal_of(run)) else []
         return parse_documents(documents_of([*stated, *written], f"{target}/"))
 
-    def prompt(self, review: Review | Mapping[str, Json] | Paths) -> ImplementationPrompt:
-        """Return the phased implementation prompt of a review, its JSON, or a file that holds its JSON."""
+    def prompt(self, review: Review | Mapping[str, Json] | Paths, *, budget_tokens: int = BUDGET) -> ImplementationPrompt:
+        """Return the phased implementation prompt of a review, its JSON, or a file that holds its JSON.
+
+        The plan is read again from where it was reviewed, and has to be as it was. A phase over ``budget_tokens`` is
+        split between its tasks.
+        """
+        beside = [Path.cwd(), self.settings.root]
         if isinstance(review, Review):
             review = review.to_json()
         if not isinstance(review, Mapping):
-            review = read_review(self.settings.resolve(Path(review))).to_json()
-        return ImplementationPrompt.from_review(dict(review))
+            path = self.settings.resolve(Path(review))
+            review, beside = read_review(path).to_json(), [*beside, path.parent]
+        return ImplementationPrompt.of(review, unchanged_documents(review, *beside), budget_tokens)
 
 
 def share_out(asked: Asked, reviews: int) -> Asked:

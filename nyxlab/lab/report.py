@@ -16,7 +16,7 @@ from nyxlab.errors import InputRefused
 from nyxlab.lab import page, tables
 from nyxlab.lab.export import export_notebook
 from nyxlab.lab.tables import Json
-from nyxlab.reviewer.phases import ImplementationPrompt
+from nyxlab.reviewer.prompt import ImplementationPrompt
 from nyxlab.reviewer.review import headline as verdict_line
 
 __all__ = ["Format", "export_notebook", "headline", "render_batch", "render_index", "render_review", "render_run"]
@@ -135,13 +135,13 @@ def _review_context(review: Json, documents: Mapping[str, str]) -> dict[str, Any
     lines = {path: text.split("\n") for path, text in documents.items()}
     carried = documents if sum(map(len, documents.values())) <= WHOLE_PLAN else {}
     numbers = {path: index for index, path in enumerate(sorted(carried))}
-    prompt = ImplementationPrompt.from_review(dict(review)).to_markdown() if review.get("phases") else ""
+    whole = all(each["path"] in documents for each in review.get("documents") or [{"path": ""}])
+    prompt = ImplementationPrompt.of(review, documents).to_markdown() if whole and review.get("phases") else ""
     return {
         "review": review,
         "headline": headline(review),
         "counts": _counts(review),
         "severities": [s for s in tables.SEVERITIES if any(f["severity"] == s for f in [*shown, *folded])],
-        "covers": {each["phase"]: each["covers"] for each in (review.get("plan") or {}).get("contexts", ())},
         "coverage": _coverage(review),
         "categories": dict(sorted(Counter(f["category"] for f in [*shown, *folded]).items())),
         "shown": [(finding, _passages(finding, lines, numbers)) for finding in shown],
@@ -163,16 +163,12 @@ def _counts(review: Json) -> dict[str, int]:
 
 
 def _coverage(review: Json) -> list[tuple[str, list[str]]]:
-    """Return each requirement that the phases or their open decisions name, with the phases that build it."""
-    plan = review.get("plan") or {}
+    """Return each requirement that tasks cite, with the phases that they are in."""
     built: dict[str, list[str]] = {}
-    for context in plan.get("contexts", ()):
-        for name in context["covers"]:
-            built.setdefault(name, []).append(f"Phase {context['phase']}")
-    for asked in plan.get("openDecisions", ()):
-        if found := re.match(r"No step covers (.+): which phase builds it\?", asked["question"]):
-            built.setdefault(found[1], [])
-    return sorted(built.items())
+    for phase in review.get("phases") or ():
+        for name in phase["covers"]:
+            built.setdefault(name, []).append(f"Phase {phase['number']}")
+    return list(built.items())
 
 
 def _not_run(review: Json) -> list[str]:
@@ -194,7 +190,7 @@ def _not_run(review: Json) -> list[str]:
 def _passages(finding: Json, lines: Mapping[str, list[str]], numbers: Mapping[str, int]) -> list[dict[str, Any]]:
     """Return each piece of evidence with its numbered lines, ``hit`` being the quoted ones, and its place in the plan."""
     passages = []
-    for piece in finding.get("evidence") or ():
+    for piece in (*(finding.get("evidence") or ()), *(finding.get("places") or ())):
         first, last = piece["startLine"], piece["endLine"]
         text = lines.get(piece["path"])
         if text and piece.get("verified"):
@@ -222,7 +218,7 @@ def _marked(path: str, lines: list[str], review: Json) -> list[tuple[int, str, l
     """Return the plan's lines with their numbers and the ids of the findings that quote them."""
     marks: dict[int, list[str]] = {}
     for finding in review["findings"]:
-        for piece in finding.get("evidence") or ():
+        for piece in (*(finding.get("evidence") or ()), *(finding.get("places") or ())):
             if piece["path"] == path:
                 for number in range(piece["startLine"], piece["endLine"] + 1):
                     marks.setdefault(number, []).append(finding["id"])

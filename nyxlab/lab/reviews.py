@@ -19,7 +19,7 @@ from nyxlab.lab.report import render_index, render_review
 from nyxlab.lab.sarif import to_sarif
 from nyxlab.providers.messages import Json
 from nyxlab.reviewer.catalogue import all_rules
-from nyxlab.reviewer.document import Document
+from nyxlab.reviewer.text.document import Document
 from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.review import Heard, Review, open_documents, review_documents
 from nyxlab.reviewer.rules import Rule
@@ -90,6 +90,11 @@ class Reviewed:
         """Review a document under a name, unless its ``review`` is there already."""
         texts = {path: file.text for path, file in document.files.items()}
         return cls(name, review or terms.review(document), texts)
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Why files of the set could not be read."""
+        return tuple(each.reason for each in self.review.read.unread) if self.review else ()
 
     @property
     def verdict(self) -> str | None:
@@ -209,19 +214,24 @@ def read_json_file(path: Path, schema: str) -> dict[str, Json]:
     return value
 
 
-def unchanged_documents(review: Mapping[str, Json], base: Path) -> dict[str, str]:
-    """Return the texts of the reviewed documents that are still there as they were reviewed (by hash), by path.
+def unchanged_documents(review: Mapping[str, Json], *bases: Path) -> dict[str, str]:
+    """Return the texts that a review was made of, by path: those it carries, and the files that are still as they were.
 
-    A path in a file is not trusted: one that leads out of ``base`` is left alone.
+    A file is looked for from each of the ``bases`` in turn and taken by its hash alone, so that no other one is shown.
     """
     found: dict[str, str] = {}
     for document in review.get("documents") or ():
-        path = (base / str(document.get("path"))).resolve()
-        if not path.is_relative_to(base.resolve()) or not path.is_file():
-            continue
-        data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest() == document.get("sha256"):
-            found[document["path"]] = data.decode("utf-8", "replace")
+        name, wanted = str(document.get("path")), document.get("sha256")
+        if document.get("text") is not None:
+            found[name] = document["text"]
+        for base in bases if name not in found else ():
+            try:
+                data = (base / name).read_bytes() if (base / name).is_file() else b""
+            except (OSError, ValueError):
+                continue
+            if hashlib.sha256(data).hexdigest() == wanted:
+                found[name] = data.decode("utf-8", "replace")
+                break
     return found
 
 

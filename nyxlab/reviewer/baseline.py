@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from nyxlab.reviewer.document import Document
+from nyxlab.reviewer.text.document import Document
 from nyxlab.reviewer.findings import MAX_SPAN, Evidence, Finding
 
 

@@ -94,6 +94,10 @@ class Finding(Record):
     status: Status = "new"
     suppressed: str | None = None
     evidence: tuple[Evidence, ...]
+    places: tuple[Evidence, ...] = ()
+    """Where the same cause shows beyond the evidence."""
+    outside: bool = False
+    """Whether it rests on knowledge that is not in the plan."""
     found_by: tuple[Finder, ...] = (Finder(),)
 
     @property

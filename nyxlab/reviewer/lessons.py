@@ -32,9 +32,11 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 from nyxlab.errors import InputRefused
 from nyxlab.providers.messages import Record
 from nyxlab.providers.strictyaml import read_yaml
-from nyxlab.reviewer.document import Document, Fence
 from nyxlab.reviewer.findings import MAX_SPAN, Category, Severity
+from nyxlab.reviewer.plan.model import Plan
 from nyxlab.reviewer.rules.base import Claim, Place, Rule
+from nyxlab.reviewer.text.blocks import Fence
+from nyxlab.reviewer.text.document import Document
 
 _UNBOUNDED = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*+\]|([*+](?!\+)|\{\d*,\})")
 _DENIED = re.compile(
@@ -99,7 +101,7 @@ def rule_of(lesson: Lesson) -> Rule:
 
     starts = {word.split()[0] for word in lesson.words}
 
-    def check(document: Document) -> Iterator[Claim]:
+    def check(document: Document, plan: Plan) -> Iterator[Claim]:
         if not any(start in file.text.lower() for file in document.files.values() for start in starts):
             return
         when, beside, unless, settled = patterns()

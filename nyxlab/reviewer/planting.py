@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 
 from nyxlab.providers.messages import Record
-from nyxlab.reviewer.document import Document, parse_documents
+from nyxlab.reviewer.text.document import Document, parse_documents
 from nyxlab.reviewer.findings import Evidence
 
 _AMOUNT = re.compile(r"\b(\d{1,4})(?= ?(?:seconds?|minutes?|hours?|days?|ms|s|MB|GB|KB|requests?|attempts?|%)\b)")

@@ -1,4 +1,4 @@
-"""The phased implementation prompt as records, with the laws they keep and the Markdown they become."""
+"""The phased implementation prompt: the plan itself, cut and annotated; findings stand beside its words, never in them."""
 
 from __future__ import annotations
 
@@ -8,292 +8,201 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cache, cached_property
-from typing import Annotated, Literal, Self
+from typing import Self
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from nyxlab.errors import InputRefused
 from nyxlab.providers.messages import Json, Record
+from nyxlab.reviewer.cut import BUDGET, Block, CutPhase, Deferral, PhaseFile, cut, requirements
 from nyxlab.reviewer.findings import Finding
+from nyxlab.reviewer.plan.read import read_plan
+from nyxlab.reviewer.text.document import parse_documents
 
-PHASE_TOKENS = 1_600
-"""A phase without the header stays below this many tokens, four characters to one; else it is split."""
-
-NOT_STATED = "not stated: decide"
-
-Number = Annotated[int, Field(ge=0, le=100_000)]
+HEADER_TOKENS = 1_500
+"""A header up to this long stands on top of every phase; a longer one is a file of its own that every phase names."""
 
 
-class PhaseFile(Record):
-    """One file of a phase. ``exists`` says whether the repository has it now, None where none was given."""
-
-    path: str
-    action: Literal["new", "modify", "delete"]
-    exists: bool | None = None
-
-
-class Task(Record):
-    """One thing to do: where, what, why, and the findings that it closes."""
-
-    id: str
-    path: str | None
-    action: str
-    why: str
-    closes: tuple[str, ...] = ()
-
-
-class Phase(Record):
-    """One phase: what a user can see after it, what must be done before it, and what proves it done."""
-
-    number: Number
-    title: str
-    outcome: str
-    needs: tuple[Number, ...] = ()
-    files: tuple[PhaseFile, ...] = ()
-    tasks: tuple[Task, ...] = ()
-    done: tuple[str, ...] = ()
-    open: tuple[str, ...] = ()
-
-
-class Deferral(Record):
-    """A finding that no phase closes, with the reason."""
-
-    finding: str
-    reason: str
-
-
-class Decision(Record):
-    """A question that is settled: by the plan's own words, or by order and arithmetic alone."""
-
-    decision: str
-    chosen: str
-    rejected: tuple[str, ...] = ()
-    finding: str | None = None
-
-
-class OpenDecision(Record):
-    """A question that a person settles, with the readings the plan offers and the phases that wait for it."""
-
-    question: str
-    options: tuple[str, ...] = ()
-    default: str = NOT_STATED
-    finding: str | None = None
-    blocks: tuple[Number, ...] = ()
-
-
-class Term(Record):
-    """One concept with its one name, and the names that are not to be used for it."""
+class Reference(Record):
+    """A place of the plan outside of a phase that the phase's lines speak of."""
 
     name: str
-    meaning: str
-    forbidden: tuple[str, ...] = ()
-
-
-class LedgerEntry(Record):
-    """One file over the whole plan: what happens to it first, and the phases that touch it."""
-
     path: str
-    action: Literal["new", "modify", "delete"]
-    exists: bool | None
-    phases: tuple[Number, ...]
-
-
-class Ledger(Record):
-    """All files of the plan; the totals count each file once, by what happens to it first."""
-
-    entries: tuple[LedgerEntry, ...] = ()
-    new: int = 0
-    modify: int = 0
-    delete: int = 0
-
-    @classmethod
-    def of(cls, phases: Iterable[Phase]) -> Ledger:
-        """Add the files of phases up, whatever the plan says their number is."""
-        touched: dict[str, list[tuple[PhaseFile, int]]] = {}
-        for phase in phases:
-            for f in phase.files:
-                touched.setdefault(f.path, []).append((f, phase.number))
-        entries = tuple(
-            LedgerEntry(
-                path=path,
-                action=uses[0][0].action,
-                exists=uses[0][0].exists,
-                phases=tuple(dict.fromkeys(n for _, n in uses)),
-            )
-            for path, uses in sorted(touched.items())
-        )
-        totals = Counter(e.action for e in entries)
-        return cls(entries=entries, new=totals["new"], modify=totals["modify"], delete=totals["delete"])
-
-
-class Edge(Record):
-    """``phase`` needs ``needs`` to be done before."""
-
-    phase: Number
-    needs: Number
-
-
-class Excerpt(Record):
-    """Lines of the plan that a phase refers to, exactly as they stand there."""
-
-    path: str
-    start_line: int
-    end_line: int
-    text: str
-
-
-class Context(Record):
-    """What the plan says beside a phase's tasks and the phase cannot be built without; ``rollback`` None where nothing is said."""
-
-    phase: Number
-    source: str
-    covers: tuple[str, ...] = ()
-    requirements: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    excerpts: tuple[Excerpt, ...] = ()
-    rollback: str | None = None
-
-
-class PlanSummary(Record):
-    """What every phase has to know of the whole plan."""
-
-    title: str = NOT_STATED
-    goal: str = NOT_STATED
-    non_goals: tuple[str, ...] = ()
-    decisions: tuple[Decision, ...] = ()
-    always: tuple[str, ...] = ()
-    never: tuple[str, ...] = ()
-    glossary: tuple[Term, ...] = ()
-    open_decisions: tuple[OpenDecision, ...] = ()
-    file_ledger: Ledger = Ledger()
-    edges: tuple[Edge, ...] = ()
-    contexts: tuple[Context, ...] = ()
+    line: int
 
 
 class ImplementationPrompt(Record):
-    """The whole prompt. It cannot be made with a finding that is neither closed once nor deferred, or with phases out of order."""
+    """The whole prompt: a plan's lines by path, how they are cut, and what the review says about them.
 
-    phases: tuple[Phase, ...]
-    deferred: tuple[Deferral, ...]
-    plan: PlanSummary
+    **Law:** every line that is not blank stands, byte for byte, in exactly one block of header, phases and appendix.
+    """
+
+    texts: Mapping[str, str]
+    phases: tuple[CutPhase, ...]
+    header: tuple[Block, ...]
+    appendix: tuple[Block, ...]
+    deferred: tuple[Deferral, ...] = ()
     findings: tuple[Finding, ...] = ()
-
-    @model_validator(mode="after")
-    def _lawful(self) -> Self:
-        closed = [f for p in self.phases for t in p.tasks for f in t.closes] + [d.finding for d in self.deferred]
-        live = sorted(f.id for f in self.findings if f.suppressed is None)
-        if sorted(closed) != live:
-            raise ValueError("each finding that is not suppressed is closed by exactly one phase or deferred")
-        done: set[int] = set()
-        for phase in self.phases:
-            if phase.number in done or not done.issuperset(phase.needs):
-                raise ValueError(f"phase {phase.number} stands before a phase that it needs")
-            done.add(phase.number)
-        return self
+    told: str = ""
+    copies: Mapping[str, tuple[str, int, str]] = {}
+    """Requirements by name: file, line, text; shown beside the tasks that cite them, as copies."""
+    references: Mapping[int, tuple[Reference, ...]] = {}
 
     @classmethod
-    def from_review(cls, review: Mapping[str, Json]) -> ImplementationPrompt:
-        """Build the prompt from a review in JSON alone; InputRefused where its prompt part is missing or breaks a law."""
+    def of(cls, review: Mapping[str, Json], texts: Mapping[str, str], budget: int = BUDGET) -> Self:
+        """Return the prompt of a review (its JSON) and the texts it was made of.
+
+        ``budget`` is how many tokens a phase may have. InputRefused where the review is not whole or a text is missing.
+        """
         try:
-            return cls.model_validate({key: review[key] for key in ("phases", "deferred", "plan", "findings")})
-        except KeyError as missing:
+            findings = tuple(Finding.model_validate(f) for f in review["findings"])
+            paths = [str(each["path"]) for each in review["documents"]]
+        except (KeyError, TypeError, ValidationError):
+            raise InputRefused("the review cannot be used: make it again with `nyxlab review --format json`") from None
+        missing = [path for path in paths if path not in texts]
+        if missing:
             raise InputRefused(
-                f"the review has no key {missing}: make it again with `nyxlab review --format json`"
-            ) from None
-        except ValidationError as wrong:
-            first = wrong.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the prompt"
-            raise InputRefused(
-                f"the review cannot be used: {where}: {first['msg']}; make it again with `nyxlab review --format json`"
-            ) from None
+                f"{missing[0]}: no longer there as it was reviewed; review the plan again, and write the prompt from that"
+            )
+        document = parse_documents({path: texts[path] for path in paths})
+        plan = read_plan(document)
+        made = cut(document, plan, findings, budget)
+        known = requirements(plan, dict.fromkeys(name for phase in made.phases for name in phase.covers))
+        exists = {f["path"]: f.get("exists") for phase in review.get("phases") or () for f in phase.get("files", ())}
+        phases = tuple(
+            p.model_copy(update={"files": tuple(f.model_copy(update={"exists": exists.get(f.path)}) for f in p.files)})
+            for p in made.phases
+        )
+        own = {(b.path, n): p.number for p in made.phases for b in p.blocks for n in range(b.start_line, b.end_line + 1)}
+        sections = {(h.path, h.number): h for h in document.headings if h.number}
+        references: dict[int, dict[str, Reference]] = {}
+        for label in document.labels:
+            number = own.get((label.path, label.line))
+            heading = sections.get((label.path, label.number)) if label.family == "section" and not label.defines else None
+            if number and heading and own.get((heading.path, heading.line)) != number:
+                name = f"Section {label.number} ({heading.text[:60]})"
+                references.setdefault(number, {})[name] = Reference(name=name, path=heading.path, line=heading.line)
+        for mention in document.file_mentions:
+            number = own.get((mention.path, mention.line))
+            path = next((p for p in paths if p == mention.name or p.endswith(f"/{mention.base}")), None)
+            if number and path and path != mention.path:
+                references.setdefault(number, {})[mention.base] = Reference(name=mention.base, path=path, line=1)
+        return cls(
+            texts=texts,
+            phases=phases,
+            header=made.header,
+            appendix=made.appendix,
+            deferred=made.deferred,
+            findings=findings,
+            told=plan.told(),
+            copies={name: (r.path, r.line, r.text) for name, r in known.items()},
+            references={n: tuple(found.values()) for n, found in references.items()},
+        )
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the JSON twin, without the plan's own text: its blocks say which lines they are."""
+        return self.model_dump(mode="json", by_alias=True, exclude={"texts", "copies"})  # type: ignore[no-any-return]
+
+    def files(self) -> dict[str, str]:
+        """Return the Markdown files by name, header first, one a phase, appendix and tail last, and the JSON twin."""
+        header = self._render("header")
+        short = len(header) // 4 <= HEADER_TOKENS
+        found = {f"{0:0{self.width}d}-header.md": header + "\n"}
+        for phase in self.phases:
+            found[self.name_of(phase)] = f"{self._render('phase', p=phase, header=short)}\n"
+        found[f"{'9' * self.width}-appendix.md"] = f"{self._render('appendix')}\n\n{self._render('tail')}\n"
+        return found | {"prompt.json": json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n"}
 
     def to_markdown(self) -> str:
-        """Return the whole prompt as Markdown: header, phases, traceability."""
-        return (
-            "\n\n".join([self._render("header"), *map(self.phase_markdown, self.phases), self._render("tail")]) + "\n"
+        """Return the whole prompt as one Markdown text."""
+        pieces = [self._render("header"), *(self._render("phase", p=p, header=False) for p in self.phases)]
+        return "\n\n".join([*pieces, self._render("appendix"), self._render("tail")]) + "\n"
+
+    @property
+    def width(self) -> int:
+        """How many digits file names have, so that they sort in the plan's order."""
+        return max(2, len(str(len(self.phases) + 1)))
+
+    def name_of(self, phase: CutPhase) -> str:
+        """Return the name of a phase's file."""
+        words = re.sub(r"[^a-z0-9]+", "-", phase.title.lower()).strip("-")[:48].strip("-")
+        return f"{phase.number:0{self.width}d}-{words or 'phase'}.md"
+
+    def text_of(self, block: Block) -> str:
+        """Return the lines of a block exactly as they stand in the plan, with LF between them."""
+        lines = self.texts[block.path].split("\n")[block.start_line - 1 : block.end_line]
+        return "\n".join(line.removesuffix("\r") for line in lines)
+
+    @cached_property
+    def ledger(self) -> tuple[tuple[PhaseFile, tuple[int, ...]], ...]:
+        """Every file of the plan with the phases that touch it; what is said first of it holds."""
+        found: dict[str, list[tuple[PhaseFile, int]]] = {}
+        for phase in self.phases:
+            for file in phase.files:
+                found.setdefault(file.path, []).append((file, phase.number))
+        return tuple(
+            (next((f for f, _ in uses if f.action), uses[0][0]), tuple(dict.fromkeys(n for _, n in uses)))
+            for _, uses in sorted(found.items())
         )
 
-    def phase_files(self) -> dict[str, str]:
-        """Return one paste-ready Markdown file a phase, header included, and the JSON twin, by file name."""
-        header = self._render("header")
-        files = {f"phase-{p.number:02}.md": f"{header}\n\n{self.phase_markdown(p)}\n" for p in self.phases}
-        return files | {"prompt.json": json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n"}
+    @cached_property
+    def lines(self) -> Counter[str]:
+        """How many lines that are not blank stand in the header, in phases and in the appendix, and how many there are."""
+        count = Counter(all=sum(bool(line.strip()) for text in self.texts.values() for line in text.split("\n")))
+        holders = (("header", self.header), ("phases", [b for p in self.phases for b in p.blocks]), ("appendix", self.appendix))
+        for name, blocks in holders:
+            count[name] = sum(bool(x.strip()) for b in blocks for x in self.text_of(b).split("\n"))
+        return count
 
-    def phase_markdown(self, phase: Phase) -> str:
-        """Return one phase without the header: what the limit of ``PHASE_TOKENS`` counts."""
-        context = next(
-            (c for c in self.plan.contexts if c.phase == phase.number), Context(phase=phase.number, source=NOT_STATED)
-        )
-        return self._render(
-            "phase", p=phase, context=context, known=self._known, entry=[self._phase[n] for n in phase.needs]
-        )
+    @cached_property
+    def traced(self) -> dict[str, list[int]]:
+        """Each requirement that tasks cite, with the phases that they are in."""
+        found: dict[str, list[int]] = {}
+        for phase in self.phases:
+            for name in phase.covers:
+                found.setdefault(name, []).append(phase.number)
+        return found
 
     @cached_property
     def _known(self) -> dict[str, Finding]:
         return {f.id: f for f in self.findings}
 
-    @cached_property
-    def _phase(self) -> dict[int, Phase]:
-        return {p.number: p for p in self.phases}
-
     def _render(self, part: str, **values: object) -> str:
-        text = _template().render(part=part, prompt=self, plan=self.plan, not_stated=NOT_STATED, **values)
-        return re.sub(r"\n{3,}", "\n\n", text).strip()
+        template = _template()
+        text = template.render(part=part, prompt=self, known=self._known, header_file=f"{0:0{self.width}d}-header.md", **values)
+        return text.strip("\n")
 
 
-# --- text of plans is hostile: on its way into Markdown it stays one line of plain words ------------------------------
+# --- words of plans are hostile: outside of their fence they stay one line of plain words ------------------------------
 
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
-_SPECIAL = re.compile(r"[\\<>\[\]]")
-_OPENING = re.compile(r"^(?:[#>+=~-]|\*(?=[\s*]*$|\s)|_(?=[\s_]*$)|\d{1,9}[.)](?=\s|$))")
-
-
-def clip(text: str, limit: int) -> str:
-    """Cut a text at ``limit`` characters, saying so."""
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "\u2026"
-
-
-def tame(text: str) -> str:
-    """Fold white space and show control, bidi and zero-width characters by their names, so that none of them acts."""
-    return _shown(" ".join(text.split()))
-
-
-def _shown(text: str) -> str:
-    return "".join(f"\u27e8U+{ord(c):04X}\u27e9" if unicodedata.category(c) in _HIDDEN else c for c in text)
+_SPECIAL = re.compile(r"[\\<>\[\]`*_#|~]")
 
 
 def inline(text: str, limit: int = 300) -> str:
-    """Return a plan's words as one line of Markdown: no link, image, tag, table cell, heading or list can come out of it."""
-    words = clip(tame(text), limit)
-    pieces = words.split("`")
-    if len(pieces) % 2 == 0 or "``" in words:  # an open code span would swallow what follows
-        words = _SPECIAL.sub(r"\\\g<0>", words).replace("`", "\\`")
-    else:
-        words = "`".join(piece if n % 2 else _SPECIAL.sub(r"\\\g<0>", piece) for n, piece in enumerate(pieces))
-    return words
-
-
-def opening(words: str) -> str:
-    """Return ``inline`` words as the start of a line or list item: they open no heading, list or rule."""
-    return _OPENING.sub(lambda m: m[0][:-1] + "\\" + m[0][-1], words)
+    """Return a plan's words as one line of Markdown: no link, tag, table cell, heading or list can come out of it."""
+    words = " ".join(text.split())
+    words = words if len(words) <= limit else words[: limit - 1].rstrip() + "\u2026"
+    shown = "".join(f"\u27e8U+{ord(c):04X}\u27e9" if unicodedata.category(c) in _HIDDEN else c for c in words)
+    shown = _SPECIAL.sub(r"\\\g<0>", shown)
+    return re.sub(r"^([+>=-]|\d{1,9}[.)])", r"\\\1", shown)
 
 
 def code(text: str, limit: int = 200) -> str:
     """Return a name as a code span that its own backticks cannot close."""
-    return "`" + (clip(tame(text), limit).replace("`", "'") or "?") + "`"
+    return "`" + (" ".join(text.split())[:limit].replace("`", "'") or "?") + "`"
 
 
 def fence(text: str) -> str:
-    """Return lines in a fence that is longer than any in them: nothing inside is read as Markdown."""
-    lines = [_shown(line.rstrip().expandtabs(4)) for line in text.split("\n")]
-    mark = "~" * max([3, *(len(run) + 1 for line in lines for run in re.findall(r"~{3,}", line))])
-    return "\n".join([mark, *lines, mark])
+    """Return lines, unchanged, in a fence that is longer than any in them: nothing inside is read as Markdown."""
+    mark = "~" * max([3, *(len(run) + 1 for run in re.findall(r"~{3,}", text))])
+    return f"{mark}\n{text}\n{mark}"
 
 
-def names(numbers: Iterable[int]) -> str:
-    """Return phase numbers as words: "Phase 1, Phase 3"."""
-    return ", ".join(f"Phase {n}" for n in numbers)
+def phase_names(numbers: Iterable[int]) -> str:
+    """Return phase numbers as words: "phase 1, phase 3"."""
+    return ", ".join(f"phase {n}" for n in numbers)
 
 
 @cache
@@ -304,6 +213,7 @@ def _template() -> Template:
         autoescape=False,  # noqa: S701  # what is written is Markdown, not HTML, and the filters below escape it
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    env.filters.update(inline=inline, opening=opening, code=code, fence=fence, names=names)
+    env.filters.update(inline=inline, code=code, fence=fence, names=phase_names)
     return env.get_template("prompt.md.j2")

@@ -15,18 +15,21 @@ from nyxlab.errors import InputRefused
 from nyxlab.providers.messages import Cost, Json, Record
 from nyxlab.reviewer.baseline import against
 from nyxlab.reviewer.catalogue import all_rules
-from nyxlab.reviewer.consensus import Panel
-from nyxlab.reviewer.document import Document, parse_documents
-from nyxlab.reviewer.evidence import quoted
+from nyxlab.reviewer.cut import Block, CutPhase, Deferral, cut
 from nyxlab.reviewer.findings import Finder, Finding, Severity, count, fingerprint
-from nyxlab.reviewer.lenses import LENSES
-from nyxlab.reviewer.phases import compile_prompt
+from nyxlab.reviewer.models.consensus import Panel
+from nyxlab.reviewer.models.evidence import quoted
+from nyxlab.reviewer.models.lenses import LENSES
+from nyxlab.reviewer.plan.model import Plan
+from nyxlab.reviewer.plan.read import read_plan
 from nyxlab.reviewer.rules import RULES, Claim, Rule
 from nyxlab.reviewer.suppress import suppress
+from nyxlab.reviewer.text.document import Document, parse_documents
 
 MAX_BYTES = 20 * 1024 * 1024
 MAX_LINE = 200_000
 MAX_DEPTH = 100  # lists and quotes within one another; far past what a person writes or a parser follows
+QUOTED = 4  # places of a finding that are its evidence; the others are where it shows as well
 _NESTING = re.compile(r"(?:[ \t]*+(?:[-*+]|\d{1,9}[.)]|>)(?=[ \t>]))++")
 
 
@@ -36,6 +39,48 @@ class ReviewedFile(Record):
     path: str
     sha256: str
     lines: int
+    text: str | None = None
+    """The text itself, where it is no file but what a run wrote."""
+
+
+class ReadForm(Record):
+    """The files that were read as one form."""
+
+    form: str
+    paths: tuple[str, ...]
+
+
+class Unread(Record):
+    """A file of the set that could not be read, and why."""
+
+    path: str
+    reason: str
+
+
+class Read(Record):
+    """How the plan was read: the forms, and how many of each thing were found."""
+
+    forms: tuple[ReadForm, ...]
+    tasks: int
+    phases: int
+    requirements: int
+    files: int
+    unread: tuple[Unread, ...] = ()
+    told: str = ""
+    """All of it in words: "read as spec-kit: 46 tasks in 6 phases, 13 requirements, 31 files"."""
+
+    @classmethod
+    def of(cls, plan: Plan, document: Document) -> Read:
+        """Count what was read."""
+        return cls(
+            forms=tuple(ReadForm(form=part.form, paths=part.paths) for part in plan.parts),
+            tasks=len(plan.tasks),
+            phases=len(plan.phases),
+            requirements=len(plan.requirements),
+            files=len(plan.files),
+            unread=tuple(Unread(path=path, reason=reason) for path, reason in document.unread.items()),
+            told=plan.told(),
+        )
 
 
 class Pass(Record):
@@ -62,7 +107,7 @@ class Heard:
 
 
 class Review(Record):
-    """What Cael says about a set of files: contract ``nyxlab.review/1``, plus ``plan``, the prompt's own data."""
+    """What Cael says about a set of files: contract ``nyxlab.review/1``."""
 
     schema_: Literal["nyxlab.review/1"] = Field(default="nyxlab.review/1", alias="schema")
     verdict: Literal["PASS", "CONCERNS", "FAIL"]
@@ -71,9 +116,12 @@ class Review(Record):
     passes: tuple[Pass, ...]
     counts: dict[str, int]
     findings: tuple[Finding, ...]
-    phases: tuple[Json, ...] = ()
-    deferred: tuple[Json, ...] = ()
-    plan: Json = None
+    read: Read
+    phases: tuple[CutPhase, ...] = ()
+    header: tuple[Block, ...] = ()
+    appendix: tuple[Block, ...] = ()
+    decisions: tuple[Json, ...] = ()
+    deferred: tuple[Deferral, ...] = ()
     cost: Cost = Cost(usd=0, certainty="exact")
     panel: Panel | None = None
 
@@ -96,27 +144,38 @@ def headline(verdict: str, passes: Sequence[tuple[str, str]]) -> str:
     return f"{verdict} ({'; '.join(said)})" if said else verdict
 
 
-def read_documents(paths: Iterable[str | Path], base: Path = Path()) -> dict[str, str]:
+def read_documents(
+    paths: Iterable[str | Path], base: Path = Path(), unread: dict[str, str] | None = None
+) -> dict[str, str]:
     """Read plan files, and the ``*.md`` right in directories, as text by path as given; relative ones from ``base``.
 
-    Raises InputRefused, in one sentence, for what is missing, empty, not UTF-8 text, or too large to be a plan.
+    Raises InputRefused, in one sentence, for what is missing, empty, not UTF-8 text, or too large to be a plan; where
+    ``unread`` is given, a file that is refused is put there with the reason, as long as another one can be read.
     """
     texts: dict[str, str] = {}
+    refused: dict[str, InputRefused] = {}
     for given in paths:
         path = base / given
         try:
-            if path.is_dir():
-                inside = sorted(p for p in path.glob("*.md") if p.is_file())
-                if not inside:
-                    raise InputRefused(f"{given}: the directory holds no .md file; name the files to review")
-                texts |= {str(Path(given) / p.name): _read(p) for p in inside}
-            else:
-                texts[str(given)] = _read(path)
+            inside = sorted(p for p in path.glob("*.md") if p.is_file()) if path.is_dir() else []
+            if path.is_dir() and not inside:
+                raise InputRefused(f"{given}: the directory holds no .md file; name the files to review")
+            for name, file in [(str(Path(given) / p.name), p) for p in inside] or [(str(given), path)]:
+                try:
+                    texts[name] = _read(file)
+                except InputRefused as error:
+                    refused[name] = error
+        except InputRefused as error:
+            refused[str(given)] = error
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "the name cannot be a path"
-            raise InputRefused(f"{given}: cannot be read ({reason or error}); name a file that exists") from None
+            refused[str(given)] = InputRefused(f"{given}: cannot be read ({reason or error}); name a file that exists")
+    if refused and (unread is None or not texts):
+        raise next(iter(refused.values()))
     if not texts:
         raise InputRefused("no file to review: name at least one Markdown file")
+    if unread is not None:
+        unread |= {name: str(error) for name, error in refused.items()}
     return texts
 
 
@@ -159,7 +218,8 @@ def _depth(line: str) -> int:
 
 def open_documents(paths: Iterable[str | Path], base: Path = Path()) -> Document:
     """Read and parse a set of files, and look which of the files that they link to exist beside them."""
-    document = parse_documents(read_documents(paths, base))
+    unread: dict[str, str] = {}
+    document = parse_documents(read_documents(paths, base, unread), unread=unread)
     named = {
         (link.path, (link.target or "").partition("#")[0].partition("?")[0]) for link in document.links if link.target
     }
@@ -193,7 +253,8 @@ def review_documents(
     what models said: their findings come after the rules' own, which they do not change.
     """
     document = replace(document, repo=repo_files)
-    found = find(document, all_rules() if rules is None else rules)
+    plan = read_plan(document)
+    found = find(document, all_rules() if rules is None else rules, plan)
     if heard:
         found += tuple(f.model_copy(update={"id": f"F-{n:03d}"}) for n, f in enumerate(heard.findings, len(found) + 1))
     findings = suppress(found, document)
@@ -204,20 +265,25 @@ def review_documents(
         findings = tuple(
             f.model_copy(update={"status": "open"}) if heard and f.fingerprint in heard.stands else f for f in findings
         )
-    prompt = compile_prompt(document, findings, repo_files)
+    made = cut(document, plan, findings)
     return Review(
         verdict=judge(findings, fail_on),
         fail_on=fail_on,
-        documents=tuple(ReviewedFile(path=f.path, sha256=f.sha256, lines=f.length) for f in document.files.values()),
+        documents=tuple(
+            ReviewedFile(path=f.path, sha256=f.sha256, lines=f.length, text=f.text if document.beside is None else None)
+            for f in document.files.values()
+        ),
         passes=(
             Pass(name="rules", status="ran"),
             *(heard.passes if heard else skipped_lenses(skipped)),
         ),
         counts=count(findings),
         findings=findings,
-        phases=tuple(prompt.phases),
-        deferred=tuple(prompt.deferred),
-        plan=prompt.plan,
+        read=Read.of(plan, document),
+        phases=made.phases,
+        header=made.header,
+        appendix=made.appendix,
+        deferred=made.deferred,
         cost=heard.cost if heard else Cost(usd=0, certainty="exact"),
         panel=heard.panel if heard else None,
     )
@@ -228,10 +294,11 @@ def skipped_lenses(reason: str, names: Iterable[str] = LENSES) -> tuple[Pass, ..
     return tuple(Pass(name=f"lens:{name}", status="skipped", reason=reason) for name in names)
 
 
-def find(document: Document, rules: Sequence[Rule] = RULES) -> tuple[Finding, ...]:
+def find(document: Document, rules: Sequence[Rule] = RULES, plan: Plan | None = None) -> tuple[Finding, ...]:
     """Run rules and return their findings, worst first, then in the order of the plan, with ids F-001 and on."""
     order = {path: n for n, path in enumerate(document.files)}
-    claims = ((rule, claim) for rule in rules for claim in rule.check(document))
+    plan = plan or read_plan(document)
+    claims = ((rule, claim) for rule in rules for claim in rule.check(document, plan))
     made = list({(rule.id, claim.title, claim.places): (rule, claim) for rule, claim in claims}.values())
     made.sort(
         key=lambda rc: (rc[1].severity.rank, order[rc[1].places[0].path], rc[1].places[0].start, rc[0].id, rc[1].title)
@@ -248,7 +315,8 @@ def find(document: Document, rules: Sequence[Rule] = RULES) -> tuple[Finding, ..
 
 def _finding(document: Document, rule: Rule, claim: Claim, id_: str, print_: str) -> Finding:
     """Give a claim its id and its quotes; a claim whose quote is not in the file is kept low and marked."""
-    evidence = tuple(quoted(document, place) for place in claim.places)
+    quotes = tuple(quoted(document, place) for place in claim.places)
+    evidence = quotes[:QUOTED]
     severity = (
         claim.severity if all(e.verified for e in evidence) else max(claim.severity, Severity.LOW, key=lambda s: s.rank)
     )
@@ -265,6 +333,7 @@ def _finding(document: Document, rule: Rule, claim: Claim, id_: str, print_: str
         consequence=rule.consequence,
         fix=claim.fix,
         evidence=evidence,
+        places=quotes[QUOTED:],
         found_by=(Finder(kind="lesson" if rule.kind == "lesson" else "rule"),),
     )
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from nyxlab.reviewer.document import Document, group
+from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.findings import Finding
 
 _COMMENT = re.compile(r"(?<!`)<!--\s{0,9}nyxlab:\s{0,9}ignore\b((?:(?!-->|<!--).){0,600})-->", re.DOTALL)

@@ -1,21 +1,22 @@
-"""Cael's rules: each in a file of its own under one protocol; this is the list of them."""
+"""Cael's rules: each law in a file of its own, over the facts and the plan; this is the list of them."""
 
 from __future__ import annotations
 
 from nyxlab.reviewer.rules import (
-    arithmetic,
     broken_link,
-    conflicting_value,
     dangling_reference,
-    duplicate_identifier,
+    duplicate_number,
     exclusive_definitions,
     file_ledger,
     impossible_order,
     name_drift,
     numbering_gap,
     opposite_statements,
-    stage_order,
+    parallel_conflict,
+    setting_differs,
+    signature_differs,
     stated_count,
+    status_differs,
     uncovered_requirement,
     unfinished_marker,
     wrong_total,
@@ -27,18 +28,19 @@ __all__ = ["RULES", "Claim", "Place", "Rule"]
 RULES: tuple[Rule, ...] = (
     exclusive_definitions.RULE,
     opposite_statements.RULE,
+    uncovered_requirement.RULE,
     impossible_order.RULE,
+    parallel_conflict.RULE,
+    signature_differs.RULE,
     file_ledger.RULE,
     dangling_reference.RULE,
-    uncovered_requirement.RULE,
-    duplicate_identifier.RULE,
-    numbering_gap.RULE,
-    conflicting_value.RULE,
+    setting_differs.RULE,
     name_drift.RULE,
+    status_differs.RULE,
+    duplicate_number.RULE,
+    numbering_gap.RULE,
     stated_count.RULE,
     wrong_total.RULE,
-    arithmetic.RULE,
-    stage_order.RULE,
     broken_link.RULE,
     unfinished_marker.RULE,
 )

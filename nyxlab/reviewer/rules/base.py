@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from nyxlab.providers.messages import Json
-from nyxlab.reviewer.document import Document
 from nyxlab.reviewer.findings import MAX_SPAN, Category, Severity
+from nyxlab.reviewer.plan.model import Plan
+from nyxlab.reviewer.text.document import Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Claim:
     """One thing a rule found, before it has an id and quotes.
 
     ``entities`` are the names it is about and ``claims`` the values that do not fit together: they make its fingerprint.
-    The first place is where the fault is best mended; a contradiction shows both sides.
+    The first place is where the fault is best mended; a contradiction shows both sides; one cause has all its places.
     """
 
     severity: Severity
@@ -62,7 +63,7 @@ class Rule:
     severities: Mapping[Severity, str]
     firing: tuple[str | Mapping[str, str], ...]
     quiet: tuple[str | Mapping[str, str], ...]
-    check: Callable[[Document], Iterator[Claim]]
+    check: Callable[[Document, Plan], Iterator[Claim]]
 
     @property
     def claim(self) -> str:
@@ -81,6 +82,14 @@ class Rule:
             "severities": {str(level): reason for level, reason in self.severities.items()},
             "example": example if isinstance(example, str) else dict(example),
         }
+
+
+def names(found: Iterable[str], most: int = 8) -> str:
+    """Return names as words, the first ones where there are many: "T032, T033 and T037", "T1, T2 \u2026 and 12 more"."""
+    listed = list(dict.fromkeys(found))
+    if len(listed) > most + 1:
+        return f"{', '.join(listed[:most])} \u2026 and {len(listed) - most} more"
+    return " and ".join(filter(None, (", ".join(listed[:-1]), listed[-1]))) if listed else ""
 
 
 class Spanned(Protocol):

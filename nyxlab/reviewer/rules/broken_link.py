@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from posixpath import dirname, join, normpath
 from urllib.parse import unquote
 
-from nyxlab.reviewer.document import Document, Link
+from nyxlab.reviewer.text.document import Document
+from nyxlab.reviewer.text.links import Link
 from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.plan.model import Plan
 from nyxlab.reviewer.rules.base import Claim, Rule, at
 
 _BARE = re.compile(r"(?<![a-z0-9_-])[a-z0-9][a-z0-9_-]{0,80}\.md")
 
 
-def check(document: Document) -> Iterator[Claim]:
+def check(document: Document, plan: Plan) -> Iterator[Claim]:
     """Find a link that names an anchor, a link label or a file that does not exist in the set or, where that is known, beside it."""
     for link in document.links:
         problem = _label(document, link) if link.label is not None else _target(document, link)

@@ -1,161 +1,116 @@
-"""K4: a reference to something that is not there."""
+"""A task, phase, step, requirement or section that is cited and that the plan does not have."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from posixpath import dirname
 
-from nyxlab.reviewer.document import Document, Identifier, Sentence
 from nyxlab.reviewer.findings import Category, Severity
-from nyxlab.reviewer.rules.base import Claim, Rule, at
+from nyxlab.reviewer.plan.model import Plan
+from nyxlab.reviewer.rules.base import Claim, Place, Rule, at, names
+from nyxlab.reviewer.text.document import Document, group
+from nyxlab.reviewer.text.labels import Label, key_of
+from nyxlab.reviewer.text.standing import Standing
 
-_ALIASES = {"US": "user story", "story": "user story", "user story": "story"}
-_ELSEWHERE = re.compile(
-    r"(?i)\b(?:RFC|PEP|KEP|ADR|spec|specification|paper|upstream|appendix of|constitution|issue|PR|pull request|ticket|epic|see also|previous (?:plan|release|spec)|proposal)\s?#?\d"
-    r"|\b(?:RFC|PEP|KEP|paper|the (?:\w+ )?(?:specification|standard|spec|guide|manual|book|paper|handbook|README))\b|https?://|\bof \[|\bin \["
+_PARTS = ("phase", "step", "task", "story", "milestone", "epic", "stage", "requirement", "section")
+_FOREIGN = re.compile(
+    r"""\b(?:RFC|spec(?:ification)?s?|guide|docs?|document(?:ation)?|manual|standard|paper|book|chapter|design|PRD|proposal|README|upstream
+    |plan|issue|PR|repo(?:sitory)?|original|previous|earlier|old|existing|constitution|appendix|law|GDPR|HIPAA|article|of\ the|in\ the|from\ the)\b
+    |\.md\b|https?:|\]\(|#\d""",
+    re.IGNORECASE | re.VERBOSE,
 )
-_SECTION = re.compile(
-    r"\b(?:see|in|under|by|to|of|at|from|per)?\s?(?:also\s)?(?:the\s)?[\"\u201c]([^\"\u201c\u201d]{3,80})[\"\u201d]\s(?:section|chapter|appendix|heading)\b"
-    r"|\b(?:section|chapter|appendix)\s(?:on\s|named\s|titled\s|called\s)?[\"\u201c]([^\"\u201c\u201d]{3,80})[\"\u201d]"
-    r"|\b(?:[Ss]ee|described (?:in|under)|(?:details|more) (?:are |is )?(?:in|under)|refer to)\s(?:the\s)?[\"\u201c]([A-Z][^\"\u201c\u201d]{3,80})[\"\u201d]"
-)
-_POINTS = re.compile(
-    r"(?i)\b(?:see|refer|describ|detail|explain|given|defin|specif|list|cover|discuss|outlin|summari|above|below|per|according|set out|document|plan|follow)"
-)
-_SIGN = re.compile(r"\u00a7\s?(\d{1,3}(?:\.\d{1,3}){0,4})\b")
-_STAGES = ("step", "phase", "stage", "milestone")
-_COMMON = (
-    "step",
-    "stage",
-    "example",
-    "scenario",
-    "part",
-    "goal",
-    "risk",
-    "question",
-    "decision",
-    "requirement",
-    "section",
-    "chapter",
-    "appendix",
-)
+_LEAST = 3
 
 
-def check(document: Document) -> Iterator[Claim]:
-    """Find a reference to a step, phase, section, figure, requirement or task that the set does not define, while it does define others of that kind."""
-    defined = {family: {_key(i.number) for i in found} for family, found in document.definitions.items()}
-    numbered = {path: {h.number for h in document.headings if h.path == path and h.number} for path in document.files}
-    longest = {
-        path: max((i.number or 0 for b in document.lists if b.path == path and b.ordered for i in b.items), default=0)
-        for path in document.files
-    }
-    missing: dict[tuple[str, str], list[Identifier]] = {}
-    for reference in document.identifiers:
-        known = defined.get(reference.family, set()) | defined.get(_ALIASES.get(reference.family, ""), set())
-        if reference.defines:
+def check(document: Document, plan: Plan) -> Iterator[Claim]:
+    """Find a task, step, phase, requirement or section of this set that is cited by a number that nothing has; what another document holds is not asked for."""
+    yield from _criteria(plan)
+    known = _known(document, plan)
+    missing: list[Label] = []
+    for label in document.labels:
+        numbers = known.get((dirname(label.path), label.family)) or known.get((label.path, label.family))
+        if not numbers or label.defines or label.of or (label.family.islower() and label.family not in _PARTS):
             continue
-        if _missing(reference, known, numbered[reference.path], longest[reference.path]) and not _ELSEWHERE.search(
-            reference.sentence.text
-        ):
-            missing.setdefault((reference.path, reference.name), []).append(reference)
-    for (_, name), found in missing.items():
-        others = len(defined.get(found[0].family, ()))
-        yield _claim(
-            name,
-            f"{others} others are defined" if others else "nothing of that kind is defined",
-            *(i.sentence for i in found[:5]),
+        if len(numbers) >= _LEAST and key_of(label.number) not in numbers and _is_ours(document, label, numbers):
+            missing.append(label)
+    for (_, name), cited in group(((dirname(i.path), i.name), i) for i in missing).items():
+        first = cited[0]
+        yield Claim(
+            Severity.MEDIUM,
+            f"{name} does not exist",
+            f"The text relies on {name}; the plan has {len(known.get((dirname(first.path), first.family)) or known[first.path, first.family])} of that kind, and none with this number.",
+            "Point to the part that is meant, or add it.",
+            at(*cited),
+            (name,),
+            confidence=0.85,
         )
-    for sentence in document.sentences:
-        yield from _sections(document, sentence, numbered[sentence.path])
 
 
-def _key(number: str) -> str:
-    return number.lstrip("0") or "0"
+def _known(document: Document, plan: Plan) -> dict[tuple[str, str], set[object]]:
+    """Return the numbers that are defined, by folder (sections: by file) and family."""
+    found: dict[tuple[str, str], set[object]] = {}
+    for family, labels in document.definitions.items():
+        for label in labels:
+            found.setdefault((dirname(label.path), family), set()).add(label.key)
+    for unit in (*plan.phases, *plan.tasks, *plan.requirements):
+        if unit.number and unit.family:
+            found.setdefault((dirname(unit.path), unit.family), set()).add(unit.key)
+    for heading in document.headings:
+        if heading.number:
+            found.setdefault((heading.path, "section"), set()).add(key_of(heading.number))
+    return found
 
 
-def _missing(reference: Identifier, known: set[str], numbered: set[str], longest: int) -> bool:
-    """Whether a reference leads nowhere; a family with fewer than two definitions may be defined elsewhere."""
-    key, family = _key(reference.number), reference.family
-    if key in known or any(k.rstrip("abcdefghijklmnopqrstuvwxyz") == key for k in known):
+def _is_ours(document: Document, label: Label, numbers: set[object]) -> bool:
+    """Whether a citation means this plan: it stands among its claims, names no other document, and has the depth of what is there."""
+    sentence = label.sentence
+    if document.standing(sentence) in (Standing.OTHER, Standing.EXAMPLE, Standing.STATUS, Standing.REJECTED):
         return False
-    base, dot, _ = key.partition(".")
-    if family in ("figure", "table"):
-        return bool(
-            re.search(rf"(?:Figures?|Tables?)\s+(?:\d+\W+(?:and\s)?)*{reference.number}\b", reference.sentence.plain)
-        )
-    if family in ("section", "chapter"):
-        return (
-            len(numbered | known) > 2
-            and reference.number not in numbered
-            and not any(n.startswith(reference.number + ".") for n in numbered)
-        )
-    if family in _COMMON and reference.number.isdigit() and int(reference.number) <= longest:
+    deep = {len(k[0]) for k in numbers}  # type: ignore[index]  # keys of labels
+    if len(label.key[0]) not in deep or any(len(k[0]) > len(label.key[0]) and k[0][: len(label.key[0])] == label.key[0] for k in numbers):  # type: ignore[index]
         return False
-    titled = family in _STAGES  # "Step 10" is not the section "10. Rollout" where steps have headings of their own
-    return (
-        len(known) > 1 and (titled or reference.number not in numbered) and key != "0" and not (dot and base in known)
-    )
+    around = sentence.text if label.family.islower() else sentence.text[max(0, label.start - 40) : label.start + 40]
+    if label.family == "section" and len(document.files) > 1:
+        return False
+    return not _FOREIGN.search(around)
 
 
-def _sections(document: Document, sentence: Sentence, numbered: set[str]) -> Iterator[Claim]:
-    """Check sections named in quotes, and those named by the section sign."""
-    text = sentence.plain
-    if "\u00a7" in text and len(numbered) > 2 and not _ELSEWHERE.search(sentence.text):
-        for m in _SIGN.finditer(text):
-            if m[1] not in numbered:
-                yield _claim(f"\u00a7{m[1]}", "no heading has that number", sentence)
-    if '"' not in text and "\u201c" not in text:
-        return
-    for m in _SECTION.finditer(text):
-        name = m[1] or m[2] or m[3]
-        wanted = _words(name)
-        if (
-            _ELSEWHERE.search(sentence.text)
-            or not _POINTS.search(text)
-            or re.match(r"\s(?:of|in|from)\s(?!this|the (?:plan|spec|document|proposal)\b)", text[m.end() :])
-        ):
+def _criteria(plan: Plan) -> Iterator[Claim]:
+    """Judge the numbers that tasks cite of a requirements document in the same folder."""
+    for folder, citations in group((dirname(c.path), c) for c in plan.citations).items():
+        known = {r.name for r in plan.requirements if dirname(r.path) == folder and r.number}
+        known |= {name.rpartition(".")[0] for name in known}
+        missing = [c for c in citations if c.name not in known]
+        if len(known) < _LEAST or not missing:
             continue
-        titles = [_words(h.text) for h in document.headings] + [
-            _words(s.plain[:80]) for s in document.sentences if s.first and "**" in s.text[:4]
-        ]
-        if wanted and not any(wanted in title or (title and title in wanted) for title in titles):
-            yield _claim(f'section "{name}"', "no heading has that name", sentence)
-
-
-def _words(text: str) -> str:
-    return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
-
-
-def _claim(name: str, why: str, *sentences: Sentence) -> Claim:
-    return Claim(
-        Severity.MEDIUM,
-        f"{name} does not exist",
-        f"The text refers to {name}, but {why}.",
-        "Name what is meant, or write the part that is missing.",
-        at(*sentences),
-        (name,),
-    )
+        listed = names(c.name for c in missing)
+        yield Claim(
+            Severity.MEDIUM,
+            f"Tasks cite criteria that do not exist: {listed}",
+            f"The requirements have no criterion {listed}; the tasks that cite them carry out something else, or nothing.",
+            "Cite the criterion that is meant, or add it to the requirements.",
+            tuple(dict.fromkeys(Place(c.path, c.line, c.line) for c in missing)),
+            tuple(dict.fromkeys(c.name for c in missing)),
+        )
 
 
 RULE = Rule(
     id="dangling-reference",
-    kind="K4",
-    category=Category.COVERAGE,
-    consequence="Whoever follows the reference finds nothing: a part is missing, or another one is meant.",
-    severities={
-        Severity.MEDIUM: "what is referred to was moved, renumbered or never written: buildable, but by guessing"
-    },
+    kind="references",
+    category=Category.CLAIM,
+    consequence="Whoever builds it looks for a part that is not there, or builds without it.",
+    severities={Severity.MEDIUM: "something that the plan relies on is missing or has another number"},
     firing=(
-        "- **FR-001**: a\n- **FR-002**: b\n\nThis follows from FR-009.\n",
-        "## Step 1: A\n\n## Step 2: B\n\nClean-up follows in Step 10.\n",
-        'See the "Rollback" section for details.\n',
-        "The cases are listed in Figure 3.\n",
+        "### Step 1: a\n\nText.\n\n### Step 2: b\n\nText.\n\n### Step 3: c\n\nThe clean-up follows in Step 7.\n",
+        {
+            "requirements.md": "### Requirement 1\n\n1. WHEN a THE s SHALL b\n2. WHEN c THE s SHALL d\n3. THE s SHALL e\n\n### Requirement 2\n\n1. THE s SHALL e\n",
+            "tasks.md": "- [ ] 1. A\n  - _Requirements: 1.1_\n- [ ] 2. B\n  - _Requirements: 1.9_\n- [ ] 3. C\n  - _Requirements: 2.1_\n",
+        },
     ),
     quiet=(
-        "- **FR-009a**: a\n- **FR-010**: b\n\nThis follows from FR-009.\n",
-        "## Step 1: A\n\n## Step 2: B\n\nSee step 10 of the specification in RFC 2119.\n",
-        '# Rollback\n\nSee the "Rollback" section for details.\n',
-        "`s[1][2]` and T100 are free.\n",
+        "### Step 1: a\n\n### Step 2: b\n\n### Step 3: c\n\nSee Step 7 of the upgrade guide.\n",
+        "# 1. A\n\n# 2. B\n\n# 3. C\n\nAs RFC 9110, Section 15.5, says.\n",
     ),
     check=check,
 )

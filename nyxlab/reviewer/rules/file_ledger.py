@@ -1,167 +1,154 @@
-"""K8: a file that is new in one place and already there in another."""
+"""Files that two parts of the plan tell differently: drawn as new and in no task, made and not drawn, made twice."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from posixpath import basename, dirname
 
-from nyxlab.reviewer.document import Document, FileMention, group
 from nyxlab.reviewer.findings import Category, Severity
-from nyxlab.reviewer.rules.base import Claim, Rule, at
+from nyxlab.reviewer.plan.model import Plan, Task
+from nyxlab.reviewer.rules.base import Claim, Place, Rule, names
+from nyxlab.reviewer.text.code import Code
+from nyxlab.reviewer.text.document import Document, group
+from nyxlab.reviewer.text.files import FileMention
+from nyxlab.reviewer.text.standing import Standing
+
+_LEAST = 3  # files that two lists share, before a difference says anything
 
 
-def check(document: Document) -> Iterator[Claim]:
-    """Find a file that is modified before it is made, made twice, or called existing here and new there, or otherwise than the repository has it."""
-    known = _full_names(document)
-    for name, mentions in group(
-        (known(m.name), m) for m in document.file_mentions if m.action and "*" not in m.name
-    ).items():
-        if "/" not in name:
-            continue
-        new = [m for m in mentions if m.action == "new"]
-        changed = [m for m in mentions if m.action == "modify"]
-        if document.repo is not None and (wrong := _against_repo(name, mentions, document.repo)):
-            yield wrong
-            continue
-        gone = next((m for m in mentions if m.action == "delete"), None)
-        revived = [m for m in (*changed, *_used(mentions)) if gone and m.path == gone.path and m.line > gone.line]
-        if gone and revived and not any(n.line > gone.line for n in new):
-            yield _claim(name, revived[0], gone, "deleted and then needed again", Severity.HIGH)
-            continue
-        if not new:
-            continue
-        existing = [m for m in changed if _existing(m)]
-        early = [
-            m
-            for m in (*changed, *_used(mentions))
-            if m.path == new[0].path and m.line < new[0].line and _step(m) != _step(new[0])
-        ]
-        marked = [m for m in changed if _marked(m) and m.path != new[0].path and any(map(_marked, new))]
-        if existing or early or marked:
-            yield _claim(
-                name,
-                (existing or early or marked)[0],
-                new[0],
-                "modified before it is made"
-                if early and not existing
-                else "called new in one place and existing in another",
-                Severity.HIGH,
-            )
-            continue
-        again = [
-            m for m in new[1:] if m.path == new[0].path and _marked(m) and _marked(new[0]) and _step(m) != _step(new[0])
-        ]
-        if again:
-            yield _claim(name, again[0], new[0], "new twice", Severity.MEDIUM)
+def check(document: Document, plan: Plan) -> Iterator[Claim]:
+    """Find files that the drawn tree marks as new and no task names, files that tasks make and that tree lacks, code whose file the tree has elsewhere or not at all, and files that two tasks each are to create."""
+    own = [m for m in document.file_mentions if m.said == "tree" and document.standings.heading(document.section_at(m.path, m.line)) not in (Standing.REJECTED, Standing.STATUS, Standing.FORM)]
+    yield from _new(plan, [m for m in own if m.action == "new"])
+    yield from _undrawn(plan, own)
+    yield from _code(document, own)
+    yield from _twice(plan)
 
 
-def _against_repo(name: str, mentions: Sequence[FileMention], repo: frozenset[str]) -> Claim | None:
-    """Compare what the plan does with a file first with what the repository has."""
-    first = mentions[0]
-    if first.action == "new" and name in repo:
-        how, fix = (
-            "called new, and the repository has it",
-            "Say that it is modified, or give the new file another name.",
+def _new(plan: Plan, drawn: list[FileMention]) -> Iterator[Claim]:
+    """Judge the files that are marked as new in a tree by the tasks."""
+    named = {base for task in plan.tasks for base in _bases(task)}
+    missing = [m for m in drawn if m.base not in named]
+    if len(drawn) - len(missing) >= _LEAST and missing and 2 * len(missing) < len(drawn):
+        yield _claim(
+            f"{names((m.base for m in missing), 4)}: new in the tree, and in no task",
+            f"{len(drawn) - len(missing)} of {len(drawn)} files that the tree marks as new are made by a task, these are not.",
+            "Add the task that makes each, or take it out of the tree.", missing, Severity.MEDIUM,
+        )  # fmt: skip
+
+
+def _undrawn(plan: Plan, drawn: list[FileMention]) -> Iterator[Claim]:
+    """Judge the files that tasks are to make by a tree that marks what is new."""
+    marked = [m for m in drawn if m.action]
+    folders = {dirname(m.name) for m in drawn}
+    made = [m for task in plan.tasks for m in task.touches.values() if "/" in m.name and _made(m)]
+    known = {m.base for m in drawn}
+    missing = list({m.name: m for m in made if m.base not in known and _below(m.name, folders)}.values())
+    if len(marked) >= _LEAST and missing and 2 * len(missing) < len({m.name for m in made}):
+        yield _claim(
+            f"{names((m.base for m in missing), 4)}: made by a task, and not in the tree",
+            "The tree draws what is new in these folders; these files are made there too.",
+            "Add them to the tree, or say why they are not part of it.", missing, Severity.LOW, drawn[:1],
+        )  # fmt: skip
+
+
+def _made(mention: FileMention) -> bool:
+    """Whether a task is to make the file: it says so, or "Create X in `file`"."""
+    if mention.action:
+        return mention.action == "new"
+    words = mention.sentence.plain.split(" ")[:6] if mention.sentence else []
+    return any(w in ("Create", "Implement", "Write") for w in words) and mention.said == "named"
+
+
+def _below(name: str, folders: set[str]) -> bool:
+    """Whether the tree draws the file's own folder, or the one above it."""
+    return any(f and (dirname(name) == f or f"{dirname(name)}/".endswith(f"/{f}/") or dirname(dirname(name)) == f) for f in folders)
+
+
+def _code(document: Document, drawn: list[FileMention]) -> Iterator[Claim]:
+    """Judge the file that a block of code says it is by the tree."""
+    by_base = group((m.base, m) for m in drawn)
+    told: dict[str, Code] = {}
+    for code in document.code:
+        if code.file and "/" in code.file and ".test." not in code.file:
+            told.setdefault(code.file, code)
+    fits = {f for f in told if any(f.endswith(m.name) or m.name.endswith(f) for m in by_base.get(basename(f), ()))}
+    if len(fits) < _LEAST:
+        return
+    for file, code in told.items():
+        if file not in fits and (elsewhere := by_base.get(basename(file))):
+            yield Claim(
+                Severity.LOW,
+                f"{basename(file)} stands in two folders",
+                f"The code is {file}; the tree has {elsewhere[0].name}.",
+                "Keep one place.",
+                (Place(elsewhere[0].path, elsewhere[0].line, elsewhere[0].line), Place(code.fence.path, code.fence.line + 1, code.fence.line + 1)),
+                (basename(file),),
+                (file, elsewhere[0].name),
+            )  # fmt: skip
+    tops = {f.split("/")[0] for f in fits}
+    missing = [c for f, c in told.items() if f not in fits and basename(f) not in by_base and f.split("/")[0] in tops]
+    if missing and len(missing) < len(fits):
+        tree = drawn[0]
+        yield Claim(
+            Severity.LOW,
+            f"{names((basename(str(c.file)) for c in missing), 4)}: shown as code, and not in the tree",
+            f"{len(fits)} files whose code is shown stand in the tree; these do not.",
+            "Add them to the tree.",
+            (*(Place(c.fence.path, c.fence.line + 1, c.fence.line + 1) for c in missing), Place(tree.path, tree.line, tree.line)),
+            tuple(str(c.file) for c in missing),
         )
-    elif first.action in ("modify", "delete") and not any(path == name or path.endswith(f"/{name}") for path in repo):
-        done = "modified" if first.action == "modify" else "deleted"
-        how, fix = (
-            f"to be {done}, and the repository has no such file",
-            "Correct the name, or say that the file is new.",
-        )
-    else:
-        return None
-    said = f"{name} is {how}"
-    return Claim(Severity.HIGH, said, f"{said}.", fix, at(first), (name,), (first.action or "", how), 0.9)
 
 
-def _used(mentions: Sequence[FileMention]) -> list[FileMention]:
-    """Return where a step runs or imports the file: it must be there by then."""
-    found = []
-    for m in mentions:
-        if m.action is None and m.sentence and m.sentence.where in ("item", "task", "paragraph"):
-            before = m.sentence.plain.partition(m.name)[0]
-            if re.search(
-                r"(?i)(?:^|[:.]\s)\W*(?:T?\d+\W+)?(?:run|execute|import|call|invoke|source|build from)\b[^.;]{0,40}$",
-                before,
-            ):
-                found.append(m)
-    return found
+def _twice(plan: Plan) -> Iterator[Claim]:
+    """Judge files that several tasks are each to create, all by a label."""
+    by_name: dict[str, list[tuple[Task, FileMention]]] = {}
+    for task in plan.tasks:
+        for mention in task.touches.values():
+            if mention.action == "new" and mention.said == "label" and "/" in mention.name:
+                by_name.setdefault(mention.name, []).append((task, mention))
+    found: dict[tuple[str, ...], list[list[FileMention]]] = {}
+    for made in by_name.values():
+        homes = {id(t.phase) if t.phase and t.phase.family == "task" else id(t) for t, _ in made}
+        if len(homes) > 1 and len({t.path for t, _ in made}) == 1:
+            found.setdefault(tuple(dict.fromkeys(t.phase.name if t.phase and t.phase.family == "task" else t.name for t, _ in made)), []).append([m for _, m in made])
+    for tasks, mentions in found.items():
+        files = [group_[0].name for group_ in mentions]
+        yield _claim(
+            f"{names(tasks)} are each to create {names(files, 3)}",
+            "Two tasks make the same file; the second one overwrites or changes what the first one made.",
+            "Let one task create it and the others modify it.", [m for group_ in mentions for m in group_], Severity.MEDIUM,
+        )  # fmt: skip
 
 
-def _full_names(document: Document) -> Callable[[str], str]:
-    """Return a function that completes a name to the one longer name of the set that ends with it."""
-    endings: dict[str, set[str]] = {}
-    for name in {m.name for m in document.file_mentions}:
-        parts = name.split("/")
-        for n in range(1, min(len(parts), 6)):
-            endings.setdefault("/".join(parts[n:]), set()).add(name)
-
-    def complete(name: str) -> str:
-        longer = endings.get(name, set())
-        return complete(next(iter(longer))) if len(longer) == 1 else name
-
-    return complete
+def _bases(task: Task) -> Iterable[str]:
+    """Return the last parts of the files that a task names, in its text too ("AuthController" makes AuthController.cs)."""
+    yield from (m.base for m in task.files)
 
 
-def _existing(mention: FileMention) -> bool:
-    """Whether the text calls this very file existing."""
-    text = mention.sentence.text if mention.sentence else ""
-    return bool(
-        re.search(
-            rf"(?i)\bexisting\s(?:\w+\s){{0,2}}[`\"*]*{re.escape(mention.name)}|{re.escape(mention.name)}[`\"*]*(?:\s(?:already exists|\((?:an\s)?existing)|,? which (?:already )?exists)",
-            text,
-        )
-    )
+def _claim(title: str, explanation: str, fix: str, mentions: list[FileMention], severity: Severity, beside: list[FileMention] = []) -> Claim:  # noqa: B006 - never changed
+    places = tuple(dict.fromkeys(Place(m.path, m.line, m.line) for m in (*mentions[:3], *beside, *mentions[3:])))
+    return Claim(severity, title, explanation, fix, places, tuple(m.name for m in mentions))
 
 
-def _marked(mention: FileMention) -> bool:
-    """Whether the action stands as a mark (a tree, a table, "(new)"), not in running text."""
-    return mention.sentence is None or bool(
-        re.search(rf"{re.escape(mention.name)}[`\"*]*\s*[(:\u2014\u2013-]", mention.sentence.text)
-    )
-
-
-def _step(mention: FileMention) -> object:
-    """Return the step that a mention belongs to, which may make a file and go on with it: an item of its own, or the section."""
-    if (mention.sentence and mention.sentence.where in ("task", "item")) or re.match(
-        r"\W*(?:Step|Phase|Stage) \d", mention.sentence.plain if mention.sentence else ""
-    ):
-        return mention.line
-    return (mention.sentence.section if mention.sentence else None) or mention.line
-
-
-def _claim(name: str, one: FileMention, two: FileMention, how: str, severity: Severity) -> Claim:
-    return Claim(
-        severity,
-        f"{name} is {how}",
-        f"{name} is {how}; both cannot be meant.",
-        "Say once whether the file exists, and let the step that makes it come first.",
-        at(one, two),
-        (name,),
-        (one.action or "", two.action or "", how),
-        0.85,
-    )
-
-
+_TREE = "```\nsrc/\n\u251c\u2500\u2500 a.py  # NEW\n\u251c\u2500\u2500 b.py  # NEW\n\u251c\u2500\u2500 c.py  # NEW\n\u2514\u2500\u2500 d.py  # NEW\n```\n\n"
 RULE = Rule(
     id="file-ledger",
-    kind="K8",
-    category=Category.ORDER,
-    consequence="Somebody edits a file that is not there yet, or overwrites one that is.",
+    kind="files",
+    category=Category.SCOPE,
+    consequence="Whoever follows the tasks makes other files than the plan draws.",
     severities={
-        Severity.HIGH: "two steps conflict: the one that changes the file runs before the one that makes it, or one of them is wrong about the repository",
-        Severity.MEDIUM: "made twice: the second step may overwrite the first one's work",
+        Severity.MEDIUM: "a file that is promised is made by nobody, or made twice",
+        Severity.LOW: "the drawing of the files is not complete",
     },
     firing=(
-        "## Step 1\n- `src/a.py` (modified)\n\n## Step 2\n- `src/a.py` (new)\n",
-        "## Step 1\n- `src/a.py` (new)\n\n## Step 2\n- `src/a.py` (new)\n",
-        "The existing file `src/a.py` is extended in place.\n\n`src/a.py` is a new file.\n",
+        _TREE + "## Phase 1: x\n\n- [ ] T001 Create `src/a.py`\n- [ ] T002 Create `src/b.py`\n- [ ] T003 Create `src/c.py`\n",
+        _TREE + "## Phase 1: x\n\n- [ ] T001 Create `src/a.py`, `src/b.py`\n- [ ] T002 Create `src/c.py`\n- [ ] T003 Create `src/d.py`\n- [ ] T004 Create `src/e.py`\n",
+        "### Task 1: a\n\n**Files:**\n- Create: `src/a.py`\n\n- [ ] **Step 1: x**\n- [ ] **Step 2: y**\n\n### Task 2: b\n\n**Files:**\n- Create: `src/a.py`\n\n- [ ] **Step 1: z**\n",
     ),
     quiet=(
-        "## Step 1\n- `src/a.py` (new)\n\n## Step 2\n- `src/a.py` (modified)\n",
-        "- Create `src/a.py`\n- Add tests to `src/a.py`\n",
-        "## Step 1\n- `src/a.py` (new)\n- `lib/a.py` (modified)\n",
+        _TREE + "## Phase 1: x\n\n- [ ] T001 Create `src/a.py`, `src/b.py`\n- [ ] T002 Create `src/c.py`\n- [ ] T003 Create `src/d.py`\n",
+        "### Task 1: a\n\n**Files:**\n- Create: `src/a.py`\n\n- [ ] **Step 1: x**\n- [ ] **Step 2: y**\n\n### Task 2: b\n\n**Files:**\n- Modify: `src/a.py`\n\n- [ ] **Step 1: z**\n",
     ),
     check=check,
 )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from nyxlab.reviewer.document import Document
+from nyxlab.reviewer.text.document import Document
 from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.plan.model import Plan
 from nyxlab.reviewer.rules.base import Claim, Place, Rule
 
 _HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\u200b-\u200f\u2060-\u2064\ufeff\u180e\U000e0000-\U000e007f]")
@@ -21,7 +22,7 @@ _KINDS = {
 _MOST = 5  # places shown of each sort and file
 
 
-def check(document: Document) -> Iterator[Claim]:
+def check(document: Document, plan: Plan) -> Iterator[Claim]:
     """Find characters that a person does not see and a program reads: bidirectional controls, invisible tags, zero-width characters inside Latin text."""
     for path, file in document.files.items():
         if file.text.isascii():

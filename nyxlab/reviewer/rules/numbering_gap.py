@@ -1,87 +1,126 @@
-"""K5: a number that is left out."""
+"""A numbered series with a hole in it, out of order, or with another series' prefix."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from nyxlab.reviewer.document import Document, Heading, Identifier, Item, group
 from nyxlab.reviewer.findings import Category, Severity
-from nyxlab.reviewer.rules.base import Claim, Rule, at
+from nyxlab.reviewer.plan.model import Plan
+from nyxlab.reviewer.rules.base import Claim, Place, Rule, names
+from nyxlab.reviewer.text.blocks import Heading
+from nyxlab.reviewer.text.document import Document, group
+from nyxlab.reviewer.text.labels import Label, name_of
+from nyxlab.reviewer.text.standing import Standing
+
+_LEAST = 4
+_SERIES = ("phase", "step", "task", "story", "milestone", "epic", "requirement", "stage", "decision", "week")
+_PREFIXED = re.compile(r"^\W{0,4}(?P<prefix>\d{1,2}\.\d{1,2})\.(?P<last>\d{1,2})\b")
 
 
-def check(document: Document) -> Iterator[Claim]:
-    """Find a numbering of headings, identifiers or list items that runs on by one but leaves a number out once."""
-    for family in document.definitions:
-        for path in document.files:
-            found = [i for i in document.declared(family, path) if i.rank > 1]
-            known = {i.ordinal for i in document.definitions[family] if i.path == path and i.rank > 0}
-            for run in group((_parent(i), i) for i in found).values():
-                yield from _gaps(family, [(i.ordinal, i) for i in run], known, 3 if family.islower() else 4)
-    for siblings in group((((h.path, h.parent), h.level), h) for h in document.headings if h.number).values():
-        last = [(int(h.number.rsplit(".", 1)[-1]), h) for h in siblings if h.number]
-        stems = {h.number.rpartition(".")[0] for h in siblings if h.number}
-        if len(stems) == 1 and all(value < 100 for value, _ in last):
-            yield from _gaps("section ", last, {value for value, _ in last}, 2)
-    for block in document.lists:
-        items = [(i.number, i) for i in block.items if i.number is not None]
-        if len({n for n, _ in items}) > 2:
-            yield from _gaps("item ", items, {n for n, _ in items}, 3)
+def check(document: Document, plan: Plan) -> Iterator[Claim]:
+    """Find a number that a series of tasks, phases, steps, requirements or headings leaves out or has out of order, and items that carry the number of another part."""
+    told = [i for i in document.labels if i.defines and i.sentence.where != "cell" and not _apart(document, i)]
+    cited = {(i.path, i.name) for i in document.labels if not i.defines}
+    for (path, family, _), series in group(((i.path, i.family, i.key[0][:-1]), i) for i in told).items():
+        if family.islower() and (family not in _SERIES or {i.sentence.where for i in series} - {"heading"}):
+            continue
+        yield from _gaps(path, family, series, cited)
+        if family.islower():
+            yield from _falls(family, series)
+    yield from _prefixes(document)
 
 
-def _parent(found: Identifier) -> Heading | None:
-    """Return what a numbering of headings runs under; identifiers run through the whole file."""
-    section = found.sentence.section
-    return section.parent if section and found.sentence.where == "heading" else None
+def _apart(document: Document, label: Label) -> bool:
+    return document.standings.heading(label.sentence.section) in (Standing.STATUS, Standing.EXAMPLE, Standing.REJECTED, Standing.OTHER)
 
 
-def _gaps(
-    kind: str, run: Sequence[tuple[int, Identifier | Heading | Item]], known: set[int], least: int
-) -> Iterator[Claim]:
-    """Report the one jump in a run of at least ``least``; several jumps are a style, and a number found elsewhere is no gap."""
-    if len(run) < least or any(b < a for (a, _), (b, _) in pairwise(run)):
+def _gaps(path: str, family: str, series: Sequence[Label], cited: set[tuple[str, str]]) -> Iterator[Claim]:
+    """Judge one series; numbers that the text speaks of elsewhere were left out knowingly."""
+    by_number = {i.key[0][-1]: i for i in reversed(series)}
+    numbers = sorted(by_number)
+    missing = [n for one, two in pairwise(numbers) for n in range(one + 1, two) if two - one < 4]
+    short = 2 if numbers and numbers[0] <= 1 and len(series[0].key[0]) > 1 else _LEAST
+    if len(numbers) < short or not missing or 3 * len(missing) > len(numbers) + 2 or numbers[0] > 1:
         return
-    jumps = [(a, b, one, two) for (a, one), (b, two) in pairwise(run) if b - a > 1]
-    if len(jumps) != 1 or run[0][0] > 1:
+    width = len(series[0].number.rpartition(".")[2].rstrip("abcdefghijklmnopqrstuvw"))
+    head = "".join(f"{n}." for n in series[0].key[0][:-1])
+    wanted = [name_of(family, f"{head}{n:0{width if series[0].number.startswith('0') else 1}d}") for n in missing]
+    wanted = [n for n in wanted if (path, n) not in cited]
+    if not wanted:
         return
-    low, high, before, after = jumps[0]
-    missing = [n for n in range(low + 1, min(high, low + 4)) if n not in known]
-    if missing and high - low <= 3:
-        name = _name(kind, missing[0], before)
+    around = [by_number[n] for n in numbers if n + 1 in missing or n - 1 in missing]
+    yield Claim(
+        Severity.LOW,
+        f"{names(wanted)} {'is' if len(wanted) == 1 else 'are'} left out of the numbering",
+        f"The series goes from {by_number[numbers[0]].name} to {by_number[numbers[-1]].name} without {names(wanted)}.",
+        "Say what became of it, add what is missing, or number anew.",
+        tuple(Place(i.path, i.line, i.line) for i in around),
+        (name_of(family, head or "n"), path),
+        tuple(wanted),
+    )
+
+
+def _falls(family: str, series: Sequence[Label]) -> Iterator[Claim]:
+    """Judge headings of one series that do not ascend."""
+    falls = [(one, two) for one, two in pairwise(series) if two.key < one.key and two.key != one.key]
+    by_parent = {i.sentence.section.parent if i.sentence.section else None for i in series}
+    if len(falls) == 1 and len(by_parent) == 1 and len({i.key for i in series}) == len(series) and len(series) >= _LEAST:
         yield Claim(
             Severity.LOW,
-            f"{name} is missing",
-            f"The numbering goes on from {low} to {high}, and {name} stands nowhere.",
-            "Write the missing one, or say that the number was withdrawn.",
-            at(after, before),
-            (kind, str(missing[0])),
-            confidence=0.8,
+            f"{falls[0][1].name} stands after {falls[0][0].name}",
+            f"The {family} headings are numbered {', '.join(i.number for i in series[:14])}.",
+            "Put them in order, or number anew.",
+            tuple(Place(i.path, i.line, i.line) for i in (falls[0][0], falls[0][1], *series[-4:])),
+            (family,),
+            tuple(i.number for i in series),
         )
 
 
-def _name(kind: str, number: int, before: Identifier | Heading | Item) -> str:
-    """Write a missing number like its neighbour: "FR-011", "Phase 3", "Section 4.2"."""
-    if isinstance(before, Identifier) and not kind.islower():
-        return f"{kind}{number:0{len(before.number.rstrip('abcdefghijklmnopqrstuvw'))}}"
-    stem = before.number.rpartition(".") if isinstance(before, Heading) and before.number else ("", "", "")
-    return f"{kind.strip().capitalize()} {stem[0]}{stem[1]}{number}"
+def _prefixes(document: Document) -> Iterator[Claim]:
+    """Judge items 5.5.1, 5.5.2 \u2026 below a heading that is 4.5."""
+    by_heading: dict[Heading, list[tuple[str, int]]] = {}
+    for item in document.items:
+        m = _PREFIXED.match(item.text)
+        home = next((h for h in item.section.ancestry if _own(h)), None) if m and item.section else None
+        if m and home:
+            by_heading.setdefault(home, []).append((m["prefix"], item.line))
+    for heading, found in by_heading.items():
+        own = _own(heading)
+        if own and len(found) > 1 and all(prefix != own and prefix.count(".") == own.count(".") for prefix, _ in found):
+            yield Claim(
+                Severity.LOW,
+                f"The items of {own} are numbered {found[0][0]}.1 and on",
+                f'Below "{heading.text[:80]}" stand {len(found)} items with the number of another part.',
+                "Number them after the part that they belong to.",
+                tuple(dict.fromkeys((Place(heading.path, heading.line, heading.line), *(Place(heading.path, n, n) for _, n in found)))),
+                (heading.text,),
+                (found[0][0],),
+            )
+
+
+def _own(heading: Heading) -> str | None:
+    m = re.search(r"(?:^|\b(?:Story|Task|Step|Requirement|Section)\s)(\d{1,2}\.\d{1,2})\b", heading.text)
+    return m[1] if m else None
 
 
 RULE = Rule(
     id="numbering-gap",
-    kind="K5",
+    kind="numbering",
     category=Category.DUPLICATE,
-    consequence="Either something was lost, or readers will look for it.",
-    severities={Severity.LOW: "nothing that is written changes; something may be missing"},
+    consequence="Nobody can tell whether a part was dropped on purpose or lost.",
+    severities={Severity.LOW: "what is there can be built"},
     firing=(
-        "## Phase 1: A\n\n## Phase 2: B\n\n## Phase 4: C\n",
-        "## 1. A\n\n## 2. B\n\n## 4. C\n",
-        "1. a\n2. b\n4. c\n",
+        "## Phase 1: x\n\n- [ ] T001 a\n- [ ] T002 b\n- [ ] T004 c\n- [ ] T005 d\n",
+        "### Step 4.1: a\n\nText.\n\n### Step 4.3: b\n\nText.\n",
+        "### Story 4.5: Pick\n\n1. 5.5.1: a\n2. 5.5.2: b\n",
+        "### Requirement 1\n\n### Requirement 2\n\n### Requirement 4\n\n### Requirement 3\n\n### Requirement 5\n",
     ),
     quiet=(
-        "## Phase 1: A\n\n## Phase 2: B\n\n## Phase 3: C\n",
-        "1. a\n1. b\n1. c\n",
-        "- **R10**: a\n- **R20**: b\n- **R30**: c\n- **R40**: d\n",
+        "## Phase 1: x\n\n- [ ] T001 a\n- [ ] T002 b\n- [ ] T004 c\n- [ ] T005 d\n\nT003 was dropped.\n",
+        "## A\n\n### Step 1: a\n\n### Step 2: b\n\n## B\n\n### Step 1: c\n\n### Step 2: d\n",
+        "### Story 4.5: Pick\n\n1. 4.5.1: a\n2. 4.5.2: b\n",
     ),
     check=check,
 )

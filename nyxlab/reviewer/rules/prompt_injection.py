@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from nyxlab.reviewer.document import Document
+from nyxlab.reviewer.text.document import Document
 from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.plan.model import Plan
 from nyxlab.reviewer.rules.base import Claim, Place, Rule, at
 
 _ORDER = re.compile(
@@ -51,7 +52,7 @@ _QUOTED = re.compile('["\u201c\u2018][^"\u201c\u201d\u2018\u2019]{0,300}["\u201d
 _COMMENT = re.compile(r"<!--((?:(?!-->|<!--).){0,4000})-->", re.DOTALL)
 
 
-def check(document: Document) -> Iterator[Claim]:
+def check(document: Document, plan: Plan) -> Iterator[Claim]:
     """Find an order to the model that reads the plan (to ignore its instructions, to report nothing, to take a role), above all in a comment that people do not see; one in quotes or code is an example."""
     for sentence in document.sentences:
         low = sentence.prose.lower()

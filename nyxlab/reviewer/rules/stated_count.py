@@ -1,267 +1,180 @@
-"""K1: a stated count against what is listed."""
+"""A stated number of things against the list, table, headings or parts that show them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from nyxlab.reviewer.document import Document, Heading, ListBlock, Sentence, Table
 from nyxlab.reviewer.findings import Category, Severity
-from nyxlab.reviewer.measures import NUMBERS
+from nyxlab.reviewer.plan.model import Plan
 from nyxlab.reviewer.rules.base import Claim, Place, Rule, at
+from nyxlab.reviewer.text.blocks import ListBlock, Sentence, Table
+from nyxlab.reviewer.text.document import Document
+from nyxlab.reviewer.text.quantities import Quantity, quantities
+from nyxlab.reviewer.text.words import number
 
-_WORD = "|".join(word for word, value in NUMBERS.items() if value > 1)
-_COUNT = re.compile(
-    rf"\b({_WORD}|[2-9]|[1-9]\d)\s((?:following\s)?(?:[a-z][\w'/-]*\s){{0,3}}?([a-z][\w/-]*(?:s|eria|people|schemata|data)))\b(?![-'\w])",
-    re.IGNORECASE,
+_HEAD = re.compile(r"(?<![\d.])\((\d{1,3})(?:\s[a-z]{2,12})?\)\s*:?$")
+_PARTIAL = re.compile(r"\b(?:of the|of these|first|next|other|following \w+ of|each|per|every|main|key|major|most|several|both|top|remaining|additional|more|new values|kinds?|types?|levels?|times)\b", re.IGNORECASE)
+_ANNOUNCED = re.compile(r"\b(?:there (?:are|is)|has|have|creates?|adds?|includes?|contains?|consists? of|comprises?|following|these|with|defines?|needs?|supports?|provides?|requires?|uses?)\b", re.IGNORECASE)
+_WHOLE = re.compile(r"\b(?:(?:split|divided|broken(?: down)?|organi[sz]ed|grouped|structured)\b.{0,30}\b(?:in|into|across)|consists of|comprises|total(?: of)?:?)\s(?:about )?$|^\W*total \w+\W*$", re.IGNORECASE)
+_TOTAL = re.compile(r"^\W*total\s(?:number of\s)?(?P<noun>\w+)\W{1,6}(?P<value>\d{1,4})\b(?!\s*[-\u2013+~%])", re.IGNORECASE)
+_FAMILIES = {"phases": "phase", "epics": "epic", "milestones": "milestone", "steps": "step", "tasks": "task", "stories": "story"}
+_TALLY = re.compile(
+    r"""(?<![\w.,/$-])(?P<total>\d{1,4})\s+(?P<noun>[a-z][\w-]*(?:\s[a-z][\w-]*){0,2})\s?(?:[:(\u2014]|\s-\s|in total:)\s?\**
+    (?P<parts>\d{1,4}\s[A-Za-z][\w-]*(?:\s[a-z][\w-]*)?(?:(?:\s?[,;+/]\s?|\s?,?\sand\s)\**\d{1,4}\s[A-Za-z][\w-]*(?:\s[a-z][\w-]*)?)+)(?P<end>\)|\.(?!\d)|;|$|\s[\u2014-])""",
+    re.VERBOSE,
 )
-_LOOSE = re.compile(
-    r"\b(?:at least|at most|up to|more than|less than|fewer than|over|under|about|around|roughly|nearly|almost|some|any|first|last|next|other|another|additional|"
-    r"every|each|within|(?<!consists )(?<!consist )(?<!composed )(?<!made up )(?<!total )of|or|to|than|per|least|most|version|only) $",
-    re.IGNORECASE,
-)  # fmt: skip
-_MEASURES = frozenset(
-    "seconds minutes hours days weeks months years times bytes bits percent points sprints releases lines characters ms others reasons' ways'".split()  # noqa: SIM905  # a list of words reads as words
-)
-_TELLS = re.compile(
-    r"\b(?:there are|ha(?:s|ve)|consists? of|comprises?|contains?|distinguish(?:es)?|defines?|describes?|includes?|covers?|delivers?|lists?|split into|divided into|"
-    r"organi[sz]ed (?:in|into)|broken (?:down )?into|structured (?:in|into)|done in|delivered in|works? in|rolled out in|proceeds? in|altogether|in (?:total|all)|total of)\b",
-    re.IGNORECASE,
-)  # fmt: skip
-_LISTED = re.compile(
-    r"(?i)\b(?:touch(?:es)?|changes?|needs?|uses?|adds?|introduces?|proposes?|tracks?|runs?|answers?|asks?|design for|made (?:up )?of|one of|we (?:considered?|propose|support|distinguish|need|add)|takes?|requires?|carries|returns?|supports?|affects?|involves?)\b"
-)
-_GLUE = frozenset({"of", "or", "to", "and", "for", "in", "on", "with", "is", "are", "from", "per", "as", "at", "by"})
-_PARTIAL = re.compile(
-    r"\b(?:each|every|per|first|last|remaining|other|these|those|(?:phase|step|stage|story|option|task) \d+)\b",
-    re.IGNORECASE,
-)
-_FAMILIES = {
-    "user stories": "user story",
-    "stories": "story",
-    "requirements": "FR-",
-    "functional requirements": "FR-",
-    "success criteria": "SC-",
-    "tasks": "T",
-}
 
 
-def check(document: Document) -> Iterator[Claim]:
-    """Find a sentence that states how many things there are, while the list, table, enumeration or headings that it announces hold another number of them."""
-    blocks: list[ListBlock | Table] = [*document.lists, *document.tables]
-    announced = {block.intro: block for block in blocks if block.intro}
+def check(document: Document, plan: Plan) -> Iterator[Claim]:
+    """Find a number of things that differs from the items, rows or headings that follow it, and a total that differs from its own parts ("23 issues: 1 critical, 3 high")."""
+    for block in document.lists:
+        if block.intro and block.line - block.intro.end_line <= 2:
+            yield from _announced(document, block)
+    yield from _headings(document)
+    yield from _parts(document, plan)
     for sentence in document.sentences:
-        counts = [(_value(m[1]), m) for m in _COUNT.finditer(sentence.plain) if _exact(sentence.plain, m)]
-        if not counts:
-            continue
-        block = announced.get(sentence)
-        if block:
-            yield from _against_block(document, sentence, counts, block)
-        else:
-            yield from _against_words(sentence, counts)
-            yield from _against_headings(document, sentence, counts)
+        if ":" in sentence.plain or "(" in sentence.plain or "\u2014" in sentence.plain:
+            yield from _tally(document, sentence)
 
 
-def _value(word: str) -> int:
-    return NUMBERS.get(word.lower()) or int(word)
-
-
-def _exact(text: str, m: re.Match[str]) -> bool:
-    """Whether the number is meant exactly and counts things, not seconds; "Tier 2 fields" counts nothing."""
-    before = text[max(0, m.start() - 24) : m.start()]
-    if m[1].isdigit() and re.search(r"(?:^|\s)(?!All|The|These|Those|Our|Its|Only|Exactly)[A-Z][a-z]+ $", before):
-        return False
-    return not (
-        _LOOSE.search(before)
-        or m[3].lower() in _MEASURES
-        or before.endswith(("-", ".", "/", "#", "v", "$"))
-        or not _GLUE.isdisjoint(m[2].lower().split())
-    )
-
-
-def _against_block(
-    document: Document, sentence: Sentence, counts: list[tuple[int, re.Match[str]]], block: ListBlock | Table
-) -> Iterator[Claim]:
-    """Judge a sentence that introduces a list or a table: it is right if any of its numbers, and any way to count, agree."""
-    text = sentence.plain
-    if not (
-        text.rstrip().endswith(":")
-        or sentence.where == "heading"
-        or re.search(r"\b(?:following|below|as follows|listed)\b", text)
-        or (sentence.first and len(counts) == 1 and (_TELLS.search(text) or _LISTED.search(text)))
-    ):
+def _announced(document: Document, block: ListBlock) -> Iterator[Claim]:
+    """Judge "There are five roles:" by the list right after it."""
+    intro = block.intro
+    assert intro is not None  # noqa: S101 - the caller has looked
+    text = intro.plain
+    if not text.endswith(":") or intro.where == "heading" or document.standing(intro) or len(block.items) < 2:
         return
-    sizes = _sizes(document, block)
-    last = counts[-1]
-    if not text.rstrip().endswith(":") and abs(last[0] - sizes[0]) > 3:
-        return  # a sentence that only stands before a list may speak of something else
-    clause = text[last[1].end() :]
-    if (
-        any(value in sizes for value, _ in counts)
-        or re.search(r"\bof (?:which|them|these)\b", clause)
-        or ("." in clause[:-1] and ". " in clause)
-    ):
+    found = [q for q in quantities(text) if q.value == q.value.to_integral_value() and 1 < q.value <= 40]
+    if len(found) != 1 or found[0].hedged or found[0].unit or _PARTIAL.search(text) or not _ANNOUNCED.search(text):
         return
-    if (
-        isinstance(block, Table)
-        and last[1][3].lower() not in " ".join(block.header).lower()
-        and "following" not in text
-    ):
-        return
-    yield _claim(
-        last[1][0],
-        last[0],
-        sizes[0],
-        "the table has {} rows" if isinstance(block, Table) else "the list has {} items",
-        at(sentence, block),
-    )
+    noun = _noun(text, found[0])
+    if noun and int(found[0].value) != len(block.items) and not _grouped(block, int(found[0].value)):
+        yield _claim(f"{_word(text, found[0])} {noun}", int(found[0].value), len(block.items), "items", intro, Place(block.path, block.line, min(block.end_line, block.line + 14)))
 
 
-def _sizes(document: Document, block: ListBlock | Table) -> list[int]:
-    """Return the ways to count a block: its items, those of lists that carry its numbering on, their children together."""
-    if isinstance(block, Table):
-        totals = sum(bool(re.match(r"(?:grand |sub)?total", " ".join(row.cells).strip().lower())) for row in block.rows)
-        return [len(block.rows) - totals, len(block.rows)]
-    same = [
-        b
-        for b in document.lists
-        if b.section is block.section and b.path == block.path and b.depth == block.depth and b.line >= block.line
-    ]
-    sizes, total = [len(block.items)], len(block.items)
-    for later in same[1:]:
-        carries_on = later.ordered and later.items[0].number == total + 1
-        if not carries_on and later.intro and later.intro.plain.endswith(":"):
-            break
-        total += len(later.items)
-        sizes.append(total)
-        if not carries_on and not block.ordered:
+def _noun(text: str, quantity: Quantity) -> str:
+    """Return the plural that a number counts, where no more than one word stands between that and the colon's end."""
+    m = re.match(r"((?:\s?[\w-]+){0,3}?\s?\b[a-z]+s)\b(?P<rest>[^:]{0,30}):$", text[quantity.end - len(quantity.noun) :])
+    return m[1].strip() if m and not re.search(r"\d|,", m["rest"]) else ""
+
+
+def _word(text: str, quantity: Quantity) -> str:
+    return text[quantity.start : quantity.end - len(quantity.noun)].strip()
+
+
+def _grouped(block: ListBlock, stated: int) -> bool:
+    """Whether the items hold more than one thing each, or are numbered as the sentence says."""
+    if block.items[-1].number == stated:
+        return True
+    parts = sum(1 + len(re.findall(r",|/| and | \+ |&", re.split(r"[:\u2014(]", i.text)[0])) for i in block.items)
+    return stated > len(block.items) and parts >= stated
+
+
+def _headings(document: Document) -> Iterator[Claim]:
+    """Judge "Modified files (4)" by the only list or table right below it."""
+    blocks: dict[object, list[ListBlock | Table]] = {}
+    for block in (*(b for b in document.lists if b.depth == 0), *document.tables):
+        if block.section:
+            blocks.setdefault(block.section, []).append(block)
+    for heading in document.headings:
+        m = _HEAD.search(heading.text)
+        own = blocks.get(heading, [])
+        if not m or len(own) != 1 or document.headings_below(heading):
             continue
-    inner = [
-        b
-        for b in document.lists
-        if b.path == block.path and b.depth == block.depth + 1 and block.line < b.line <= block.end_line
-    ]
-    return [*sizes[:1], *sizes[1:], *([sum(len(b.items) for b in inner)] if inner else [])]
+        many = len(own[0].items) if isinstance(own[0], ListBlock) else len(own[0].rows)
+        if many != int(m[1]) and many > 1 and not (isinstance(own[0], ListBlock) and _grouped(own[0], int(m[1]))):
+            place = Place(heading.path, heading.line, heading.line)
+            yield _claim(heading.text, int(m[1]), many, "entries", place, Place(own[0].path, own[0].line, min(own[0].end_line, own[0].line + 14)))
 
 
-def _against_words(sentence: Sentence, counts: list[tuple[int, re.Match[str]]]) -> Iterator[Claim]:
-    """Judge things that are enumerated in the sentence itself: "three states: open, paid and void"."""
-    for value, m in counts:
-        rest = sentence.plain[m.end() :]
-        opened = re.match(
-            r"(?:[^:(,;.\u2014\d]{0,40}?(?::\s|\s[\u2014\u2013-]\s|,\s(?:namely|viz\.|which are|i\.e\.,?)\s)|\s\()",
-            rest,
-        )
-        if not opened:
+def _parts(document: Document, plan: Plan) -> Iterator[Claim]:
+    """Judge "split into eight steps" and "Total tasks: 45" by the parts that the plan has."""
+    for sentence in document.sentences:
+        if sentence.where == "heading" or "total" not in sentence.plain.lower() and "into" not in sentence.plain and "consists" not in sentence.plain and "comprises" not in sentence.plain:
             continue
-        body = rest[opened.end() :]
-        inside = opened[0].endswith("(")
-        stop = re.search(r"\)" if inside else r"[.;](?:\s|$)|\s\u2014|\(|$", body)
-        parts = _enumerated(body[: stop.start()] if stop else "")
-        if len(parts) > 1 and len(parts) not in {number for number, _ in counts}:
-            yield _claim(m[0], value, len(parts), "{} are named: " + ", ".join(parts), at(sentence), Severity.LOW)
+        text = sentence.plain
+        said = [(m["noun"], int(m["value"]))] if (m := _TOTAL.match(text)) else []
+        for q in quantities(text):
+            if not q.hedged and not q.unit and _WHOLE.search(text[: q.start]):
+                words = text[q.end - len(q.noun) :].split(" ")[:3]
+                said += [(w.strip(",.:;"), int(q.value)) for w in words if w.strip(",.:;") in _FAMILIES][:1]
+        for noun, value in said:
+            yield from _units(document, plan, sentence, noun.lower(), value)
+    yield from _summary(document, plan)
 
 
-def _enumerated(text: str) -> list[str]:
-    """Split "a, b and c"; nothing where it is not clearly an enumeration of short names."""
-    if not re.search(r",?\s(?:and|or|&)\s|,", text) or re.search(
-        r"\b(?:etc|e\.g|such as|for example|including|\.\.\.|is|are|can|will|must|that|which|to)\b|\u2026|:", text
-    ):
-        return []
-    parts = [
-        p.strip() for p in re.split(r",\s(?:and|or)\s|,\s|\s(?:and|or|&)\s", text.strip().rstrip(".")) if p.strip()
-    ]
-    return (
-        parts
-        if all(len(p.split()) <= 3 for p in parts) and (len(parts) > 2 or "," in text or len(text.split()) < 8)
-        else []
-    )
+def _summary(document: Document, plan: Plan) -> Iterator[Claim]:
+    """Judge a row "Total tasks | 45"."""
+    for table in document.tables:
+        for row in table.rows:
+            if len(row.cells) == 2 and (m := re.match(r"^\W*total (\w+)\W*$", row.cells[0], re.IGNORECASE)) and (value := number(row.cells[1].strip("* "))):
+                text = " ".join(row.cells)
+                yield from _units(document, plan, Sentence(table.path, row.line, row.line, text, text, text, "cell", table.section, True), m[1].lower(), value)
 
 
-def _against_headings(
-    document: Document, sentence: Sentence, counts: list[tuple[int, re.Match[str]]]
-) -> Iterator[Claim]:
-    """Judge how many phases, steps, stories or requirements the plan says it has; they are numbered headings or items of the set."""
-    text = sentence.plain
-    if not _TELLS.search(text) or sentence.where == "heading":
-        return
-    for value, m in counts:
-        noun = m[3].lower()
-        words = m[2].lower().split()
-        if _PARTIAL.search(text[: m.end()]) or _PARTIAL.match(text[m.end() :].lstrip()):
-            continue
-        two = " ".join(words[-2:])
-        family = _FAMILIES.get(two) or _FAMILIES.get(noun) or noun.removesuffix("s")
-        local = document.declared(family, sentence.path) or document.declared("user story", sentence.path) * (
-            family == "story"
-        )
-        local = local or tuple(d for d in document.definitions.get(family, ()) if d.rank > 1)
-        numbers = {d.number for d in local}
-        if len(numbers) > 1:
-            if (
-                value != len(numbers)
-                and not _nested(sentence, local[0].sentence.section)
-                and len(local) == len(numbers)
-            ):
-                names = ", ".join(d.name for d in local[:30])
-                yield _claim(m[0], value, len(numbers), "{} are defined: " + names, at(sentence, local[0]))
-            continue
-        titled = [
-            h
-            for h in document.headings
-            if h.path == sentence.path and re.sub(r"^[\d.]+\s+", "", h.text.lower()) in (noun, two)
-        ]
-        if len(titled) == 1 and not _nested(sentence, titled[0]):
-            children = document.children(titled[0])
-            items = [len(b.items) for b in document.lists if b.section is titled[0] and b.depth == 0]
-            size = len(children) or (items[0] if len(items) == 1 else 0)
-            if size and size != value:
-                yield _claim(m[0], value, size, "{} stand under that heading", at(sentence, titled[0]))
+def _units(document: Document, plan: Plan, sentence: Sentence, noun: str, value: int) -> Iterator[Claim]:
+    """Compare a number with the phases or tasks of that name in the same file."""
+    family = _FAMILIES.get(noun)
+    own = [u for u in plan.numbered() if u.path == sentence.path and (u.family == family or (family == "task" and u.family == "T"))]
+    if family and len(own) >= 3 and len({u.key for u in own}) == len(own) != value and not document.standing(sentence):
+        first = Place(own[0].path, own[0].line, own[0].line)
+        last = Place(own[-1].path, own[-1].line, own[-1].line)
+        yield _claim(f"{value} {noun}", value, len(own), noun, sentence, first, last)
 
 
-def _nested(sentence: Sentence, section: Heading | None) -> bool:
-    """Whether the sentence speaks from inside one of the counted parts, so that it may count something of its own."""
-    return (
-        section is not None
-        and sentence.section is section
-        and bool(re.search(r"\d", section.text))
-        and sentence.line != section.line
-    )
+def _tally(document: Document, sentence: Sentence) -> Iterator[Claim]:
+    """Judge a total by its own parts."""
+    for m in _TALLY.finditer(sentence.plain):
+        parts = [int(n) for n in re.findall(r"\d+(?=\s)", m["parts"])]
+        if sum(parts) != int(m["total"]) and max(parts) < int(m["total"]) and not re.search(r"\b(?:including|of which|e\.g\.|mostly)\b", m[0]) and not _unlike(m["noun"], m["parts"]):
+            yield Claim(
+                Severity.MEDIUM,
+                f"{m['total']} {m['noun']}, but the parts add up to {sum(parts)}",
+                f'"{m[0][:160]}": {" + ".join(map(str, parts))} is {sum(parts)}.',
+                "Count again, and correct the number or the parts.",
+                at(sentence),
+                (m["noun"], m["total"]),
+                (m["parts"],),
+                confidence=0.9,
+            )
 
 
-def _claim(
-    said: str, value: int, found: int, how: str, places: tuple[Place, ...], severity: Severity = Severity.MEDIUM
-) -> Claim:
+def _unlike(noun: str, parts: str) -> bool:
+    """Whether the parts are measured in units (5 days: 2 hours \u2026), so that they are no parts of it."""
+    units = {q.unit for q in quantities(parts)}
+    return units != {""} or any(q.unit for q in quantities(f"1 {noun}"))
+
+
+def _claim(said: str, stated: int, shown: int, noun: str, where: Sentence | Place, *beside: Place) -> Claim:
     return Claim(
-        severity,
-        f'"{said}", but there are {found}',
-        f'The text says "{said}"; {how.format(found)}.',
-        f"Correct the number to {found}, or add or remove what makes the difference.",
-        places,
+        Severity.LOW,
+        f'"{said[:60]}", but there are {shown} {noun}',
+        f"The text says {stated}; {shown} {noun} stand there.",
+        "Correct the number, or add or take out what is wrong.",
+        tuple(dict.fromkeys((*at(where), *beside))),
         (said,),
-        (str(value), str(found)),
+        (str(stated), str(shown)),
     )
 
 
 RULE = Rule(
     id="stated-count",
-    kind="K1",
+    kind="counts",
     category=Category.CLAIM,
-    consequence="Somebody builds or tests the stated number of things and misses one, or looks for one that does not exist.",
-    severities={
-        Severity.MEDIUM: "either something is missing from the list or the number is old: buildable, but likely wrong at the edge",
-        Severity.LOW: "the things are named in the same sentence, so a reader can see what is meant",
-    },
+    consequence="Either the number or the list is out of date, and nobody knows which.",
+    severities={Severity.MEDIUM: "a total that its own parts deny", Severity.LOW: "what is listed can be built"},
     firing=(
-        "The job has three states:\n\n- queued\n- running\n",
-        "There are five roles: owner, admin, editor and viewer.\n",
-        "# Plan\nThe work is split into three phases.\n\n## Phase 1: A\n\n## Phase 2: B\n",
+        "There are five roles:\n\n- owner\n- admin\n- editor\n- viewer\n",
+        "### Modified files (4)\n\n- `a.py`\n- `b.py`\n- `c.py`\n",
+        "The review found 23 issues: 1 CRITICAL, 3 HIGH, 12 MEDIUM, 3 LOW.\n",
+        "The work is split into two steps.\n\n### Step 1: a\n\nx\n\n### Step 2: b\n\nx\n\n### Step 3: c\n\nx\n",
     ),
     quiet=(
-        "The job has three states:\n\n1. queued\n2. running\n\nThen:\n\n3. done\n",
-        "It has at least three states:\n\n- queued\n- running\n",
-        "Retry after two seconds:\n\n- once\n",
-        "# Plan\nEach phase has two steps.\n\n## Phase 1: A\n\n## Phase 2: B\n\n## Phase 3: C\n",
+        "There are three main roles:\n\n- owner\n- admin\n- editor\n- viewer\n",
+        "It has four parts:\n\n- a and b\n- c\n- d\n",
+        "The review found 19 issues: 1 CRITICAL, 3 HIGH, 12 MEDIUM, 3 LOW.\n",
+        "It takes 5 days: 2 hours for this, 3 hours for that.\n",
     ),
     check=check,
 )

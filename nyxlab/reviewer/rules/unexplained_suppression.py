@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nyxlab.reviewer.document import Document
+from nyxlab.reviewer.text.document import Document
 from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.plan.model import Plan
 from nyxlab.reviewer.rules.base import Claim, Place, Rule
 from nyxlab.reviewer.suppress import suppressions
 
 
-def check(document: Document) -> Iterator[Claim]:
+def check(document: Document, plan: Plan) -> Iterator[Claim]:
     """Find a comment that asks to ignore findings without naming a rule and a reason; it silences nothing."""
     for told in suppressions(document):
         if told.reason is None:

@@ -1,75 +1,83 @@
-"""K11: a marker that says the author has not finished."""
+"""Words that say that the plan is not finished, and questions that it asks and never answers."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from nyxlab.reviewer.document import Document
 from nyxlab.reviewer.findings import Category, Severity
-from nyxlab.reviewer.mentions import modality
-from nyxlab.reviewer.rules.base import Claim, Rule, at
+from nyxlab.reviewer.plan.model import Plan
+from nyxlab.reviewer.rules.base import Claim, Place, Rule, at, names
+from nyxlab.reviewer.text.blocks import Sentence
+from nyxlab.reviewer.text.document import Document, group
+from nyxlab.reviewer.text.standing import Standing
+from nyxlab.reviewer.text.words import stems
 
-_MARKER = re.compile(
-    r"\b(?:TODO|TBD|TBC|TBA|FIXME|XXX|WIP|T\.B\.[DCA]\.?)(?![\w-])|(?<=:\s)(?:tbd|tbc|tba|todo)\b|\?\?\?+|(?<!\S)\?\?(?!\S)|(?<!\S)_{3,8}(?!\S)|\b(?:NEEDS? (?:CLARIFICATION|DECISION|INPUT)|Needs (?:clarification|decision|input))\b"
-    r"|(?<!need )(?<!needs )(?<!have )(?<!has )\b(?i:to be (?:decided|determined|defined|confirmed|specified|filled in|clarified|announced))\b(?! (?:by|as|from|at|during|when|in))"
-    r"|\b(?i:yet to be (?:agreed|decided|defined|determined|written|confirmed)|(?:has|have|is|are) not (?:yet )?been (?:decided|agreed|defined|settled)(?: yet)?|(?:is|are) (?:not yet|still) (?:undecided|decided|open|unclear|missing|under discussion)|(?:will|must|needs? to|has to|have to) be (?:decided|defined|specified|written|agreed|filled in|added|clarified|worked out) later|(?:we|someone|somebody) (?:still )?(?:need|needs|have|has) to (?:figure (?:this|that|it) out|decide|define|specify|clarify|work (?:this|it) out)|(?:is|are) (?:not|un)\\s?finished|(?:more )?details (?:to follow|will follow|are missing)|coming soon|(?:section|chapter|page) is a stub)\b|\b(?i:lorem ipsum)\b|[\[<](?i:fill (?:in|me)|insert|your|add|describe|name)\b[^\]>]{0,60}[\]>]|<(?i:name|date|value|number|tbd|owner|team)>|^\W{0,4}(?i:to be (?:written|completed|added|done|continued|filled))\W{0,4}$|^\W{0,3}\.\.\.$|\{\{\s?\w{1,30}\s?\}\}|\b(?i:placeholder text|write me)\b"
-)
-_ABOUT = re.compile(
-    r"(?i)\b(?:no|zero|without|any|all|resolve[sd]?|remaining|removed?|every|these|those|unresolved|leave|left)\b[^.]{0,40}$|\b(?:a|the|an|of|as|our|its)\s[\"'(]?$"
-)
-_NOUN = re.compile(
-    r"(?i)[\"')\]]{0,2}s?\s(?:comments?|markers?|lists?|items?|apps?|entries|annotations?|tags?|remain)\b"
-)
+_MARKER = re.compile(r"(?<![\w`\"'\u201c/-])(?:TBD|TBC|FIXME|TODO(?=\s?[:(]|$)|\[?NEEDS CLARIFICATION\b|to be (?:determined|decided|defined)\b(?!\s(?:by|from|at runtime|as)))(?![\w`\"'\u201d-])")
+_TALK = re.compile(r"\b(?:no|any|without|zero|remaining|all|mark(?:er|ed)?s?|placeholders?|resolve[ds]?|replace|comments?|list|app|items?|search|grep|scan(?:ned)?|or|status|column)\b", re.IGNORECASE)
+_EDGE = re.compile(r"^\W*edge cases?\b", re.IGNORECASE)
 
 
-def check(document: Document) -> Iterator[Claim]:
-    """Find a marker such as TODO, TBD, ??? or NEEDS CLARIFICATION in the text; talking about such markers is not one, and code is none."""
+def check(document: Document, plan: Plan) -> Iterator[Claim]:
+    """Find TBD, TODO:, NEEDS CLARIFICATION in what is to be built, and questions under "Edge Cases" that nothing answers; markers in quotes, code, or that a sentence speaks about are none."""
+    marked: dict[str, list[Sentence]] = {}
     for sentence in document.sentences:
-        for m in _MARKER.finditer(sentence.prose):
-            before = sentence.prose[max(0, m.start() - 60) : m.start()]
-            if (
-                _NOUN.match(sentence.prose, m.end())
-                or (_ABOUT.search(before) and sentence.where != "cell")
-                or (sentence.where == "heading" and m[0].islower())
-            ):
-                continue
-            demanded = (
-                modality(sentence.prose) in ("must", "must not")
-                or "CLARIF" in m[0].upper()
-                or "DECISION" in m[0].upper()
-            )
+        m = _MARKER.search(sentence.prose)
+        if not m or sentence.where == "heading" or document.standing(sentence) in (Standing.STATUS, Standing.EXAMPLE, Standing.OTHER, Standing.REJECTED, Standing.FORM):
+            continue
+        around = sentence.prose[: m.start()][-40:] + sentence.prose[m.end() :][:30]
+        if sentence.where == "cell" and len(sentence.prose) < 40 or not _TALK.search(around) or "CLARIFICATION:" in sentence.prose:
+            marked.setdefault(m[0].upper().strip("["), []).append(sentence)
+    for marker, found in marked.items():
+        yield Claim(
+            Severity.LOW,
+            f"Unfinished: {marker}" + (f", {len(found)} times" if len(found) > 1 else f' in "{found[0].plain[:60]}"'),
+            f'The plan leaves {"these" if len(found) > 1 else "this"} open: "{found[0].plain[:140]}".',
+            "Decide it, or say who does and by when.",
+            at(*found),
+            tuple(s.plain[:80] for s in found[:3]),
+        )
+    yield from _questions(document)
+
+
+def _questions(document: Document) -> Iterator[Claim]:
+    """Judge the questions under "Edge Cases" by the words of everything that is no question."""
+    asked = [
+        i for i in document.items
+        if i.section and _EDGE.match(i.section.text) and i.text.rstrip().endswith("?") and i.end_line - i.line < 3
+    ]  # fmt: skip
+    if not asked:
+        return
+    answers = [stems(s.plain) for s in document.sentences if s.where != "heading" and not s.plain.endswith("?") and not (s.section and _EDGE.match(s.section.text))]
+    for path, found in group((i.path, i) for i in asked).items():
+        left = [i for i in found if not any(2 * len(stems(i.text) & a) >= len(stems(i.text)) for a in answers)]
+        if left:
             yield Claim(
-                Severity.MEDIUM if demanded else Severity.LOW,
-                f"Unfinished: {m[0]}",
-                f'The text is marked as unfinished with "{m[0]}".',
-                "Decide what is left open and write it down, or move it to the open questions with an owner.",
-                at(sentence),
-                (m[0], sentence.plain[:200]),
-                confidence=0.95,
+                Severity.LOW,
+                f"{len(left)} {'question' if len(left) == 1 else 'questions'} under Edge Cases: answered nowhere",
+                f"{names((chr(34) + i.text[:90] + chr(34) for i in left), 3)}: nothing in the plan speaks of it.",
+                "Answer each where it is asked, or in a requirement.",
+                tuple(Place(path, i.line, i.line) for i in left),
+                tuple(i.text[:80] for i in left[:3]),
+                confidence=0.8,
             )
-            break
 
 
 RULE = Rule(
     id="unfinished-marker",
-    kind="K11",
+    kind="unfinished",
     category=Category.VAGUE,
-    consequence="Whoever builds it decides alone, or stops and asks.",
-    severities={
-        Severity.MEDIUM: "a demand or an open clarification: what is built depends on the answer",
-        Severity.LOW: "a note of the author to themselves; what is built need not change",
-    },
+    consequence="Whoever builds it decides it alone, or waits.",
+    severities={Severity.LOW: "one decision is missing, and the plan says so itself"},
     firing=(
-        "The retention is TBD.\n",
-        "- [NEEDS CLARIFICATION: who owns this?]\n",
-        "| Business | ??? |\n|---|---|\n| a | TBD |\n",
+        "The price is TBD.\n",
+        "- [NEEDS CLARIFICATION: how long are logs kept?]\n",
+        "### Edge Cases\n\n- What happens when two refresh tokens race?\n\n## Rest\n\nUsers log in.\n",
     ),
     quiet=(
-        "Call `context.TODO()` first.\n",
-        "- [x] No [NEEDS CLARIFICATION] markers remain\n",
-        "```\n# TODO\n```\n",
-        "Remove the TODO comments.\n",
+        "No TODO or TBD may be left.\n",
+        "The button says `TBD`.\n",
+        "### Edge Cases\n\n- What happens when the mail bounces?\n\n## Rest\n\nWhen the mail bounces, the sender is told.\n",
     ),
     check=check,
 )

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
-from nyxlab.reviewer.document import Document
+from nyxlab.reviewer.text.document import Document
 from nyxlab.reviewer.findings import MAX_SPAN, Evidence
 from nyxlab.reviewer.rules.base import Place
 

@@ -56,15 +56,20 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Item:
-    """One list item: ``number`` as written in an ordered list, ``checked`` for a task box, ``text`` its first paragraph without the box."""
+    """One list item: ``number`` as written in an ordered list, ``box`` what stands in its task box, ``text`` its first paragraph without the box."""
 
     path: str
     line: int
     end_line: int
     text: str
     number: int | None
-    checked: bool | None
+    box: str | None
     section: Heading | None
+
+    @property
+    def checked(self) -> bool | None:
+        """Whether its box is ticked; None where it has none. One that is half done is not."""
+        return None if self.box is None else self.box in "xX"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,7 +158,7 @@ _ABBREVIATIONS = (
 _NUMBER = re.compile(r"(\d{1,3}(?:\.\d{1,3}){0,5})(?:[.):]\s|\s)")
 _EXPLICIT = re.compile(r"\{\s{0,4}#([\w.:-]++)[^{}]*+\}\s{0,4}$")
 _ANCHOR_TAG = re.compile(r"<[a-zA-Z]++[^<>]{0,300}?\b(?:id|name)\s*=\s*[\"']?([\w.:-]++)")
-_BOX = re.compile(r"\[([ xX~-])\]\s++")
+_BOX = re.compile(r"\[([ xX~-])\](\*?)\s++")
 
 
 def plain(text: str) -> str:
@@ -173,10 +178,10 @@ def slug(text: str) -> str:
 
 def sentences_of(content: str) -> Iterator[tuple[int, int, str]]:
     """Yield (first line, last line, text) for each sentence of a block, lines counted from 0."""
-    masked = CODE.sub(lambda m: "`" + "x" * (len(m[0]) - 2) + "`", content) if "`" in content else content
+    shown = masked(content)
     start, line = 0, 0
     for stop in [
-        *(m.end() for m in _BREAK.finditer(masked) if not masked.endswith(_ABBREVIATIONS, 0, m.start())),
+        *(m.end() for m in _BREAK.finditer(shown) if not shown.endswith(_ABBREVIATIONS, 0, m.start())),
         len(content),
     ]:
         piece = content[start:stop]
@@ -191,45 +196,42 @@ def read_blocks(path: str, text: str) -> Blocks:
     """Read one file's Markdown; front matter and HTML comments are passed over, since a reader does not see them."""
     reader = MarkdownIt("commonmark").enable("table").disable("inline")
     env: dict[str, dict[str, dict[str, object]]] = {}
-    shown = _visible(text)
     blocks = Blocks(path)
-    _Walk(blocks).run(reader.parse(shown, env))
+    _Walk(blocks).run(reader.parse(_without_front_matter(text), env))
     for label, entry in env.get("references", {}).items():
         span = entry.get("map")
         blocks.references[label.casefold()] = (str(entry["href"]), span[0] + 1 if isinstance(span, list) else 1)
-    blocks.anchors.update(_ANCHOR_TAG.findall(shown), *(h.anchors for h in blocks.headings))
+    blocks.anchors.update(_ANCHOR_TAG.findall(text), *(h.anchors for h in blocks.headings))
     return blocks
 
 
-def _visible(text: str) -> str:
-    """Blank front matter and HTML comments, keeping every line in its place."""
-    lines = text.replace("\r\n", "\n").replace("\r", " ").split("\n")
-    start = 0
-    if lines[0].rstrip() in ("---", "+++"):
-        closing = next((n for n, line in enumerate(lines[1:200], 1) if line.rstrip() == lines[0].rstrip()), 0)
-        lines[: closing + 1 if closing else 0] = [""] * (closing + 1 if closing else 0)
-        start = closing
-    fence, comment = "", False
-    for n in range(start, len(lines)):
-        line = lines[n]
-        mark = line.lstrip()[:3]
-        if not comment and mark in ("```", "~~~") and (not fence or fence == mark):
-            fence = "" if fence else mark
-        elif not fence and (comment or "<!--" in line):
-            lines[n], comment = _uncomment(line, comment)
+def _without_front_matter(text: str) -> str:
+    """Blank the front matter, keeping every line in its place."""
+    text = text.replace("\r\n", "\n").replace("\r", " ")
+    mark = text.partition("\n")[0].rstrip()
+    if mark not in ("---", "+++"):
+        return text
+    lines = text.split("\n")
+    closing = next((n for n, line in enumerate(lines[1:200], 1) if line.rstrip() == mark), 0)
+    lines[: closing + 1 if closing else 0] = [""] * (closing + 1 if closing else 0)
     return "\n".join(lines)
 
 
-def _uncomment(line: str, inside: bool) -> tuple[str, bool]:
-    """Cut the comments out of one line; return it and whether a comment is still open at its end."""
-    kept, position = [], 0
-    while True:
-        found = line.find("-->" if inside else "<!--", position)
-        if not inside:
-            kept.append(line[position : found if found >= 0 else None])
-        if found < 0:
-            return "".join(kept), inside
-        position, inside = found + (3 if inside else 4), not inside
+def uncommented(text: str) -> str:
+    """Blank the HTML comments of one block, line feeds kept; one inside a code span, or never closed, is no comment."""
+    if "<!--" not in text:
+        return text
+    shown, position = masked(text), 0
+    kept = []
+    while (begin := shown.find("<!--", position)) >= 0 and (end := shown.find("-->", begin + 4)) >= 0:
+        kept += [text[position:begin], "\n" * text.count("\n", begin, end)]
+        position = end + 3
+    return "".join([*kept, text[position:]])
+
+
+def masked(text: str) -> str:
+    """Return a text of the same length with the words in code spans blanked."""
+    return CODE.sub(lambda m: "`" + "x" * (len(m[0]) - 2) + "`", text) if "`" in text else text
 
 
 class _Walk:
@@ -265,12 +267,14 @@ class _Walk:
                     self._fence(token)
                 case "blockquote_open" | "blockquote_close":
                     self.quotes += 1 if token.nesting > 0 else -1
-                case "hr" | "html_block":
+                case "html_block" if not token.content.lstrip().lower().startswith(("<script", "<style", "<pre")):
+                    self._speak(_TAG.sub(" ", uncommented(token.content)), _lines(token)[0], "paragraph")
+                case "hr":
                     self.intro = None
 
     def _speak(self, content: str, first_line: int, where: Where) -> None:
         spoken = None
-        for number, (start, end, text) in enumerate(sentences_of(content)):
+        for number, (start, end, text) in enumerate(sentences_of(uncommented(content))):
             bare = plain(text)
             prose = plain(CODE.sub("`…`", text)) if "`" in text else bare
             spoken = Sentence(
@@ -282,6 +286,8 @@ class _Walk:
     def _heading(self, token: Token, inline: Token) -> None:
         start, end = _lines(token)
         level, raw = int(token.tag[1]), inline.content
+        if self.quotes or self.items:  # it opens no section of the document
+            return self._speak(raw.replace("\n", " "), start, "quote" if self.quotes else "item")
         explicit = _EXPLICIT.search(raw)
         text = plain(raw[: explicit.start()] if explicit else raw)
         name = slug(raw[: explicit.start()] if explicit else raw)
@@ -291,7 +297,7 @@ class _Walk:
         number = _NUMBER.match(text)
         self.section = Heading(self.path, start, end, level, text, anchors, number[1] if number else None, parent)
         self.out.headings.append(self.section)
-        self._speak(raw.replace("\n", " "), start, "heading")
+        return self._speak(raw.replace("\n", " "), start, "heading")
 
     def _paragraph(self, token: Token) -> None:
         content = token.content
@@ -309,9 +315,8 @@ class _Walk:
         text = texts[0] if texts else ""
         box = _BOX.match(text)
         number = int(token.info) if token.info.isdigit() else None
-        checked = box[1] in "xX" if box else None
-        text = " ".join((text[box.end() :] if box else text).split())
-        self.lists[-1][2].append(Item(self.path, start, end, text, number, checked, self.section))
+        text = " ".join(uncommented(text[box.end() :] if box else text).split())
+        self.lists[-1][2].append(Item(self.path, start, end, text, number, box[1] if box else None, self.section))
 
     def _list(self) -> None:
         token, intro, items = self.lists.pop()

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from nyxlab.providers.messages import Cost, Record
-from nyxlab.reviewer.evidence import Locator, fold, overlap
+from nyxlab.reviewer.models.evidence import Locator, fold, overlap
 from nyxlab.reviewer.findings import Evidence, Finder, Finding, Severity, fingerprint
-from nyxlab.reviewer.lenses import CONSEQUENCES, LOWER, LensClaim, Numbered, Refuted
+from nyxlab.reviewer.models.lenses import CONSEQUENCES, LOWER, LensClaim, Numbered, Refuted
 
 ALIKE = 55  # of 100: how near two titles are that mean the same where no entity tells
 ENOUGH = 3  # findings in common, below which an estimate of the unfound says nothing

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from nyxlab.errors import InputRefused
 from nyxlab.providers.messages import Json, Record, looks_like_key
-from nyxlab.reviewer.document import Document
+from nyxlab.reviewer.text.document import Document
 from nyxlab.reviewer.findings import Category, Severity
 
 LENSES = ("domain-model", "data", "security", "interfaces", "failure-paths", "tests", "operations")

@@ -1,0 +1,183 @@
+"""The plan that a set of documents holds: phases, tasks, what each needs, covers and touches, and the requirements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from posixpath import dirname
+
+from nyxlab.reviewer.text.blocks import Heading, Sentence
+from nyxlab.reviewer.text.files import FileMention
+from nyxlab.reviewer.text.labels import Key, key_of, name_of
+from nyxlab.reviewer.text.standing import Standing
+
+
+@dataclass(eq=False, slots=True)
+class Unit:
+    """A part of the work with its own name: ``family`` "T", "phase", "task" \u2026, ``number`` as written ("018", "2.1"); lines both included."""
+
+    family: str
+    number: str
+    title: str
+    path: str
+    line: int
+    end_line: int
+    heading: Heading | None = None
+    standing: Standing | None = None
+
+    @property
+    def name(self) -> str:
+        """How it is written: "T018", "Phase 2", "Task 2.1"; its title where it has no number."""
+        return name_of(self.family, self.number) if self.number else self.title[:60]
+
+    @property
+    def key(self) -> Key:
+        """Its number for order."""
+        return key_of(self.number)
+
+
+@dataclass(eq=False, slots=True)
+class Task(Unit):
+    """The smallest part of the work that the plan names. ``box`` is what stands in its tick box, None without one."""
+
+    box: str | None = None
+    parallel: bool = False
+    optional: bool = False
+    phase: Phase | None = None
+    files: tuple[FileMention, ...] = ()
+    cites: frozenset[str] = frozenset()
+    """The names of the requirements that its lines cite."""
+
+    @property
+    def touches(self) -> dict[str, FileMention]:
+        """The files that it makes, changes or deletes, or is said to work in."""
+        found: dict[str, FileMention] = {}
+        for mention in self.files:
+            if mention.action or mention.name not in found:
+                found[mention.name] = mention
+        return found
+
+
+@dataclass(eq=False, slots=True)
+class Phase(Unit):
+    """A part of the work that holds tasks, in the plan's own order; ``stories`` are the labels that mean it as well."""
+
+    tasks: list[Task] = field(default_factory=list)
+    stories: tuple[str, ...] = ()
+
+
+@dataclass(eq=False, slots=True)
+class Requirement(Unit):
+    """Something that the plan promises: FR-001, criterion 3.2, "Requirement: Golfer entity"."""
+
+    text: str = ""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Need:
+    """``of`` needs ``on`` to be done before: who says so, and where."""
+
+    of: Unit
+    on: Unit
+    path: str
+    line: int
+    sentence: Sentence | None
+    words: str
+    own: bool
+    """Whether it stands inside the lines of ``of``."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Citation:
+    """A requirement named by its number where the plan has none of it, or has; ``task`` is the one that cites it."""
+
+    name: str
+    path: str
+    line: int
+    task: Task | None
+
+
+@dataclass
+class Part:
+    """What one form's reader makes of its files."""
+
+    form: str
+    paths: tuple[str, ...]
+    phases: list[Phase] = field(default_factory=list)
+    requirements: list[Requirement] = field(default_factory=list)
+    citations: list[Citation] = field(default_factory=list)
+
+
+@dataclass
+class Plan:
+    """Everything that rules and prompt ask of a plan, whatever its form; phases and tasks in the plan's own order."""
+
+    parts: tuple[Part, ...]
+    phases: tuple[Phase, ...]
+    tasks: tuple[Task, ...]
+    requirements: tuple[Requirement, ...]
+    citations: tuple[Citation, ...]
+    needs: tuple[Need, ...] = ()
+    _named: dict[tuple[str, str, str], Unit] = field(default_factory=dict)
+    """Units by scope (file, folder, "" for the set), family and number."""
+    order: dict[Unit, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, parts: Sequence[Part]) -> Plan:
+        """Join what the forms' readers found."""
+        phases = tuple(p for part in parts for p in part.phases)
+        tasks = tuple(t for p in phases for t in p.tasks)
+        requirements = tuple(r for part in parts for r in part.requirements)
+        plan = cls(tuple(parts), phases, tasks, requirements, tuple(c for part in parts for c in part.citations))
+        plan.order = {unit: n for n, unit in enumerate(x for p in phases for x in (p, *p.tasks))}
+        for unit in (*phases, *tasks):
+            plan._name(unit, unit.family, unit.number)
+        for phase in phases:
+            for story in phase.stories:
+                plan._name(phase, "story", story)
+        return plan
+
+    def _name(self, unit: Unit, family: str, number: str) -> None:
+        for scope in (unit.path, dirname(unit.path) + "/", ""):
+            self._named.setdefault((scope, family, plain_number(number)), unit)
+
+    def find(self, family: str, number: str, path: str) -> Unit | None:
+        """Return the unit of this name, in the same file before the same folder before the set; None where there is none."""
+        number = plain_number(number)
+        for scope in (path, dirname(path) + "/", ""):
+            for kind in (family, *(("task", "story", "step") if family in ("task", "subtask", "") else ())):
+                if unit := self._named.get((scope, kind, number)):
+                    return unit
+        return None
+
+    @property
+    def files(self) -> Mapping[str, tuple[Task, ...]]:
+        """The files that tasks name, with those tasks."""
+        found: dict[str, list[Task]] = {}
+        for task in self.tasks:
+            for name in task.touches:
+                found.setdefault(name, []).append(task)
+        return {name: tuple(tasks) for name, tasks in found.items()}
+
+    def numbered(self) -> Iterable[Unit]:
+        """Every phase and task that has a number."""
+        return (unit for unit in (*self.phases, *self.tasks) if unit.number)
+
+    def told(self) -> str:
+        """Say how the plan was read: "read as spec-kit: 46 tasks in 6 phases, 13 requirements, 31 files"."""
+        forms = list(dict.fromkeys(part.form for part in self.parts))
+        counts = [
+            f"{_count(len(self.tasks), 'task')} in {_count(len(self.phases), 'phase')}" if self.phases else "no tasks",
+            _count(len(self.requirements), "requirement"),
+            _count(len(self.files), "file"),
+        ]
+        return f"read as {' and '.join(forms)}: {', '.join(counts)}"
+
+
+def plain_number(number: str) -> str:
+    """Return a number without the zeros and dots around it: "018" and "18.", one task, are "18"."""
+    return number.strip(".").lstrip("0") or "0"
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"

@@ -1,0 +1,140 @@
+"""Needs: what has to be done before what, from sentences ("depends on", "before", "once \u2026 is finished") and dependency tables."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+
+from nyxlab.reviewer.plan.model import Need, Plan, Task, Unit
+from nyxlab.reviewer.plan.reading import Facts
+from nyxlab.reviewer.text.blocks import Row, Sentence, Table
+from nyxlab.reviewer.text.document import Document, group
+from nyxlab.reviewer.text.labels import Label, labels
+from nyxlab.reviewer.text.words import NEGATION, WORK
+
+_VERB = re.compile(
+    r"""\b(?P<needs>depends?\ (?:up)?on|dependent\ on|needs?\b(?!\s+to\b)|requires?|blocked\ by|waits?\ for|prerequisites?\s?:|dependenc(?:y|ies)\s?:
+    |(?:start|begin|come|run|do|done|implement(?:ed)?|proceed|parallel)\w*\s(?:\w+\s){0,2}?(?:after|once)|after(?=\s(?-i:[A-Z]))|once(?=\s(?-i:[A-Z])))
+    |\b(?P<before>(?:must|should|has\ to|have\ to)\s(?:be\s)?(?:complete|finish|done|come|land|ship|run|exist)\w*\s(?:\w+\s)?before|(?:is|are)\s(?:\w+\s)?(?:needed|required)\s(?:by|for|before)|blocks|before(?=\s(?-i:[A-Z]))|prerequisites?\sfor|unblocks)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_CLAUSE = re.compile(r"[;\u2014]|\.\s|\s-\s|,?\s(?:but|so that|because|since|which|while|can|then|and can)\b|\)")
+_NONE = re.compile(r"\bno(?:thing|ne)?\b[^.;]{0,20}$|\bnot?\s+$|n['\u2019]t\s+$|\bindependent\b|\bnever\b", re.IGNORECASE)
+_COLUMN = re.compile(r"\b(?:depends|dependenc|needs|blocked by|prerequisite|requires|after)", re.IGNORECASE)
+_SUBJECT = re.compile(r"^(?:#|id|no\.?|step|phase|task|stage|milestone|story|epic|item|order|unit|week|sprint|ticket|pr)\b", re.IGNORECASE)
+_NEAR = 60  # characters between a verb and the first thing that is needed
+_NUMBER = re.compile(r"(?<![\w.])(\d{1,3}(?:\.\d{1,3})*)(?![\w.])")
+
+
+def needs_of(facts: Facts, plan: Plan) -> Iterator[Need]:
+    """Yield every need that is stated between two parts of the work."""
+    if not plan.tasks:
+        return
+    document = facts.document
+    holder = _Holders(plan, document)
+    for sentence in document.sentences:
+        if sentence.where == "cell" or not _VERB.search(sentence.prose):
+            continue
+        if sentence.where != "heading" and document.standing(sentence):
+            continue
+        yield from _said(facts, plan, holder, sentence)
+    for table in document.tables:
+        yield from _tabled(plan, table)
+
+
+class _Holders:
+    """Finds the task or phase in whose lines a line stands."""
+
+    def __init__(self, plan: Plan, document: Document) -> None:
+        self.at: dict[tuple[str, int], Unit] = {}
+        for phase in plan.phases:
+            first = min((t.line for t in phase.tasks), default=phase.end_line + 1)
+            for line in range(phase.line, min(phase.end_line + 1, max(first, phase.line + 1))):
+                self.at[phase.path, line] = phase
+            for task in phase.tasks:
+                for line in range(task.line, task.end_line + 1):
+                    self.at[task.path, line] = task
+        headings = {p: [h.line for h in hs] for p, hs in group((h.path, h) for h in document.headings).items()}
+        self.under: dict[tuple[str, int], list[Unit]] = {}
+        for task in plan.tasks:
+            lines = headings.get(task.path, [])
+            if at := bisect_left(lines, task.line):
+                self.under.setdefault((task.path, lines[at - 1]), []).append(task)
+
+    def of(self, sentence: Sentence) -> list[Unit]:
+        """Return whom a sentence without a subject speaks of: its task or phase, or the tasks right under its heading."""
+        spot = (sentence.path, sentence.line)
+        if sentence.where == "heading":
+            return self.under.get(spot, [])
+        return [self.at[spot]] if spot in self.at else []
+
+
+def _said(facts: Facts, plan: Plan, holder: _Holders, sentence: Sentence) -> Iterator[Need]:
+    text = sentence.prose
+    named = [
+        i for i in facts.labels(sentence.path, sentence.line, sentence.line)
+        if i.sentence is sentence and _is_work(i) and text[i.start - 1 : i.start] != "["
+    ]  # fmt: skip
+    begin, before = 0, []  # type: ignore[var-annotated]
+    for m in _VERB.finditer(text):
+        if _NONE.search(text, max(0, m.start() - 30), m.start()):
+            begin = m.end()
+            continue
+        stop = next((c.start() for c in _CLAUSE.finditer(text, m.end()) if not _inside(text, m.end(), c.start())), len(text))
+        after = [i for i in named if m.end() <= i.start < stop and not text.count("(", m.end(), i.start) > text.count(")", m.end(), i.start)]
+        objects = _units(plan, after if after and after[0].start - m.end() <= _NEAR else [])
+        stated = _units(plan, [i for i in named if begin <= i.start < m.start()]) or before
+        begin, before = stop, stated
+        if NEGATION.search(text[m.end() : m.end() + 12]) or not objects:
+            continue
+        if m["before"] and not stated:
+            stated = holder.of(sentence)
+        subjects = stated or holder.of(sentence)
+        for one in subjects:
+            for other in objects:
+                of, on = (other, one) if m["before"] else (one, other)
+                if of is not on and not (isinstance(on, Task) and on.phase is of) and not (isinstance(of, Task) and of.phase is on):
+                    yield Need(of, on, sentence.path, sentence.line, sentence, text[m.start() : stop].strip(), not stated)
+
+
+def _inside(text: str, start: int, at: int) -> bool:
+    """Whether a closing bracket at ``at`` closes one that was opened after ``start``."""
+    return text[at] == ")" and text.count("(", start, at) > text.count(")", start, at)
+
+
+def _is_work(label: Label) -> bool:
+    return not label.family.islower() or label.family in WORK
+
+
+def _units(plan: Plan, found: Sequence[Label]) -> list[Unit]:
+    """Return the parts of the work that labels name, each once; "US1 (Phase 3)" is one."""
+    units = (plan.find(i.family, i.number, i.path) for i in found)
+    return list(dict.fromkeys(u for u in units if u))
+
+
+def _tabled(plan: Plan, table: Table) -> Iterator[Need]:
+    """Yield the needs of a table that has a column for them."""
+    columns = [n for n, cell in enumerate(table.header) if _COLUMN.search(cell) and len(cell) < 40]
+    subject = next((n for n, cell in enumerate(table.header) if _SUBJECT.match(cell) and n not in columns), 0)
+    head = _SUBJECT.match(table.header[subject]) if table.header else None
+    family = head[0].lower() if head else ""
+    family = family if family in WORK or not head else "task"
+    for row in table.rows if len(columns) == 1 else ():
+        if columns[0] >= len(row.cells) or subject >= len(row.cells):
+            continue
+        of = _cell(plan, table, row, row.cells[subject], family)[:1]
+        for one in of:
+            for other in _cell(plan, table, row, row.cells[columns[0]], family):
+                if other is not one:
+                    yield Need(one, other, table.path, row.line, None, row.cells[columns[0]], False)
+
+
+def _cell(plan: Plan, table: Table, row: Row, text: str, family: str) -> list[Unit]:
+    """Return the parts of the work that a cell names: labels, or bare numbers of the table's own family."""
+    sentence = Sentence(table.path, row.line, row.line, text, text, text, "cell", table.section, True)
+    named = [i for i in labels(sentence) if _is_work(i)]
+    if named:
+        return _units(plan, named)
+    bare = [plan.find(family, n, table.path) for n in _NUMBER.findall(text) if family]
+    return list(dict.fromkeys(u for u in bare if u))

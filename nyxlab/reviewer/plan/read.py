@@ -1,0 +1,62 @@
+"""Facts to one plan: each file is given to the reader of its form, and what the readers find is joined."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from posixpath import basename, dirname
+
+from nyxlab.reviewer.plan import bmad, kiro, openspec, plain, spec_kit, superpowers
+from nyxlab.reviewer.plan.model import Part, Plan, Task
+from nyxlab.reviewer.plan.needs import needs_of
+from nyxlab.reviewer.plan.reading import Facts
+from nyxlab.reviewer.text.document import Document
+
+FORMS = (spec_kit, kiro, openspec, superpowers, bmad)
+"""The forms that are told by what a file holds, the ones with the surest marks first."""
+
+
+def read_plan(document: Document) -> Plan:
+    """Read the plan that a set of documents holds. What no form recognises is read as plain; never raises on any text."""
+    facts = Facts(document)
+    parts = list(_parts(facts))
+    plan = Plan.of(parts)
+    _cite(facts, plan)
+    return replace(plan, needs=tuple(needs_of(facts, plan)))
+
+
+def _parts(facts: Facts) -> Iterator[Part]:
+    of: dict[str, object] = {}
+    paths = list(facts.document.files)
+    for path in paths:
+        of[path] = next((form for form in FORMS if form.claims(facts, path)), None)
+    for path in paths:  # a form's companions stand beside its files, or in a folder below
+        for form in FORMS if of[path] is None else ():
+            homes = {dirname(p) for p in paths if of[p] is form}
+            below = any(h and dirname(path).startswith(f"{h}/") for h in homes) and form.COMPANIONS
+            beside = basename(path) in form.COMPANIONS and any(dirname(path) == h or h.startswith(f"{dirname(path)}/") for h in homes)
+            if below or beside:
+                of[path] = form
+                break
+        of[path] = of[path] or plain
+    for form in (*FORMS, plain):
+        own = tuple(p for p in paths if of[p] is form)
+        if not own:
+            continue
+        part = form.read(facts, own)
+        rest = tuple(p for p in own if basename(p).startswith(("tasks", "plan")))
+        if form is not plain and not part.phases and rest:  # its tasks are written in a way of their own
+            part.phases += plain.read(facts, rest).phases
+        yield part
+
+
+def _cite(facts: Facts, plan: Plan) -> None:
+    """Give each task the names of the requirements that its lines cite."""
+    known = {r.name for r in plan.requirements if r.number}
+    by_task: dict[Task, set[str]] = {}
+    for citation in plan.citations:
+        if citation.task:
+            by_task.setdefault(citation.task, set()).add(citation.name)
+    for task in plan.tasks:
+        cited = {i.name for i in facts.labels(task.path, task.line, task.end_line)}
+        task.cites = frozenset((cited & known) | by_task.get(task, set()))

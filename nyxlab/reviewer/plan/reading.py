@@ -1,0 +1,100 @@
+"""What every form's reader shares: the facts between two lines, and tasks put together with what their lines say."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from nyxlab.reviewer.plan.model import Phase, Task
+from nyxlab.reviewer.text.blocks import Heading, Item, Sentence
+from nyxlab.reviewer.text.document import Document, group
+from nyxlab.reviewer.text.files import FileMention
+from nyxlab.reviewer.text.labels import Label
+from nyxlab.reviewer.text.words import WORK, any_of
+
+T = TypeVar("T", Sentence, Label, FileMention, Item)
+
+_HEADED = re.compile(
+    rf"^\W*(?:user\s)?(?P<family>{any_of(list(WORK))})\s+\#?(?P<number>\d{{1,3}}(?:\.\d{{1,3}})*[a-z]?|[A-H](?=\s?[:.)\u2013\u2014-]|$))\b(?![.,]?\d|-\d)\W*(?P<title>.*)",
+    re.IGNORECASE | re.VERBOSE,
+)
+_UNIT = re.compile(r"^\W*(?P<family>[A-Z]{1,3})-?(?P<number>\d{1,3}[a-z]?)\b\W*(?P<title>.+)")
+_BARE = re.compile(r"^(?P<number>\d{1,3}(?:\.\d{1,3})*)[.):]?\s+(?P<title>.+)")
+PARALLEL = re.compile(r"\[P\]")
+
+
+class Facts:
+    """A document's sentences, labels, files and items by line, so that what stands between two lines is found at once."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self._kinds = {
+            kind: {path: ([x.line for x in all_], all_) for path, all_ in group((x.path, x) for x in found).items()}
+            for kind, found in (
+                ("sentences", document.sentences), ("labels", document.labels),
+                ("files", document.file_mentions), ("items", document.items),
+            )
+        }  # fmt: skip
+
+    def _between(self, kind: str, path: str, first: int, last: int) -> Sequence[object]:
+        lines, found = self._kinds[kind].get(path, ([], ()))
+        return found[bisect_left(lines, first) : bisect_right(lines, last)]
+
+    def sentences(self, path: str, first: int, last: int) -> Sequence[Sentence]:
+        """Return the sentences that begin between two lines, both included."""
+        return self._between("sentences", path, first, last)  # type: ignore[return-value]  # by kind
+
+    def labels(self, path: str, first: int, last: int) -> Sequence[Label]:
+        """Return the labels between two lines."""
+        return self._between("labels", path, first, last)  # type: ignore[return-value]  # by kind
+
+    def files(self, path: str, first: int, last: int) -> Sequence[FileMention]:
+        """Return the files named between two lines."""
+        return self._between("files", path, first, last)  # type: ignore[return-value]  # by kind
+
+    def items(self, path: str, first: int, last: int) -> Sequence[Item]:
+        """Return the list items that begin between two lines."""
+        return self._between("items", path, first, last)  # type: ignore[return-value]  # by kind
+
+    def task(self, family: str, number: str, title: str, path: str, line: int, end_line: int, item: Item | None = None, heading: Heading | None = None) -> Task:
+        """Return a task with what its own lines say: files, parallel mark, tick box."""
+        text = item.text if item else title
+        return Task(
+            family, number, title, path, line, end_line, heading,
+            self.document.standings.heading(heading or (item.section if item else None)),
+            box=item.box if item else None,
+            parallel=bool(PARALLEL.search(text[:60])),
+            files=tuple(self.files(path, line, end_line)),
+        )  # fmt: skip
+
+
+def headed(headings: Iterable[Heading]) -> Iterator[tuple[Heading, str, str, str]]:
+    """Yield the headings that name a part of the work: heading, family, number, title."""
+    for heading in headings:
+        m = _HEADED.match(heading.text)
+        if m:
+            yield heading, m["family"].lower(), m["number"], m["title"] or heading.text
+        elif m := _UNIT.match(heading.text):
+            yield heading, m["family"], m["number"], m["title"]
+
+
+def bare(text: str) -> tuple[str, str] | None:
+    """Return number and title of "2.1 Create value objects"."""
+    m = _BARE.match(text.lstrip("*_` "))
+    return (m["number"], m["title"]) if m else None
+
+
+def fill(phases: Sequence[Phase], tasks: Iterable[Task]) -> list[Phase]:
+    """Put each task into the innermost phase whose lines hold it, and return the phases that hold some."""
+    open_: list[Phase] = []
+    for unit in sorted((*phases, *tasks), key=lambda u: (u.path, u.line, isinstance(u, Task))):
+        while open_ and not (open_[-1].path == unit.path and unit.line <= open_[-1].end_line):
+            open_.pop()
+        if isinstance(unit, Phase):
+            open_.append(unit)
+        elif open_ and isinstance(unit, Task):
+            open_[-1].tasks.append(unit)
+            unit.phase = open_[-1]
+    return [p for p in phases if p.tasks]

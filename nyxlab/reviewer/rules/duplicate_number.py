@@ -1,0 +1,112 @@
+"""One number for two different parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from posixpath import dirname
+
+from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.plan.model import Plan
+from nyxlab.reviewer.rules.base import Claim, Rule, at, names
+from nyxlab.reviewer.text.document import Document, group
+from nyxlab.reviewer.text.labels import Label
+from nyxlab.reviewer.text.standing import Standing
+from nyxlab.reviewer.text.words import stems
+
+_WHOLE = ("phase", "epic", "milestone", "decision", "requirement", "stage", "week", "sprint")
+"""Parts that are numbered through a file; steps, tasks and options start anew in each section."""
+_SHARED = ("epic", "story", "phase", "milestone")
+"""Parts that several files of a set speak of by number."""
+
+
+def check(document: Document, plan: Plan) -> Iterator[Claim]:
+    """Find a number that a file gives to two parts with different titles, and one that two files of a set give to different things."""
+    told = [i for i in document.labels if i.defines and _counts(document, i)]
+    twice: dict[tuple[str, str], list[tuple[Label, ...]]] = {}
+    for (path, family, _, _), same in group(((i.path, i.family, i.key, _scope(i)), i) for i in told).items():
+        if len(same) > 1 and not _alike(same):
+            twice.setdefault((path, family), []).append(same)
+    for found in twice.values():
+        listed = names(same[0].name for same in found)
+        yield Claim(
+            Severity.LOW,
+            f"{listed} {'is' if len(found) == 1 else 'are'} defined twice",
+            "The same number names " + "; ".join(f'{s[0].name} "{_title(s[0])[:50]}" and "{_title(s[1])[:50]}"' for s in found[:4]) + ".",
+            "Number them anew, and the references with them.",
+            at(*(i for same in found for i in same[:2])),
+            tuple(same[0].name for same in found),
+        )  # fmt: skip
+    yield from _across(document, told)
+
+
+def _counts(document: Document, label: Label) -> bool:
+    """Whether a definition is the plan's own: a heading, an item or a paragraph, not a cell, a contents entry or a shown example."""
+    sentence = label.sentence
+    if sentence.where == "cell" or "](" in sentence.text[:200] and sentence.where == "item":
+        return False
+    section = sentence.section.parent if sentence.where == "heading" and sentence.section else sentence.section
+    standing = document.standings.heading(section)
+    return standing not in (Standing.STATUS, Standing.EXAMPLE, Standing.OTHER, Standing.REJECTED) and label.family not in ("example", "scenario", "option", "alternative", "figure", "table", "us", "question")  # fmt: skip
+
+
+def _scope(label: Label) -> object:
+    """Return the section in which a number is unique; None where it is the whole file."""
+    if label.family in _WHOLE or not label.family.islower() or len(label.key[0]) > 1:
+        return None
+    section = label.sentence.section
+    return section.parent if label.sentence.where == "heading" and section else section
+
+
+def _title(label: Label) -> str:
+    text = label.sentence.plain
+    return text[label.start + len(label.name) :].lstrip(" :.)\u2013\u2014-") if label.start < 8 else text
+
+
+def _alike(same: tuple[Label, ...]) -> bool:
+    """Whether all of them may be one thing: their titles share a word, or one has none."""
+    titles = [stems(_title(i)) for i in same]
+    where = {i.sentence.where for i in same}
+    return any(not t for t in titles) or len(where) > 1 or bool(frozenset.intersection(*titles))
+
+
+def _across(document: Document, told: list[Label]) -> Iterator[Claim]:
+    """Judge numbers that stand for different things in different files of one folder."""
+    named = [i for i in told if i.family in _SHARED and i.sentence.where in ("heading", "paragraph")]
+    differing: dict[tuple[str, str], list[Label]] = {}
+    for (folder, family, _), same in group(((dirname(i.path), i.family, i.key), i) for i in named).items():
+        by_path = {i.path: i for i in reversed(same)}
+        titles = [stems(_title(i)) for i in by_path.values()]
+        if len(by_path) > 1 and all(titles) and not frozenset.intersection(*titles):
+            differing.setdefault((folder, family), []).extend(by_path.values())
+    for found in differing.values():
+        yield Claim(
+            Severity.MEDIUM,
+            f"{names(i.name for i in found)} mean different things in different files",
+            "; ".join(f'{i.name} in {i.path}: "{_title(i)[:50]}"' for i in found[:6]) + ".",
+            "Give each part one number in all files.",
+            at(*found),
+            tuple(dict.fromkeys(i.name for i in found)),
+        )
+
+
+RULE = Rule(
+    id="duplicate-number",
+    kind="numbering",
+    category=Category.DUPLICATE,
+    consequence="A reference to the number means either of the two.",
+    severities={
+        Severity.MEDIUM: "files of one set send their reader to different parts",
+        Severity.LOW: "a reader can tell them apart by their titles",
+    },
+    firing=(
+        "- **FR-1**: Users log in.\n- **FR-1**: Mails are sent.\n",
+        "## Now\n\n### Phase 2: Storage\n\nText.\n\n## Then\n\n### Phase 2: Billing\n\nText.\n",
+        {"a/list.md": "# Epics\n\n## Epic 3: Orders\n", "a/epic-3.md": "# Epic 3: Inventory\n\nText.\n"},
+    ),
+    quiet=(
+        "## Task 1\n\n### Step 1: Write\n\n## Task 2\n\n### Step 1: Read\n",
+        "### Phase 2: Storage\n\nText.\n\n## Status\n\n### Phase 2: Done\n",
+        {"a/list.md": "# Epics\n\n## Epic 3: Order handling\n", "a/epic-3.md": "# Epic 3: Orders\n\nText.\n"},
+    ),
+    check=check,
+)

@@ -1,0 +1,104 @@
+"""Work that is said to run in parallel and cannot: it edits one file, or one part waits for another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.plan.model import Plan, Task, Unit
+from nyxlab.reviewer.rules.base import Claim, Place, Rule, at, names
+from nyxlab.reviewer.text.blocks import Sentence
+from nyxlab.reviewer.text.document import Document, group
+from nyxlab.reviewer.text.standing import Standing
+
+_TOGETHER = re.compile(r"\b(?:in parallel|parallel with|run (?:all )?simultaneously|simultaneously|at the same time|concurrently)\b", re.IGNORECASE)
+_HEADED = re.compile(r"\b(?:in parallel|parallel|simultaneously|concurrently)\b", re.IGNORECASE)
+_NOT = re.compile(r"\b(?:not|cannot|never|sequential\w*|except|after|once|then|between|most|some)\b|n't\b", re.IGNORECASE)
+
+
+def check(document: Document, plan: Plan) -> Iterator[Claim]:
+    """Find tasks that are marked or said to run in parallel though they edit one file, or one of them needs another."""
+    for phase in plan.phases:
+        marked = [t for t in phase.tasks if t.parallel and t.standing is not Standing.FUTURE]
+        yield from _one_file(marked, (), f"marked [P] in {phase.name}")
+    for sentence, units in _said(document, plan):
+        tasks = [u for u in units if isinstance(u, Task)]
+        yield from _one_file(tasks, (sentence,), "said to run in parallel")
+        for need in plan.needs:
+            if need.of in units and need.on in units and need.sentence is not sentence:
+                yield Claim(
+                    Severity.MEDIUM,
+                    f"{need.of.name} is to run in parallel with {need.on.name}, which it needs",
+                    f'One place runs them together; another says of {need.of.name}: "{need.words[:120]}".',
+                    "Take it out of the parallel group, or drop the dependency.",
+                    (*at(sentence), Place(need.path, need.line, need.line)),
+                    (need.of.name, need.on.name),
+                )
+                break
+
+
+def _said(document: Document, plan: Plan) -> Iterator[tuple[Sentence, list[Unit]]]:
+    """Yield the statements that name two or more parts of the work as parallel, ranges resolved."""
+    for sentence in document.sentences:
+        if sentence.where in ("heading", "cell") or document.standing(sentence) or not plan.tasks:
+            continue
+        m = _TOGETHER.search(sentence.prose)
+        headed = bool(sentence.where == "item" and sentence.section and _HEADED.search(sentence.section.text))
+        labels = [i for i in document.labels_of(sentence) if not m or i.start < m.start() or "with" in m[0].lower()]
+        intro = document.intro(sentence.path, sentence.line) if sentence.where == "item" else None
+        if not m and not headed and not (intro and _HEADED.search(intro.prose) and not _NOT.search(intro.prose)):
+            continue
+        if _NOT.search(sentence.prose if m else sentence.prose[: (labels[-1].start if labels else 0)]):
+            continue
+        found = [plan.find(i.family, i.number, i.path) for i in labels if not i.sentence.text.startswith("[", i.start - 1)]
+        units = list(dict.fromkeys(u for u in found if u))
+        if len({type(u) for u in units}) == 1 and len(units) > 1:
+            yield sentence, units
+
+
+def _one_file(tasks: Sequence[Task], said: tuple[Sentence, ...], how: str) -> Iterator[Claim]:
+    """Judge tasks that run together by the files that they work in."""
+    shared: dict[tuple[Task, ...], list[str]] = {}
+    by_file = group((name, task) for task in tasks for name, mention in task.touches.items() if _works_in(task, name))
+    for name, users in by_file.items():
+        users = tuple(dict.fromkeys(users))
+        if len(users) > 1:
+            shared.setdefault(users, []).append(name)
+    for users, files in shared.items():
+        yield Claim(
+            Severity.MEDIUM,
+            f"{names(t.name for t in users)} are {how} and edit {names(files, 3)}",
+            f"{len(users)} tasks that may run at the same time work in the same {'file' if len(files) == 1 else 'files'}.",
+            "Make one wait for the other, or give each its own file.",
+            (*at(*said), *(Place(t.path, t.line, t.line) for t in users)),
+            tuple(t.name for t in users),
+            tuple(files),
+        )
+
+
+def _works_in(task: Task, name: str) -> bool:
+    """Whether a task edits a file: it says so, or the file is the only one that it names."""
+    mention = task.touches[name]
+    if mention.action or len(task.touches) == 1:
+        return "/" in name
+    before = mention.sentence.text.partition(name)[0][-12:] if mention.sentence else ""
+    return "/" in name and bool(re.search(r"\b(?:in|to) `?$|File\W{1,6}$", before))
+
+
+RULE = Rule(
+    id="parallel-conflict",
+    kind="order",
+    category=Category.ORDER,
+    consequence="Two people or agents edit one file at once, or one of them starts without what it needs.",
+    severities={Severity.MEDIUM: "what is to run together would collide"},
+    firing=(
+        "## Phase 1: Build\n\n- [ ] T001 [P] Create the model in src/a/model.py\n- [ ] T002 [P] Add the validator to src/a/model.py\n- [ ] T003 Run\n",
+        "## Phase 1: Build\n\n- [ ] T001 Make `src/a.py`\n- [ ] T002 Make `src/b.py`\n- [ ] T003 Make `src/c.py` (depends on T001)\n\n## Order\n\nT001\u2013T003 can run in parallel.\n",
+    ),
+    quiet=(
+        "## Phase 1: Build\n\n- [ ] T001 [P] Create src/a/model.py\n- [ ] T002 [P] Create src/b/model.py, as in src/a/model.py\n- [ ] T003 Add to src/a/model.py\n",
+        "## Phase 1: Build\n\n- [ ] T001 Make `src/a.py`\n- [ ] T002 Make `src/b.py`\n- [ ] T003 Make `src/c.py` (depends on T001)\n\n## Order\n\nT001 and T002 can run in parallel.\n",
+    ),
+    check=check,
+)

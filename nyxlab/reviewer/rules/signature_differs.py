@@ -1,0 +1,163 @@
+"""Code of the plan that does not fit together: calls with other arguments than are declared, methods and types that nothing declares."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.plan.model import Plan
+from nyxlab.reviewer.rules.base import Claim, Place, Rule
+from nyxlab.reviewer.text.code import Call, Code, Declared
+from nyxlab.reviewer.text.document import Document, group
+
+_ELIDED = re.compile(r"\.\.\.|\u2026|//\s*(?:existing|other|rest|implementation|etc)|#\s*(?:existing|other|rest)", re.IGNORECASE)
+_HUMP = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z][a-z0-9]+|[A-Z]+|[a-z0-9]+")
+_ERRORS = re.compile(r"^(?:Error|Exception|Date|Map|Set|Promise|RegExp|URL|Headers|Request|Response|FormData|Array|Object|Proxy|Worker|Blob|File|Intl|Buffer|Uint8Array|WeakMap|AbortController)$")
+
+
+def check(document: Document, plan: Plan) -> Iterator[Claim]:
+    """Find a call of a function or constructor of the plan with more or fewer arguments than it takes, a method called on a class of the plan that lacks it, and a type or function used under a name that nothing declares beside a near one that is declared and never used."""
+    declared = group((d.name, d) for code in document.code for d in code.declared)
+    calls = [(code, call) for code in document.code for call in code.calls]
+    yield from _arity(document, declared, calls)
+    yield from _methods(document, calls)
+    yield from _near(document, plan, declared, calls)
+
+
+def _arity(document: Document, declared: dict[str, tuple[Declared, ...]], calls: list[tuple[Code, Call]]) -> Iterator[Claim]:
+    """Judge calls by the only signature of that name in the set."""
+    makers = group((d.owner, d) for all_ in declared.values() for d in all_ if d.kind == "constructor")
+    told: set[tuple[str, int | None]] = set()
+    for code, call in calls:
+        if call.arguments is None or (call.name in code.imported and call.name not in makers and len(declared.get(call.name, ())) != 1):
+            continue
+        if call.receiver == "new" or (call.receiver == "" and call.name[:1].isupper()):
+            takers = makers.get(call.name, ())
+        elif call.receiver == "":
+            takers = tuple(d for d in declared.get(call.name, ()) if d.kind == "function")
+            takers = takers if len(takers) == len(declared.get(call.name, ())) else ()
+        else:
+            continue
+        ranges = {(d.least, d.most) for d in takers}
+        if len(ranges) != 1 or (call.name, call.arguments) in told:
+            continue
+        least, most = next(iter(ranges))
+        if most is None or least <= call.arguments <= most or takers[0].fence is call.fence:
+            continue
+        told.add((call.name, call.arguments))
+        home = takers[0]
+        takes = f"{most}" if least == most else f"{least} to {most}"
+        yield Claim(
+            Severity.HIGH,
+            f"{call.name} takes {takes} {'argument' if most == 1 else 'arguments'} and is called with {call.arguments}",
+            "The declaration and the call stand in the same plan; built as written, one of them is wrong.",
+            "Make the declaration and the call agree.",
+            (Place(call.path, call.line, call.line), Place(home.path, home.line, home.line)),
+            (call.name,),
+            (takes, str(call.arguments)),
+        )
+
+
+def _methods(document: Document, calls: list[tuple[Code, Call]]) -> Iterator[Claim]:
+    """Judge calls on a class of the plan, and on itself, by its own methods; a class that is cut short or has a base says nothing."""
+    classes: dict[str, tuple[Code, Declared]] = {}
+    methods: dict[str, set[str]] = {}
+    for code in document.code:
+        for d in code.declared:
+            if d.kind == "type" and code.bases[d.name].startswith("class") and d.name not in classes:
+                classes[d.name] = (code, d)
+            elif d.owner:
+                methods.setdefault(d.owner, set()).add(d.name)
+    found: dict[tuple[str, str], list[Call]] = {}
+    for code, call in calls:
+        name = call.inside if call.receiver == "this" else call.receiver
+        if name not in classes or call.name in methods.get(name, ()) or not methods.get(name):
+            continue
+        home, own = classes[name]
+        if re.search(r"extends|implements|:", home.bases[name]) and "extends" in home.bases[name] or _ELIDED.search(home.fence.text):
+            continue
+        if re.search(rf"\b{re.escape(call.name)}\b\s*(?:[=:?]|\()", home.fence.text) and call.receiver != "this":
+            continue
+        if call.receiver == "this" and re.search(rf"\b{re.escape(call.name)}\s*[:=?!]", home.fence.text):
+            continue
+        found.setdefault((name, call.name), []).append(call)
+    for (name, method), made in found.items():
+        own = classes[name][1]
+        yield Claim(
+            Severity.MEDIUM,
+            f"{name} has no {method}()",
+            f"The plan shows {name} whole, with {', '.join(sorted(methods[name] - {'constructor'})[:8])}; {method} is called and declared nowhere.",
+            "Add the method, or call the one that is meant.",
+            (*(Place(c.path, c.line, c.line) for c in made[:2]), Place(own.path, own.line, own.line)),
+            (f"{name}.{method}",),
+        )
+
+
+def _near(document: Document, plan: Plan, declared: dict[str, tuple[Declared, ...]], calls: list[tuple[Code, Call]]) -> Iterator[Claim]:
+    """Judge names that code uses and nothing in the set declares, imports or speaks of, by a declared one with the same words."""
+    imported = {name for code in document.code for name in code.imported}
+    used = {call.name for _, call in calls} | {w for code in document.code for w in code.imported}
+    drawn = {m.base.partition(".")[0]: m for m in document.file_mentions if m.said == "tree"}
+    for name, made in group((call.name, call) for _, call in calls if call.receiver in ("", "new")).items():
+        if name in declared or name in imported or name in drawn or _ERRORS.match(name) or len(_words(name)) < 2:
+            continue
+        if made[0].receiver == "new" or name[0].isupper():
+            near = [n for n in drawn if n[:1].isupper() and _shares(n, name)]
+            near = near if not any(_shares(n, name) for n in declared if n[0].isupper()) else []
+            spot = [Place(drawn[n].path, drawn[n].line, drawn[n].line) for n in near]
+        else:
+            near = [n for n, all_ in declared.items() if n not in used and all_[0].kind == "function" and _sibling(n, name)]
+            fits = [d for n in near for d in declared[n] if made[0].arguments is None or d.most is None or d.least <= made[0].arguments <= d.most]
+            near, spot = [d.name for d in fits], [Place(d.path, d.line, d.line) for d in fits]
+        everywhere = sum(len(re.findall(rf"\b{re.escape(name)}\b", file.text)) for file in document.files.values())
+        if len(near) == 1 and everywhere == len(made):
+            yield Claim(
+                Severity.MEDIUM,
+                f"{name} is used and defined nowhere; {near[0]} is there",
+                f"Only this code speaks of {name}; the plan has {near[0]}, which nothing uses by that name.",
+                f"Use {near[0]}, or say where {name} comes from.",
+                (*(Place(c.path, c.line, c.line) for c in made[:2]), *spot),
+                (name,),
+                (near[0],),
+                confidence=0.8,
+            )
+
+
+def _words(name: str) -> list[str]:
+    return [w.lower() for w in _HUMP.findall(name)]
+
+
+def _shares(one: str, two: str) -> bool:
+    """Whether two types begin with the same two words and end in other roles."""
+    a, b = _words(one), _words(two)
+    return len(a) >= 3 and len(b) >= 3 and a[:2] == b[:2] and a[-1] != b[-1]
+
+
+def _sibling(one: str, two: str) -> bool:
+    """Whether two functions do the same to the same thing, as far as their names say: all but the verb is alike."""
+    a, b = _words(one), _words(two)
+    return len(a) == len(b) >= 2 and a[1:] == b[1:] and a[0] != b[0]
+
+
+RULE = Rule(
+    id="signature-differs",
+    kind="names",
+    category=Category.INTERFACE,
+    consequence="The code of the plan does not compile, or calls what is not there.",
+    severities={
+        Severity.HIGH: "an interface is told in two ways, and both cannot be built",
+        Severity.MEDIUM: "what is called is declared nowhere",
+    },
+    firing=(
+        "```ts\nexport function format(error: Error): string { return ''; }\n```\n\n```ts\nsend(format(error, job));\n```\n",
+        "```ts\nclass UserId {\n  static generate(): UserId {\n    return new UserId();\n  }\n}\n```\n\n```ts\nUserId.create();\n```\n",
+        "```ts\nawait setupBranch(path, id);\n```\n\n```ts\nexport async function ensureBranch(path: string, name: string): Promise<void> {\n}\n```\n",
+    ),
+    quiet=(
+        "```ts\nexport function format(error: Error, job?: Job): string { return ''; }\n```\n\n```ts\nsend(format(error, job));\n```\n",
+        "```ts\nclass UserId {\n  static generate(): UserId {\n    // ... existing methods\n  }\n}\n```\n\n```ts\nUserId.create();\n```\n",
+        "```python\ndef load(path, *more):\n    pass\n```\n\n```python\nload(a, b, c)\n```\n",
+    ),
+    check=check,
+)

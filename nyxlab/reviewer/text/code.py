@@ -1,0 +1,226 @@
+"""Code: what fenced blocks declare, call and set, and which file each says it is; read line by line, by no compiler."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from nyxlab.reviewer.text.blocks import Fence
+
+_LONGEST = 2_000  # characters of one parameter or argument list
+_SCRIPTS = frozenset({"typescript", "ts", "tsx", "javascript", "js", "jsx"})
+_LANGUAGES = _SCRIPTS | frozenset({"python", "py", "kotlin", "kt", "swift", "go", "rust", "rs", "csharp", "cs", "c#", "java", "dart", "php"})
+
+Kind = Literal["type", "function", "method", "constructor"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Declared:
+    """A type, function, method or constructor with how few and how many arguments it takes (``most`` None: any number)."""
+
+    kind: Kind
+    name: str
+    owner: str
+    least: int
+    most: int | None
+    path: str
+    line: int
+    fence: Fence
+    private: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """A call with its number of arguments (None where one is spread or the list is not closed); ``receiver`` as written."""
+
+    name: str
+    receiver: str
+    arguments: int | None
+    path: str
+    line: int
+    fence: Fence
+    inside: str
+    """The type that it is made in, or ""."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Constant:
+    """``MAX_RETRIES = 2``: a name in capitals that is set to a plain number or string."""
+
+    name: str
+    value: str
+    path: str
+    line: int
+
+
+@dataclass(slots=True)
+class Code:
+    """What one block holds; ``file`` is the path in its first comment; ``bases`` are the types that each type is made from."""
+
+    fence: Fence
+    file: str | None = None
+    declared: list[Declared] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    constants: list[Constant] = field(default_factory=list)
+    bases: dict[str, str] = field(default_factory=dict)
+    imported: set[str] = field(default_factory=set)
+    keys: dict[str, set[str]] = field(default_factory=dict)
+    """The dotted keys of each object literal that a constant is set to: config \u2192 {"redis", "redis.url"}."""
+    uses: list[tuple[str, str, int]] = field(default_factory=list)
+    """Dotted reads below a name: ("config", "redis.url", line)."""
+
+
+_COMMENT = re.compile(r"//[^\n]*|/\*(?:[^*]|\*(?!/))*+(?:\*/)?|(?<![\w\"'])#(?!\[|!|\w+\()[^\n]*")
+_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*+"|\'(?:[^\'\\\n]|\\.)*+\'|`(?:[^`\\]|\\.)*+`')
+_FILE = re.compile(r"^\s{0,8}(?://|#|--|/\*|<!--)\s{0,3}((?:[\w@.()\[\]-]+/)*[\w@.()\[\]-]+\.[a-z]{1,6})\b")
+_TYPE = re.compile(r"^\s*(?:(?:export|default|public|internal|abstract|sealed|final|data|open|partial|static|private|pub)\s+)*(?P<word>class|interface|struct|enum|record|trait|type|object|protocol)\s+(?P<name>[A-Z]\w*)(?P<rest>[^\n{]*)")
+_FUNCTION = re.compile(r"^\s*(?:(?:export|default|public|private|internal|static|async|suspend|override|pub|open|protected)\s+)*(?:function\*?|def|fun|func|fn)\s+(?:\([^()\n]{0,80}\)\s*)?(?:<[^<>\n]{0,80}>\s*)?(?P<name>\w+)\s*(?:<[^<>\n]{0,80}>)?\s*\(")
+_METHOD = re.compile(r"^\s+(?P<mods>(?:(?:public|private|protected|static|async|override|abstract|readonly|get|set)\s+)*)(?P<name>#?[a-z_]\w*|constructor)\s*(?:<[^<>\n]{0,80}>)?\s*\((?=[^\n]*(?:\)\s*(?::[^\n=;]{1,120})?\s*\{|$|\)\s*:\s*[^\n=]{1,120};?\s*$))")
+_FIELD = re.compile(r"^\s+(?:(?:private|protected|public|readonly|static)\s+)+(?P<name>\w+)\s*[?!]?\s*[:=;]")
+_CALL = re.compile(r"(?P<new>\bnew\s+)?(?P<receiver>(?:[\w$]+[?!]?\.){0,4})(?P<name>[A-Za-z_$][\w$]*)\s?\(")
+_CONSTANT = re.compile(r"^\s*(?:(?:export|const|static|final|readonly|public|private|let|var|val|int|long|float|double|Final)\s+)*(?P<name>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\s*(?::\s*\w+\s*)?=\s*(?P<value>\d[\d_.]*|\"[^\"\n]{1,60}\"|'[^'\n]{1,60}')\s*[;,]?\s*(?:(?:#|//)[^\n]*)?$")
+_OBJECT = re.compile(r"^\s*(?:export\s+)?(?:const|let|var)\s+(?P<name>\w+)\s*(?::\s*\w+\s*)?=\s*\{\s*$")
+_KEY = re.compile(r"^\s*(?P<name>\w+)\s*:\s*(?P<value>.*)$")
+_READ = re.compile(r"(?<![\w.])(?P<name>[a-z]\w*)\.(?P<rest>[a-zA-Z_]\w*(?:\.[a-zA-Z_]\w*){0,3})(?![\w(])")
+_IMPORT = re.compile(r"^\s*(?:import|from|using|use|require|package)\b|\brequire\(")
+_WORD = re.compile(r"\w+")
+_KEYWORDS = frozenset("if for while switch catch return function def fun func fn class new await typeof sizeof super elif except with match when print assert not and or in is lambda del raise yield throw else do case".split())
+
+
+def blank(text: str) -> str:
+    """Return code of the same length with its strings and comments blanked, line feeds kept."""
+    def empty(m: re.Match[str]) -> str:
+        return re.sub(r"[^\n]", " ", m[0]) if m[0][0] in "/#" else m[0][0] + re.sub(r"[^\n]", "_", m[0][1:-1]) + m[0][-1]
+
+    return _BOTH.sub(empty, text)
+
+
+_BOTH = re.compile(rf"{_STRING.pattern}|{_COMMENT.pattern}")
+
+
+def is_code(fence: Fence) -> bool:
+    """Whether a block is in a language that is read here."""
+    return fence.language.lower().partition(" ")[0] in _LANGUAGES
+
+
+def read_code(fence: Fence) -> Code:
+    """Read one block of code; what is not understood is passed over."""
+    found = Code(fence)
+    raw = fence.text.split("\n")
+    if m := _FILE.match(raw[0] if raw else ""):
+        found.file = m[1]
+    if not is_code(fence):
+        return found
+    text = blank(fence.text)
+    lines, starts, depth = text.split("\n"), 0, 0
+    script = fence.language.lower().partition(" ")[0] in _SCRIPTS
+    open_types: list[tuple[int, str]] = []
+    for offset, line in enumerate(lines):
+        number = fence.line + 1 + offset
+        indent = len(line) - len(line.lstrip())
+        if line.strip():
+            while open_types and (depth <= open_types[-1][0] if script else indent <= open_types[-1][0]):
+                open_types.pop()
+        owner = open_types[-1][1] if open_types else ""
+        own = None
+        if m := _TYPE.match(line):
+            found.declared.append(Declared("type", m["name"], "", 0, None, fence.path, number, fence))
+            found.bases[m["name"]] = f"{m['word']} {m['rest']}"
+            open_types.append((depth if script else indent, m["name"]))
+        elif m := _FUNCTION.match(line):
+            own = m["name"]
+            least, most = _parameters(text, starts + m.end())
+            name = "constructor" if own == "__init__" else own
+            kind: Kind = "constructor" if own == "__init__" else "method" if owner else "function"
+            found.declared.append(Declared(kind, name, owner, least, most, fence.path, number, fence))
+        elif script and owner and depth == open_types[-1][0] + 1 and (m := _METHOD.match(line)) and m["name"] not in _KEYWORDS:
+            own = m["name"]
+            least, most = _parameters(text, starts + m.end())
+            kind = "constructor" if own == "constructor" else "method"
+            found.declared.append(Declared(kind, own, owner, least, most, fence.path, number, fence, "private" in m["mods"]))
+        elif m := _CONSTANT.match(raw[offset]):
+            found.constants.append(Constant(m["name"], m["value"].strip("\"'"), fence.path, number))
+        if _IMPORT.match(line):
+            found.imported.update(_WORD.findall(line))
+        for m in _CALL.finditer(line):
+            if m["name"] != own and m["name"] not in _KEYWORDS:
+                receiver = "new" if m["new"] else m["receiver"].rstrip(".").replace("?", "").replace("!", "")
+                found.calls.append(Call(m["name"], receiver, _arguments(text, starts + m.end()), fence.path, number, fence, owner))
+        found.uses += [(m["name"], m["rest"], number) for m in _READ.finditer(line)]
+        depth += line.count("{") - line.count("}")
+        starts += len(line) + 1
+    _objects(found, lines)
+    return found
+
+
+def _objects(found: Code, lines: list[str]) -> None:
+    """Read the keys of object literals that constants are set to, down through objects inside them."""
+    name, path = "", []  # type: ignore[var-annotated]
+    for line in lines:
+        if not name:
+            if m := _OBJECT.match(line):
+                name, path = m["name"], []
+                found.keys[name] = set()
+            continue
+        if m := _KEY.match(line):
+            found.keys[name].add(".".join([*path, m["name"]]))
+            if m["value"].rstrip().endswith("{") and m["value"].count("{") > m["value"].count("}"):
+                path.append(m["name"])
+                continue
+        if line.strip().startswith("..."):
+            found.keys[name].add("*")
+        for _ in range(line.count("}") - line.count("{")):
+            if not path:
+                name = ""
+                break
+            path.pop()
+
+
+def split_list(text: str, start: int) -> list[str] | None:
+    """Return the parts between commas of a list that opens before ``start``; None where it does not close nearby."""
+    parts, depth, begin = [], 0, start
+    for n in range(start, min(len(text), start + _LONGEST)):
+        c = text[n]
+        if c in "([{" or (c == "<" and n and text[n - 1].isalnum()):
+            depth += 1
+        elif c in ")]}":
+            if depth == 0:
+                parts.append(text[begin:n])
+                return [p for p in parts if p.strip()]
+            depth -= 1
+        elif c == ">" and depth and text[n - 1] not in "=-":
+            depth -= 1
+        elif c == "," and depth == 0:
+            parts.append(text[begin:n])
+            begin = n + 1
+    return None
+
+
+def arity(parameters: list[str] | None) -> tuple[int, int | None]:
+    """Return how few and how many arguments a parameter list takes."""
+    if parameters is None:
+        return 0, None
+    names = [p.strip() for p in parameters if p.strip() not in ("self", "cls", "/", "*", "&self", "&mut self")]
+    names = [p for p in names if not re.match(r"this\s*:", p)]
+    if any(p.startswith(("...", "*", "params ", "vararg ")) or "..." in p for p in names):
+        return 0, None
+    return sum("=" not in re.sub("=>", "", p) and not re.match(r"(?:\w+\s+)*\w+\s*\?", p) for p in names), len(names)
+
+
+def _parameters(text: str, start: int) -> tuple[int, int | None]:
+    return arity(split_list(text, start))
+
+
+def _arguments(text: str, start: int) -> int | None:
+    parts = split_list(text, start)
+    if parts is None or any(p.strip().startswith(("...", "*")) or "=" in re.sub(r"=>|[=!<>]=+", "", p) for p in parts):
+        return None
+    return len(parts)
+
+
+def spans(text: str) -> Iterator[str]:
+    """Yield the words in the code spans of a sentence."""
+    for m in re.finditer(r"(?<!`)`([^`\n]{1,200})`(?!`)", text):
+        yield m[1].strip()

@@ -1,0 +1,201 @@
+"""The frozen facts of a set of plan files, each read once, in linear time: what plan, rules and prompt ask."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from posixpath import dirname
+from typing import TypeVar
+
+from nyxlab.reviewer.text.assertions import Assertion, assertion
+from nyxlab.reviewer.text.blocks import Blocks, Fence, Heading, Item, ListBlock, Sentence, Table, read_blocks
+from nyxlab.reviewer.text.code import Code, read_code
+from nyxlab.reviewer.text.files import FileMention, files, table_files, tree_files
+from nyxlab.reviewer.text.labels import Label, labels
+from nyxlab.reviewer.text.links import Link, links
+from nyxlab.reviewer.text.standing import Standing, Standings
+
+K = TypeVar("K")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of the set as given: ``lines`` are its text split at line feeds, so joining them gives the text back."""
+
+    path: str
+    text: str
+    lines: tuple[str, ...]
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the file's text in UTF-8."""
+        return hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
+
+    @property
+    def length(self) -> int:
+        """How many lines an editor shows: a line feed at the end opens no further line."""
+        return max(1, len(self.lines) - (self.lines[-1] == ""))
+
+
+@dataclass(frozen=True)
+class Document:
+    """One or several Markdown files as one set, everything in reading order. Lines count from 1."""
+
+    files: Mapping[str, File]
+    headings: tuple[Heading, ...]
+    sentences: tuple[Sentence, ...]
+    lists: tuple[ListBlock, ...]
+    tables: tuple[Table, ...]
+    fences: tuple[Fence, ...]
+    anchors: Mapping[str, frozenset[str]]
+    references: Mapping[str, Mapping[str, tuple[str, int]]]
+    beside: frozenset[str] | None = None
+    """Paths of files known to exist that are not under review; None where nobody has looked."""
+    repo: frozenset[str] | None = None
+    """The files of the repository that the plan is for; None where none was named."""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """Files of the set that could not be read, each with the reason."""
+
+    def quote(self, path: str, start: int, end: int) -> str:
+        """Return lines ``start`` to ``end`` of a file exactly as they stand there, without the last line feed."""
+        return "\n".join(self.files[path].lines[start - 1 : end])
+
+    @cached_property
+    def labels(self) -> tuple[Label, ...]:
+        """Every label, where it is defined and where it is cited."""
+        return self._gather(labels)
+
+    @cached_property
+    def file_mentions(self) -> tuple[FileMention, ...]:
+        """Every file named in sentences, in tables with an action column and in drawn trees."""
+        drawn = (m for fence in self.fences for m in tree_files(fence))
+        tabled = (m for table in self.tables for m in table_files(table))
+        order = {path: n for n, path in enumerate(self.files)}
+        return tuple(sorted((*self._gather(files), *tabled, *drawn), key=lambda m: (order[m.path], m.line)))
+
+    def labels_of(self, sentence: Sentence) -> tuple[Label, ...]:
+        """Return the labels of one sentence."""
+        return self._labels.get(id(sentence), ())
+
+    @cached_property
+    def _labels(self) -> Mapping[int, tuple[Label, ...]]:
+        return group((id(i.sentence), i) for i in self.labels)
+
+    def intro(self, path: str, line: int) -> Sentence | None:
+        """Return the sentence right before the list that has an item on this line."""
+        return self._intros.get((path, line))
+
+    @cached_property
+    def _intros(self) -> Mapping[tuple[str, int], Sentence]:
+        return {(i.path, i.line): b.intro for b in self.lists if b.intro for i in b.items}
+
+    @cached_property
+    def links(self) -> tuple[Link, ...]:
+        """Every inline and reference link in prose."""
+        return self._gather(links)
+
+    @cached_property
+    def assertions(self) -> tuple[Assertion, ...]:
+        """Every sentence with a modal verb that is the plan's own claim."""
+        own = (s for s in self.sentences if s.where != "heading" and self.standing(s) is None)
+        return tuple(a for s in own if (a := assertion(s)))
+
+    @cached_property
+    def code(self) -> tuple[Code, ...]:
+        """Every fenced block that is the plan's own, as code."""
+        own = (f for f in self.fences if self.standings.heading(f.section) not in (Standing.REJECTED, Standing.OTHER))
+        return tuple(read_code(f) for f in own)
+
+    @cached_property
+    def definitions(self) -> Mapping[str, tuple[Label, ...]]:
+        """Definitions by family ("FR-", "T", "phase"), in reading order."""
+        return group((i.family, i) for i in self.labels if i.defines)
+
+    @cached_property
+    def items(self) -> tuple[Item, ...]:
+        """Every list item, in reading order."""
+        order = {path: n for n, path in enumerate(self.files)}
+        return tuple(sorted((i for b in self.lists for i in b.items), key=lambda i: (order[i.path], i.line)))
+
+    @cached_property
+    def sections(self) -> Mapping[Heading | None, tuple[Sentence, ...]]:
+        """Sentences by the heading they stand under directly; None for text before any heading."""
+        return group((s.section, s) for s in self.sentences)
+
+    @cached_property
+    def section_ends(self) -> Mapping[Heading, int]:
+        """The last line of each section with all that is below it."""
+        ends: dict[Heading, int] = {}
+        for path, headings in group((h.path, h) for h in self.headings).items():
+            open_: list[Heading] = []
+            for heading in headings:
+                while open_ and open_[-1].level >= heading.level:
+                    ends[open_.pop()] = heading.line - 1
+                open_.append(heading)
+            ends |= dict.fromkeys(open_, self.files[path].length)
+        return ends
+
+    def headings_below(self, heading: Heading) -> tuple[Heading, ...]:
+        """Return the headings right below one."""
+        return self._below.get(heading, ())
+
+    @cached_property
+    def _below(self) -> Mapping[Heading | None, tuple[Heading, ...]]:
+        return group((h.parent, h) for h in self.headings)
+
+    def section_at(self, path: str, line: int) -> Heading | None:
+        """Return the heading that a line stands under."""
+        lines, headings = self._headings.get(path, ([], ()))
+        at = bisect_right(lines, line)
+        return headings[at - 1] if at else None
+
+    @cached_property
+    def _headings(self) -> Mapping[str, tuple[list[int], tuple[Heading, ...]]]:
+        return {path: ([h.line for h in all_], all_) for path, all_ in group((h.path, h) for h in self.headings).items()}
+
+    @cached_property
+    def standings(self) -> Standings:
+        """What passages are where they are no claims of the plan."""
+        return Standings()
+
+    def standing(self, sentence: Sentence) -> Standing | None:
+        """Return what a sentence is where it is no claim of the plan."""
+        return self.standings.sentence(sentence)
+
+    def folder(self, path: str) -> tuple[str, ...]:
+        """Return the files of the set in the same folder, itself among them."""
+        return tuple(p for p in self.files if dirname(p) == dirname(path))
+
+    def _gather(self, extract: Callable[[Sentence], Iterable[T]]) -> tuple[T, ...]:
+        return tuple(found for sentence in self.sentences for found in extract(sentence))
+
+
+def group(pairs: Iterable[tuple[K, T]]) -> dict[K, tuple[T, ...]]:
+    """Collect values by key, keeping order."""
+    found: dict[K, list[T]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
+    return {key: tuple(values) for key, values in found.items()}
+
+
+def parse_documents(
+    texts: Mapping[str, str], beside: frozenset[str] | None = None, unread: Mapping[str, str] | None = None
+) -> Document:
+    """Read a set of Markdown texts by path into one frozen model. Never raises on any text; linear in its length."""
+    read: list[Blocks] = [read_blocks(path, text) for path, text in texts.items()]
+    return Document(
+        files={path: File(path, text, tuple(text.split("\n"))) for path, text in texts.items()},
+        headings=tuple(h for b in read for h in b.headings),
+        sentences=tuple(s for b in read for s in b.sentences),
+        lists=tuple(x for b in read for x in b.lists),
+        tables=tuple(t for b in read for t in b.tables),
+        fences=tuple(f for b in read for f in b.fences),
+        anchors={b.path: frozenset(b.anchors) for b in read},
+        references={b.path: b.references for b in read},
+        beside=beside,
+        unread=unread or {},
+    )

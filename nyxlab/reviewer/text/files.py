@@ -1,0 +1,155 @@
+"""Files: every path that a plan names, what is to be done to it, and how that is said (by a label, a verb, a tree, a table)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from nyxlab.reviewer.text.blocks import Fence, Sentence, Table
+from nyxlab.reviewer.text.words import CREATE, DELETE, MODIFY
+
+Action = Literal["new", "modify", "delete"]
+Said = Literal["label", "verb", "tree", "table", "named"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FileMention:
+    """One place that names a file; ``action`` is None where nothing is said of it, and ``said`` is then "named" or "tree"."""
+
+    name: str
+    action: Action | None
+    said: Said
+    path: str
+    line: int
+    sentence: Sentence | None = None
+
+    @property
+    def base(self) -> str:
+        """Its last part."""
+        return self.name.rpartition("/")[2]
+
+
+_EXTENSIONS = frozenset(
+    "py pyi ipynb go rs c h cc cpp hpp cs java kt kts swift m rb php pl ex exs erl scala clj hs ml ts tsx js jsx mjs cjs vue svelte html css scss"
+    " less sql prisma graphql proto md mdx rst txt adoc json jsonl json5 yaml yml toml ini cfg conf env xml csv tsv sh bash zsh ps1 bat cmd tf"
+    " tfvars hcl lock sum mod gradle csproj sln props targets plist service timer j2 tmpl tpl svg png xaml axaml zig dart cshtml razor".split()
+)
+_NAMES = frozenset("Dockerfile Makefile Jenkinsfile Procfile Caddyfile Gemfile Rakefile Vagrantfile Containerfile".split())
+_LIBRARIES = frozenset("node.js next.js vue.js react.js nuxt.js express.js three.js d3.js chart.js socket.io asp.net rrule.js discord.js bun.js moment.js".split())
+_TOKEN = re.compile(r"[\w./@{}\[\]()+~-]++")
+_LABEL = re.compile(r"^\W*(new|create[ds]?|add(?:ed)?|modif(?:y|ied|ies)|update[ds]?|change[ds]?|edit(?:ed)?|delete[ds]?|removed?|test|tests?|existing)\b(?: files?)?[*_`]*\s{0,2}(?::|\u2014|\*\*|`|$)", re.IGNORECASE)
+_MARK = re.compile(r"^[\s#\u2190<(\[/\u2014*-]*(?:\[|\()?(new|create[ds]?|added|add|modif(?:y|ied|ies)|mod|update[ds]?|change[ds]?|extend(?:ed)?|edit(?:ed)?|delete[ds]?|removed?|existing)\b(?!/)", re.IGNORECASE)
+_AFTER = re.compile(r"`?\W{0,3}\((?:an?\s|the\s)?(new|create|created|modified|modify|update|updated|extended|edit|edited|changed|existing|delete|deleted|removed)\b", re.IGNORECASE)
+_LISTED = re.compile(r"^\W*(?:(?P<new>(?:new|added|created) (?:source )?files?|files to (?:create|add))|(?P<modify>(?:modified|changed|updated|existing|touched) (?:source )?files?|files to (?:change|modify|edit|update))|(?P<delete>(?:deleted|removed) files?|files to (?:delete|remove)))\b", re.IGNORECASE)
+_WORD = re.compile(r"[A-Za-z]++")
+_GLYPHS = "├└│"
+
+
+def action_of(word: str) -> Action | None:
+    """Read one word (new, modified, DELETE \u2026) as an action."""
+    low = word.lower()
+    if low in CREATE:
+        return "new"
+    return "modify" if low in MODIFY or low in ("mod", "existing") else "delete" if low in DELETE else None
+
+
+def is_file(token: str) -> bool:
+    """Whether a word looks like a file of a project: a known ending or name, no address, no glob."""
+    name = token.rsplit("/", 1)[-1]
+    if name in _NAMES:
+        return True
+    stem, dot, extension = name.rpartition(".")
+    return bool(
+        dot
+        and (stem or "/" in token)
+        and extension in _EXTENSIONS
+        and ".." not in token
+        and not stem.isdigit()
+        and token.lower() not in _LIBRARIES
+        and not token.startswith(("/", "@", "~", "-"))
+    )
+
+
+def files(sentence: Sentence) -> Iterator[FileMention]:
+    """Yield the files that a sentence names; a label before the name, a mark after it or the nearest verb says what is done."""
+    text = sentence.text
+    if "." not in text and "file" not in text:
+        return
+    label = _LABEL.match(text)
+    for m in _TOKEN.finditer(text):
+        token = m[0].rstrip(".:)").lstrip("(").removeprefix("./")
+        if ("." not in token and token not in _NAMES) or "://" in text[max(0, m.start() - 8) : m.start()] or not is_file(token):
+            continue
+        end = m.start() + len(m[0].rstrip(".:)"))
+        action: Action | None
+        said: Said = "label"
+        if after := _AFTER.match(text, end):
+            action = action_of(after[1])
+        elif label and label.end() <= m.start() + 1:
+            action = action_of(label[1])
+        elif listed := _listed(sentence):
+            action = listed
+        else:
+            action, said = _verb(text, m.start()), "verb"
+        yield FileMention(token, action, said if action else "named", sentence.path, sentence.line, sentence)
+
+
+def _listed(sentence: Sentence) -> Action | None:
+    """Read a heading "Modified files" over a list of files."""
+    m = _LISTED.match(sentence.section.text) if sentence.section and sentence.where in ("item", "task") else None
+    return m.lastgroup if m else None  # type: ignore[return-value]  # the groups are named as the actions are
+
+
+def _verb(text: str, start: int) -> Action | None:
+    """Say what is to be done to the file named at ``start``: "add X to FILE" changes it, "create X in FILE" says only where."""
+    before = [w.lower() for w in _WORD.findall(text[max(0, start - 80) : start])[-9:]]
+    for distance, word in enumerate(reversed(before)):
+        action = action_of(word)
+        if action is None or (word == "new" and distance > 1) or (word == "existing" and distance > 2):
+            continue
+        between = set(before[len(before) - distance :])
+        if between & {"to", "into", "from", "of"}:
+            return "modify" if action != "new" or between & {"to", "into"} else None
+        if between & {"in", "at", "inside", "via", "with", "using", "for", "by"}:
+            return None if action == "new" else "modify"
+        return action if distance <= 3 else None
+    return None
+
+
+def table_files(table: Table) -> Iterator[FileMention]:
+    """Yield the files of a table whose rows say in a cell of their own what is done to each."""
+    for row in table.rows:
+        named = [t.strip("`,;()").removeprefix("./") for cell in row.cells for t in cell.split() if "." in t]
+        marks = {action_of(m[1]) for cell in row.cells if len(cell) < 24 and (m := _MARK.match(cell))}
+        for name in [n for n in named if is_file(n)][:1] if len(marks) == 1 else ():
+            yield FileMention(name, next(iter(marks)), "table", table.path, row.line)
+
+
+def is_tree(fence: Fence) -> bool:
+    """Whether a block of code draws a tree of files."""
+    return any(glyph in fence.text for glyph in _GLYPHS)
+
+
+def tree_files(fence: Fence) -> Iterator[FileMention]:
+    """Yield the files of a drawn tree (``\u251c\u2500\u2500 a.py  # NEW``) with their full names and the mark that says what is done to them."""
+    if not is_tree(fence):
+        return
+    open_dirs: list[tuple[int, str]] = []
+    for offset, line in enumerate(fence.text.split("\n"), 1):
+        body = line.lstrip("\u251c\u2514\u2502\u2500 \t|`+-")
+        name, _, comment = body.partition(" ")
+        if not name or name.startswith("#"):
+            continue
+        depth = len(line) - len(body)
+        while open_dirs and open_dirs[-1][0] >= depth:
+            open_dirs.pop()
+        name = name.removeprefix("./")
+        if name.endswith("/"):
+            open_dirs.append((depth, name))
+        elif "." in name or name in _NAMES:
+            whole = "".join(d for _, d in open_dirs[-12:]) + name
+            if is_file(whole):
+                mark = _MARK.match(comment.strip()) if comment else None
+                yield FileMention(whole, action_of(mark[1]) if mark else None, "tree", fence.path, fence.line + offset)

@@ -1,0 +1,152 @@
+"""Labels: T012, FR-009a, Phase 2, Requirement 3.4, §3.1, with ranges and lists; where each is defined and where it is cited."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nyxlab.reviewer.text.blocks import Sentence
+from nyxlab.reviewer.text.words import PARTS, any_of
+
+_WIDEST = 400  # numbers that one range may name
+
+Key = tuple[tuple[int, ...], str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Label:
+    """One place that names a part: ``family`` is "T", "FR-" or "phase", ``number`` what follows as written.
+
+    ``defines`` is true where the part is introduced (item, heading, first cell), else it is cited; ``of`` is the range
+    that it is the inside of, as written ("FR-001 to FR-003"), or "".
+    """
+
+    family: str
+    number: str
+    path: str
+    line: int
+    defines: bool
+    sentence: Sentence
+    start: int
+    of: str = ""
+
+    @property
+    def name(self) -> str:
+        """How it is written: "FR-009a", "T012", "Phase 2"."""
+        return name_of(self.family, self.number)
+
+    @property
+    def key(self) -> Key:
+        """Its number for order: 2.10 after 2.9, 20b after 20."""
+        return key_of(self.number)
+
+
+def name_of(family: str, number: str) -> str:
+    """Return how a label is written: "FR-009a", "T012", "Phase 2"."""
+    return f"{family.title()} {number}" if family.islower() else f"{family}{number}"
+
+
+def key_of(number: str) -> Key:
+    """Return a number as written as (whole numbers, letter), for order."""
+    parts = re.findall(r"\d+", number)
+    return tuple(map(int, parts)), number.lstrip("0123456789.")
+
+
+_ID = re.compile(
+    r"""(?<![\w.$\[\#-])(?<![a-z.]/)([A-Z][A-Z]{0,9})(-?)(\d{1,4}(?:\.\d{1,3})?[a-w]?)\b(?![-\w(\[]|\.\w|/[a-z.])""",
+    re.VERBOSE,
+)
+_PART = re.compile(
+    rf"(?<![\w-])(user story|{any_of(PARTS)}|us|§|criterion|criteria)(ies|s?)\.?\s*\#?(\d{{1,3}}(?:\.\d{{1,3}})*[a-z]?)\b(?![.,]?\d|%|-[A-Za-z]|\()",
+    re.IGNORECASE,
+)
+_MORE = re.compile(
+    r"""(?P<by>\s{0,3}(?:,\s{0,3}and|,|and|or|&|/|\+)\s{0,3}|\s{0,3}(?:[\u2013\u2014]|-|\.\.\.?|to|through|thru)\s{0,3})
+    (?P<family>(?:[A-Z]{1,10}-?)?)(?P<number>\d{1,4}(?:\.\d{1,3})*[a-z]?)\b(?![%\w]|\.\d|-\w)""",
+    re.VERBOSE,
+)
+_SPREAD = ("\u2013", "\u2014", "-", "to", "through", "thru", "..", "...")
+_OPENING = re.compile(r"[^\w§\[`]*+(?:\[[^\]\n]{1,12}\]\s*)?")
+_TITLED = re.compile(r"\s{0,3}(?:[:\u2013\u2014)\].]|-\s|\*\*|\(|\[|$|[^\w\s+&/,]?\s{0,3}[A-Z`\"])")
+_PART_TITLED = re.compile(r"\s{0,3}(?:[:\u2013\u2014.)]|-\s|\(|$)")
+_LOWER = re.compile(  # "REQ-1 import": a title in small letters, not what is said of one that stands elsewhere
+    r"""\s(?!(?:is|are|was|has|have|needs?|must|should|shall|will|can|may|depends|requires|and|or|to|in|on|for|with|by
+    |from|at|as|which|that|after|before|only|covers?|blocks?|through|within|alone|tests?|tasks?|both|all)\b)[a-z]""",
+    re.VERBOSE,
+)
+_NOT_IDS = frozenset(
+    "AES AMD ARM B BASE BCP BT C CRC CSS CVE CWE EC ES F GA GH GMT GPT H HTML HTTP I INT IPV ISO K KEP L M MD MP MSC N NF OAUTH"
+    " OIDC P PEP PR PY Q RFC RSA S SHA SSL TLS U UINT UTC UTF V VT WCAG X ASCII HDR AVC EF EN FP VGA RTX GTX SM TB GB MB KB ML"
+    " Y D O WEEK DAY MT IE IOS CD EU US CO LT PBKDF ED SP XS AX DDR USB SE CVSS SOC".split()
+)
+_ALIASES = {"user story": "story", "us": "story", "§": "section", "criterion": "requirement", "criteria": "requirement"}
+
+
+def labels(sentence: Sentence) -> Iterator[Label]:
+    """Yield what a sentence defines and cites, every number of a list or a range; code spans name nothing."""
+    text = sentence.prose
+    if not any(c.isdecimal() for c in text):
+        return
+    in_contents = sentence.where == "item" and "](#" in sentence.text
+    opening = _OPENING.match(text).end() if sentence.first and not in_contents else -1  # type: ignore[union-attr]  # matches the empty text too
+    head = sentence.where in ("heading", "item", "task", "cell") or sentence.text.startswith(("**", "__"))
+    end = 0
+    for m in _ID.finditer(text):
+        if m.start() < end or (m[1] in _NOT_IDS and not (m[2] and len(m[1]) < 3)):
+            continue
+        named = sentence.where == "item" and m[2] and _LOWER.match(text, m.end())
+        defines = m.start() == opening and head and bool(sentence.where == "task" or _TITLED.match(text, m.end()) or named)
+        if sentence.where == "cell":
+            defines = m.start() == opening and m.end() >= len(text.rstrip(" *_"))
+        first, end = _run(sentence, m[1] + m[2], m[3], m.start(), m.end(), defines)
+        yield from first
+    end = 0
+    for m in _PART.finditer(text):
+        if m.start() < end:
+            continue
+        family = m[1].lower()
+        if family == "us" and not m[0].startswith("US"):
+            continue
+        family = _ALIASES.get(family, family)
+        caption = family in ("figure", "table") and text[m.end() : m.end() + 1] in (":", ".", "")
+        defines = m.start() == opening and not m[2] and (
+            sentence.where == "heading"
+            or ((head or caption) and bool(_PART_TITLED.match(text, m.end())))
+            or (family in ("step", "phase", "stage", "milestone") and text.startswith(":", m.end()))
+        )  # fmt: skip
+        found, end = _run(sentence, family, m[3], m.start(), m.end(), defines)
+        yield from found
+
+
+def _run(sentence: Sentence, family: str, number: str, start: int, end: int, defines: bool) -> tuple[list[Label], int]:
+    """Return one label, or all of "Phases 1-3", "T008\u2013T020b" and "Steps 2, 4 and 5", and where the run ends."""
+    text, path, line = sentence.prose, sentence.path, sentence.line
+    found = [Label(family, number, path, line, defines, sentence, start)]
+    bare = family.islower()
+    while more := _MORE.match(text, end):
+        if more["family"] != ("" if bare else family) and not (more["family"] == "" and more["by"].strip() in ("/", "-", "\u2013")):
+            break
+        if bare and more["by"].strip() == "+" or (bare and text[more.end() :].lstrip()[:1] in (")",) and "." in more["by"]):
+            break
+        spread = more["by"].strip() in _SPREAD
+        if spread:
+            found += _between(found[-1], more["number"], text[found[-1].start : more.end()])
+            found[0] = Label(family, number, path, line, False, sentence, start, text[start : more.end()]) if len(found) > 1 else found[0]
+        found.append(Label(family, more["number"], path, line, False, sentence, more.start("number"), found[-1].of if spread else ""))
+        end = more.end()
+    return found, end
+
+
+def _between(first: Label, last: str, written: str) -> list[Label]:
+    """Return the labels inside a range; nothing where it runs backwards, is very wide or changes its depth."""
+    (*head, low), (*tail, high) = first.key[0], key_of(last)[0]
+    if head != tail or not low < high or high - low > _WIDEST:
+        return []
+    high += bool(key_of(last)[1])  # T020 lies inside T008\u2013T020b
+    width = len(first.number.rstrip("abcdefghijklmnopqrstuvw").rpartition(".")[2])
+    prefix = "".join(f"{n}." for n in head)
+    return [
+        Label(first.family, f"{prefix}{n:0{width if first.number[0] == '0' or width > 2 else 1}d}", first.path, first.line, False, first.sentence, first.start, written)
+        for n in range(low + 1, high)
+    ]
