@@ -10,7 +10,7 @@ from nyxlab.reviewer.text.blocks import Heading
 
 COMPANIONS = ("requirements.md", "design.md", "tasks.md")
 _REQUIREMENT = re.compile(r"^requirement\s+(\d{1,3})\b\W*(.*)", re.IGNORECASE)
-_CITED = re.compile(r"^\W*(?:requirements?|validates:?\s*requirements?)\s*:?\s*(?P<list>[\d.,\s/&and\u2013-]*\d)", re.IGNORECASE)
+_CITED = re.compile(r"^\W*(?:requirements?\s*:|validates:?\s*requirements?\s*:?)[\s_*]*(?P<list>[\d.,\s/&and\u2013-]*\d)", re.IGNORECASE)
 _SHALL = re.compile(r"\bSHALL\b")
 
 
@@ -33,7 +33,7 @@ def read(facts: Facts, paths: tuple[str, ...]) -> Part:
         part.phases += _phases(facts, path, tasks)
         starts = sorted(tasks, key=lambda t: t.line)
         for sentence in facts.sentences(path, 1, 10**9):
-            if m := _CITED.match(sentence.prose):
+            if sentence.where != "heading" and (m := _CITED.match(sentence.prose)):
                 own = next((t for t in reversed(starts) if t.line <= sentence.line <= t.end_line), None)
                 part.citations += [Citation(n, path, sentence.line, own) for n in _numbers(m["list"])]
     return part

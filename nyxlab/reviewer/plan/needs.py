@@ -95,7 +95,7 @@ def _said(facts: Facts, plan: Plan, holder: _Holders, sentence: Sentence) -> Ite
             for other in objects:
                 of, on = (other, one) if m["before"] else (one, other)
                 if of is not on and not (isinstance(on, Task) and on.phase is of) and not (isinstance(of, Task) and of.phase is on):
-                    yield Need(of, on, sentence.path, sentence.line, sentence, text[m.start() : stop].strip(), not stated)
+                    yield Need(of, on, sentence.path, sentence.line, sentence, text[m.start() : stop].strip(), of.path == sentence.path and of.line <= sentence.line <= of.end_line)
 
 
 def _inside(text: str, start: int, at: int) -> bool:

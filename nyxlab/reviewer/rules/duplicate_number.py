@@ -71,13 +71,14 @@ def _alike(same: tuple[Label, ...]) -> bool:
 
 def _across(document: Document, told: list[Label]) -> Iterator[Claim]:
     """Judge numbers that stand for different things in different files of one folder."""
-    named = [i for i in told if i.family in _SHARED and i.sentence.where in ("heading", "paragraph")]
+    listed = [i for i in document.labels if i.start < 2 and i.sentence.where == "item" and "](" in i.sentence.text]
+    named = [i for i in (*told, *listed) if i.family in _SHARED and (i in listed or i.sentence.where in ("heading", "paragraph"))]
     differing: dict[tuple[str, str], list[Label]] = {}
     for (folder, family, _), same in group(((dirname(i.path), i.family, i.key), i) for i in named).items():
-        by_path = {i.path: i for i in reversed(same)}
-        titles = [stems(_title(i)) for i in by_path.values()]
-        if len(by_path) > 1 and all(titles) and not frozenset.intersection(*titles):
-            differing.setdefault((folder, family), []).extend(by_path.values())
+        first = same[0]
+        other = next((i for i in same if i.path != first.path and not stems(_title(i)) & stems(_title(first)) and _title(i)), None)
+        if other and _title(first):
+            differing.setdefault((folder, family), []).extend((first, other))
     for found in differing.values():
         yield Claim(
             Severity.MEDIUM,

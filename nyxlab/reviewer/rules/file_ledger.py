@@ -2,39 +2,53 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from posixpath import basename, dirname
 
 from nyxlab.reviewer.findings import Category, Severity
 from nyxlab.reviewer.plan.model import Plan, Task
-from nyxlab.reviewer.rules.base import Claim, Place, Rule, names
+from nyxlab.reviewer.rules.base import Claim, Place, Rule, at, names
 from nyxlab.reviewer.text.code import Code
 from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.text.files import FileMention
 from nyxlab.reviewer.text.standing import Standing
+from nyxlab.reviewer.text.words import stem, stems
 
+_SCOPE = re.compile(r"\b(?:out of scope|not (?:in scope|needed|included|required)|omitted|no need)\b", re.IGNORECASE)
+_COMMON = frozenset("index errors types utils constants helpers config main app models routes schema".split())
+"""Names that several folders have by right."""
 _LEAST = 3  # files that two lists share, before a difference says anything
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
     """Find files that the drawn tree marks as new and no task names, files that tasks make and that tree lacks, code whose file the tree has elsewhere or not at all, and files that two tasks each are to create."""
     own = [m for m in document.file_mentions if m.said == "tree" and document.standings.heading(document.section_at(m.path, m.line)) not in (Standing.REJECTED, Standing.STATUS, Standing.FORM)]
-    yield from _new(plan, [m for m in own if m.action == "new"])
+    yield from _new(document, plan, [m for m in own if m.action == "new"])
     yield from _undrawn(plan, own)
     yield from _code(document, own)
     yield from _twice(plan)
 
 
-def _new(plan: Plan, drawn: list[FileMention]) -> Iterator[Claim]:
+def _new(document: Document, plan: Plan, drawn: list[FileMention]) -> Iterator[Claim]:
     """Judge the files that are marked as new in a tree by the tasks."""
     named = {base for task in plan.tasks for base in _bases(task)}
     missing = [m for m in drawn if m.base not in named]
     if len(drawn) - len(missing) >= _LEAST and missing and 2 * len(missing) < len(drawn):
-        yield _claim(
+        claim = _claim(
             f"{names((m.base for m in missing), 4)}: new in the tree, and in no task",
             f"{len(drawn) - len(missing)} of {len(drawn)} files that the tree marks as new are made by a task, these are not.",
             "Add the task that makes each, or take it out of the tree.", missing, Severity.MEDIUM,
         )  # fmt: skip
+        left_out = [s for s in document.sentences if _SCOPE.search(s.prose) and any(_speaks(s.plain, m.base) for m in missing)]
+        yield replace(claim, places=tuple(dict.fromkeys((*claim.places[:2], *at(*left_out[:2]), *claim.places[2:]))))
+
+
+def _speaks(text: str, base: str) -> bool:
+    """Whether a text speaks of a file by two words of its name: "controller tests" of AuthControllerTests.cs."""
+    humps = {stem(h) for h in re.findall(r"[A-Z]?[a-z]{3,}", base.partition(".")[0])}
+    return len(humps & stems(text)) >= 2
 
 
 def _undrawn(plan: Plan, drawn: list[FileMention]) -> Iterator[Claim]:
@@ -76,7 +90,8 @@ def _code(document: Document, drawn: list[FileMention]) -> Iterator[Claim]:
     if len(fits) < _LEAST:
         return
     for file, code in told.items():
-        if file not in fits and (elsewhere := by_base.get(basename(file))):
+        elsewhere = by_base.get(basename(file), ())
+        if file not in fits and elsewhere and basename(file).partition(".")[0] not in _COMMON:
             yield Claim(
                 Severity.LOW,
                 f"{basename(file)} stands in two folders",
@@ -87,7 +102,7 @@ def _code(document: Document, drawn: list[FileMention]) -> Iterator[Claim]:
                 (file, elsewhere[0].name),
             )  # fmt: skip
     tops = {f.split("/")[0] for f in fits}
-    missing = [c for f, c in told.items() if f not in fits and basename(f) not in by_base and f.split("/")[0] in tops]
+    missing = [c for f, c in told.items() if f not in fits and f.split("/")[0] in tops and (basename(f) not in by_base or basename(f).partition(".")[0] in _COMMON)]
     if missing and len(missing) < len(fits):
         tree = drawn[0]
         yield Claim(

@@ -26,6 +26,7 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
     yield from _roles(document)
     yield from _routes(document)
     yield from _starred(document)
+    yield from _types(document)
 
 
 def _roles(document: Document) -> Iterator[Claim]:
@@ -34,7 +35,7 @@ def _roles(document: Document) -> Iterator[Claim]:
     for path, line, text in _named(document):
         for m in _NAME.finditer(text):
             seen.setdefault(m[1], {}).setdefault(m[2], []).append(Place(path, line, line))
-    drifts: dict[tuple[str, str, object, object], list[tuple[str, Place, Place]]] = {}
+    drifts: dict[tuple[str, ...], list[tuple[str, str, str, Place, Place]]] = {}
     for base, roles in seen.items():
         if len(roles) != 2:
             continue
@@ -42,18 +43,17 @@ def _roles(document: Document) -> Iterator[Claim]:
         sections = [{(p.path, document.section_at(p.path, p.start)) for p in places} for places in (first, second)]
         if sections[0] & sections[1] or len({p.path for p in (*first, *second)}) > 1 and min(len(first), len(second)) > 2:
             continue
-        key = (one, two, document.section_at(first[0].path, first[0].start), document.section_at(second[0].path, second[0].start))
-        drifts.setdefault(key, []).append((base, first[0], second[0]))
-    for (one, two, _, _), found in drifts.items():
-        told = ", ".join(f"{base}{one} and {base}{two}" for base, _, _ in found[:4])
+        drifts.setdefault(tuple(sorted((one, two))), []).append((base, one, two, first[0], second[0]))
+    for roles_, found in drifts.items():
+        told = ", ".join(f"{base}{one} and {base}{two}" for base, one, two, _, _ in found[:4])
         yield Claim(
             Severity.MEDIUM,
             f"One thing, two names: {told}",
             "The two names stand in parts of their own and never side by side; only one of them will exist.",
             "Choose one name and use it everywhere.",
-            tuple(dict.fromkeys(p for _, a, b in found for p in (a, b))),
-            tuple(base for base, _, _ in found),
-            (one, two),
+            tuple(dict.fromkeys(p for *_, a, b in found for p in (a, b))),
+            tuple(base for base, *_ in found),
+            roles_,
             confidence=0.8,
         )
 
@@ -62,8 +62,7 @@ def _named(document: Document) -> Iterator[tuple[str, int, str]]:
     """Yield the lines of code and trees, and the code spans and headings of the text, that are the plan's own."""
     for sentence in document.sentences:
         if document.standing(sentence) not in (Standing.REJECTED, Standing.STATUS, Standing.OTHER):
-            shown = sentence.text if sentence.where == "heading" else " ".join(CODE.findall(sentence.text)) or sentence.text
-            yield sentence.path, sentence.line, shown
+            yield sentence.path, sentence.line, sentence.text
     for fence in document.fences:
         if document.standings.heading(fence.section) not in (Standing.REJECTED, Standing.STATUS, Standing.OTHER):
             for offset, line in enumerate(fence.text.split("\n"), 1):
@@ -94,6 +93,30 @@ def _routes(document: Document) -> Iterator[Claim]:
                 tuple(dict.fromkeys(uses[0][1] for _, uses in told[::-1])),
                 tuple(names),
             )
+
+
+def _types(document: Document) -> Iterator[Claim]:
+    """Judge the types that signatures name and nothing else does, by a declared type with the same first and last word."""
+    declared = {d.name: d for code in document.code for d in code.declared if d.kind == "type"}
+    words = {name: re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]+", name) for name in declared}
+    for code in document.code:
+        for name, line in code.named.items():
+            own = re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]+", name)
+            near = [n for n, w in words.items() if len(own) > 1 and len(w) > len(own) and (w[0], w[-1]) == (own[0], own[-1])]
+            if name in declared or name in code.imported or len(near) != 1:
+                continue
+            everywhere = sum(len(re.findall(rf"\b{name}\b", file.text)) for file in document.files.values())
+            shown = sum(len(re.findall(rf"\b{name}\b", c.fence.text)) for c in document.code)
+            if everywhere == shown and not any(name in c.imported for c in document.code):
+                home = declared[near[0]]
+                yield Claim(
+                    Severity.MEDIUM,
+                    f"{name} is declared nowhere; {near[0]} is",
+                    f"A signature names {name}; the plan declares {near[0]}.",
+                    f"Use {near[0]}, or declare {name}.",
+                    (Place(code.fence.path, line, line), Place(home.path, home.line, home.line)),
+                    (name, near[0]),
+                )
 
 
 def _starred(document: Document) -> Iterator[Claim]:

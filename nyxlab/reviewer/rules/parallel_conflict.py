@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator, Sequence
 
 from nyxlab.reviewer.findings import Category, Severity
-from nyxlab.reviewer.plan.model import Plan, Task, Unit
+from nyxlab.reviewer.plan.model import Phase, Plan, Task, Unit
 from nyxlab.reviewer.rules.base import Claim, Place, Rule, at, names
 from nyxlab.reviewer.text.blocks import Sentence
 from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.text.standing import Standing
 
-_TOGETHER = re.compile(r"\b(?:in parallel|parallel with|run (?:all )?simultaneously|simultaneously|at the same time|concurrently)\b", re.IGNORECASE)
+_TOGETHER = re.compile(r"\b(?:in parallel(?: with)?|run (?:all )?simultaneously|simultaneously|at the same time|concurrently|parallel(?:ized)? with)\b", re.IGNORECASE)
 _HEADED = re.compile(r"\b(?:in parallel|parallel|simultaneously|concurrently)\b", re.IGNORECASE)
 _NOT = re.compile(r"\b(?:not|cannot|never|sequential\w*|except|after|once|then|between|most|some)\b|n't\b", re.IGNORECASE)
 
@@ -26,35 +26,48 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
         tasks = [u for u in units if isinstance(u, Task)]
         yield from _one_file(tasks, (sentence,), "said to run in parallel")
         for need in plan.needs:
-            if need.of in units and need.on in units and need.sentence is not sentence:
+            of, on = (need.of, need.on) if tasks else (_phase(need.of), _phase(need.on))
+            if of and on and of is not on and of in units and on in units and need.sentence is not sentence:
                 yield Claim(
                     Severity.MEDIUM,
-                    f"{need.of.name} is to run in parallel with {need.on.name}, which it needs",
+                    f"{of.name} is to run in parallel with {on.name}, which it needs",
                     f'One place runs them together; another says of {need.of.name}: "{need.words[:120]}".',
                     "Take it out of the parallel group, or drop the dependency.",
-                    (*at(sentence), Place(need.path, need.line, need.line)),
-                    (need.of.name, need.on.name),
+                    (*at(sentence), Place(need.path, need.line, need.line), Place(need.of.path, need.of.line, need.of.line)),
+                    (of.name, on.name),
                 )
                 break
 
 
+def _phase(unit: Unit) -> Unit | None:
+    return unit.phase if isinstance(unit, Task) else unit
+
+
 def _said(document: Document, plan: Plan) -> Iterator[tuple[Sentence, list[Unit]]]:
     """Yield the statements that name two or more parts of the work as parallel, ranges resolved."""
-    for sentence in document.sentences:
-        if sentence.where in ("heading", "cell") or document.standing(sentence) or not plan.tasks:
+    for sentence in document.sentences if plan.tasks else ():
+        if sentence.where in ("heading", "cell") or document.standing(sentence):
             continue
-        m = _TOGETHER.search(sentence.prose)
-        headed = bool(sentence.where == "item" and sentence.section and _HEADED.search(sentence.section.text))
-        labels = [i for i in document.labels_of(sentence) if not m or i.start < m.start() or "with" in m[0].lower()]
+        text, m = sentence.prose, _TOGETHER.search(sentence.prose)
         intro = document.intro(sentence.path, sentence.line) if sentence.where == "item" else None
-        if not m and not headed and not (intro and _HEADED.search(intro.prose) and not _NOT.search(intro.prose)):
+        over = [intro.prose if intro else "", sentence.section.text if sentence.where == "item" and sentence.section else ""]
+        if not m and not any(_HEADED.search(t) and not _NOT.search(t) for t in over):
             continue
-        if _NOT.search(sentence.prose if m else sentence.prose[: (labels[-1].start if labels else 0)]):
+        labels = [i for i in document.labels_of(sentence) if text[i.start - 1 : i.start] != "["]
+        clause = max(text.rfind(mark, 0, m.start()) for mark in (";", "\u2014", ". ")) + 1 if m else 0
+        if m and m[0].lower().endswith("with"):  # "US4 \u2026; can run in parallel with US3"
+            before = [i for i in labels if i.start < m.start()]
+            labels = before[:1] + [i for i in labels if i.start > m.end()][:1]
+        elif m:
+            labels = [i for i in labels if i.start < m.start()]
+        if _NOT.search(text[clause : m.end()] if m else text[: labels[-1].start] if labels else ""):
             continue
-        found = [plan.find(i.family, i.number, i.path) for i in labels if not i.sentence.text.startswith("[", i.start - 1)]
-        units = list(dict.fromkeys(u for u in found if u))
-        if len({type(u) for u in units}) == 1 and len(units) > 1:
-            yield sentence, units
+        found = list(dict.fromkeys(u for i in labels if (u := plan.find(i.family, i.number, i.path))))
+        for kind in (Task, Phase):
+            units = [u for u in found if isinstance(u, kind)]
+            if len(units) > 1:
+                yield sentence, list(units)
+                break
 
 
 def _one_file(tasks: Sequence[Task], said: tuple[Sentence, ...], how: str) -> Iterator[Claim]:

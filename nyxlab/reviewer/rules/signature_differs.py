@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from nyxlab.reviewer.findings import Category, Severity
 from nyxlab.reviewer.plan.model import Plan
 from nyxlab.reviewer.rules.base import Claim, Place, Rule
-from nyxlab.reviewer.text.code import Call, Code, Declared
+from nyxlab.reviewer.text.blocks import Fence
+from nyxlab.reviewer.text.code import Call, Code, Declared, arity, spans, split_list
 from nyxlab.reviewer.text.document import Document, group
 
 _ELIDED = re.compile(r"\.\.\.|\u2026|//\s*(?:existing|other|rest|implementation|etc)|#\s*(?:existing|other|rest)", re.IGNORECASE)
@@ -18,11 +19,24 @@ _ERRORS = re.compile(r"^(?:Error|Exception|Date|Map|Set|Promise|RegExp|URL|Heade
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
     """Find a call of a function or constructor of the plan with more or fewer arguments than it takes, a method called on a class of the plan that lacks it, and a type or function used under a name that nothing declares beside a near one that is declared and never used."""
-    declared = group((d.name, d) for code in document.code for d in code.declared)
+    declared = group((d.name, d) for d in (*(d for code in document.code for d in code.declared), *_constructors(document)))
     calls = [(code, call) for code in document.code for call in code.calls]
     yield from _arity(document, declared, calls)
     yield from _methods(document, calls)
     yield from _near(document, plan, declared, calls)
+
+
+def _constructors(document: Document) -> Iterator[Declared]:
+    """Yield the constructors that sentences give as `__init__(self, a, b)`, of the class that was named last."""
+    last: dict[str, str] = {}
+    for sentence in document.sentences:
+        for span in spans(sentence.text) if "`" in sentence.text and document.standing(sentence) is None else ():
+            if re.fullmatch(r"[A-Z][a-z]\w+", span) and re.search(rf"`{span}` (?:class|component|widget)|class `{span}`", sentence.text):
+                last[sentence.path] = span
+            elif (m := re.match(r"(?:def\s)?(?:__init__|constructor)\(", span)) and sentence.path in last:
+                least, most = arity(split_list(span, m.end()))
+                fence = Fence(sentence.path, sentence.line, sentence.line, "", span, sentence.section)
+                yield Declared("constructor", "constructor", last[sentence.path], least, most, sentence.path, sentence.line, fence)
 
 
 def _arity(document: Document, declared: dict[str, tuple[Declared, ...]], calls: list[tuple[Code, Call]]) -> Iterator[Claim]:
@@ -62,6 +76,7 @@ def _arity(document: Document, declared: dict[str, tuple[Declared, ...]], calls:
 def _methods(document: Document, calls: list[tuple[Code, Call]]) -> Iterator[Claim]:
     """Judge calls on a class of the plan, and on itself, by its own methods; a class that is cut short or has a base says nothing."""
     classes: dict[str, tuple[Code, Declared]] = {}
+    functions = [d for code in document.code for d in code.declared if d.kind == "function"]
     methods: dict[str, set[str]] = {}
     for code in document.code:
         for d in code.declared:
@@ -84,12 +99,14 @@ def _methods(document: Document, calls: list[tuple[Code, Call]]) -> Iterator[Cla
         found.setdefault((name, call.name), []).append(call)
     for (name, method), made in found.items():
         own = classes[name][1]
+        wanted = set(_words(method))
+        near = [d for d in functions if len(wanted & set(_words(d.name))) >= 2]
         yield Claim(
             Severity.MEDIUM,
             f"{name} has no {method}()",
             f"The plan shows {name} whole, with {', '.join(sorted(methods[name] - {'constructor'})[:8])}; {method} is called and declared nowhere.",
             "Add the method, or call the one that is meant.",
-            (*(Place(c.path, c.line, c.line) for c in made[:2]), Place(own.path, own.line, own.line)),
+            (*(Place(c.path, c.line, c.line) for c in made[:2]), *(Place(d.path, d.line, d.line) for d in near[:1]), Place(own.path, own.line, own.line)),
             (f"{name}.{method}",),
         )
 

@@ -19,6 +19,7 @@ _ANNOUNCED = re.compile(r"\b(?:there (?:are|is)|has|have|creates?|adds?|includes
 _WHOLE = re.compile(r"\b(?:(?:split|divided|broken(?: down)?|organi[sz]ed|grouped|structured)\b.{0,30}\b(?:in|into|across)|consists of|comprises|total(?: of)?:?)\s(?:about )?$|^\W*total \w+\W*$", re.IGNORECASE)
 _TOTAL = re.compile(r"^\W*total\s(?:number of\s)?(?P<noun>\w+)\W{1,6}(?P<value>\d{1,4})\b(?!\s*[-\u2013+~%])", re.IGNORECASE)
 _FAMILIES = {"phases": "phase", "epics": "epic", "milestones": "milestone", "steps": "step", "tasks": "task", "stories": "story"}
+_EACH = re.compile(r"\b\d{1,2} (?P<outer>phases|epics|milestones) with (?P<count>\d{1,2}) (?P<inner>steps|tasks|stories) each", re.IGNORECASE)
 _TALLY = re.compile(
     r"""(?<![\w.,/$-])(?P<total>\d{1,4})\s+(?P<noun>[a-z][\w-]*(?:\s[a-z][\w-]*){0,2})\s?(?:[:(\u2014]|\s-\s|in total:)\s?\**
     (?P<parts>\d{1,4}\s[A-Za-z][\w-]*(?:\s[a-z][\w-]*)?(?:(?:\s?[,;+/]\s?|\s?,?\sand\s)\**\d{1,4}\s[A-Za-z][\w-]*(?:\s[a-z][\w-]*)?)+)(?P<end>\)|\.(?!\d)|;|$|\s[\u2014-])""",
@@ -102,6 +103,24 @@ def _parts(document: Document, plan: Plan) -> Iterator[Claim]:
         for noun, value in said:
             yield from _units(document, plan, sentence, noun.lower(), value)
     yield from _summary(document, plan)
+    yield from _each(document, plan)
+
+
+def _each(document: Document, plan: Plan) -> Iterator[Claim]:
+    """Judge "6 epics with 4 stories each" by what each epic has."""
+    for sentence in document.sentences:
+        m = _EACH.search(sentence.plain) if " each" in sentence.plain else None
+        if not m:
+            continue
+        outer = [p for p in plan.phases if p.family == _FAMILIES[m["outer"].lower()]]
+        wrong = [p for p in outer if sum(t.family == _FAMILIES[m["inner"].lower()] for t in p.tasks) != int(m["count"])]
+        if len(outer) > 1 and wrong:
+            yield Claim(
+                Severity.LOW, f'"{m[0]}", but {wrong[0].name} has {len(wrong[0].tasks)}',
+                ", ".join(f"{p.name} has {len(p.tasks)}" for p in outer[:12]) + ".", "Correct the number.",
+                (*at(sentence), *(Place(p.tasks[0].path, p.tasks[0].line, p.tasks[0].line) for p in wrong if p.tasks)),
+                (m[0],), (m["count"],),
+            )  # fmt: skip
 
 
 def _summary(document: Document, plan: Plan) -> Iterator[Claim]:

@@ -12,9 +12,11 @@ from nyxlab.reviewer.rules.base import Claim, Place, Rule, at
 from nyxlab.reviewer.text.blocks import Sentence, Table
 from nyxlab.reviewer.text.document import Document
 from nyxlab.reviewer.text.quantities import Quantity, quantities
+from nyxlab.reviewer.text.words import stem
 
 _TOTAL = re.compile(r"^\W*(?:grand |overall )?(?:totals?|sum)\b", re.IGNORECASE)
 _SUB = re.compile(r"\bsub-?totals?\b", re.IGNORECASE)
+_NAMED = re.compile(r"^\W*total\s(?P<noun>[\w-]+)\W{1,6}(?P<value>\d{1,5})\b(?!\s*[-\u2013+~%])", re.IGNORECASE)
 _LIST = re.compile(r"(?:\b(?:in )?total(?:ling|s)?\b|\bsum\b|\badds? up to\b)", re.IGNORECASE)
 
 
@@ -22,6 +24,7 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
     """Find a total row, or a total at the end of a sentence, that the numbers before it do not add up to, units converted."""
     for table in document.tables:
         yield from _table(table)
+        yield from _after(document, table)
     for sentence in document.sentences:
         if sentence.where != "heading" and _LIST.search(sentence.prose) and not document.standing(sentence):
             yield from _sentence(sentence)
@@ -41,6 +44,30 @@ def _table(table: Table) -> Iterator[Claim]:
         if stated is None or any(v is None for v in values) or len(values) < 2 or stated.unit == "%":
             continue
         yield from _compare([v for v in values if v], stated, table.header[column] if column < len(table.header) else "", Place(table.path, last.line, last.line), Place(table.path, table.rows[0].line, min(last.line, table.rows[0].line + 14)))
+
+
+def _after(document: Document, table: Table) -> Iterator[Claim]:
+    """Judge "Total tickets: 57" right below a table that has a column of tickets."""
+    below = document.sentence_after(table.path, table.end_line)
+    m = _NAMED.match(below.plain) if below else None
+    for column, head in enumerate(table.header) if m else ():
+        cells = [_count(row.cells[column]) for row in table.rows if column < len(row.cells)]
+        if below and m and stem(head.strip("s")) == stem(m["noun"].strip("s")) and len(cells) > 1 and all(cells) and sum(filter(None, cells)) != int(m["value"]):
+            told = [str(n) for n in cells]
+            yield Claim(
+                Severity.LOW, f"{m['noun']}: {m['value']} in total; the rows add up to {sum(filter(None, cells))}",
+                f"{' + '.join(told[:14])} is {sum(filter(None, cells))}.", "Correct the total, or the row that is wrong.",
+                (*at(below), Place(table.path, table.line, min(table.end_line, table.line + 14))), ("total", head), (m["value"],),
+            )  # fmt: skip
+
+
+def _count(cell: str) -> int | None:
+    """Return how many things a cell names: "(10 tickets)", "#8, #9, #10" or a plain number."""
+    if m := re.search(r"\((\d{1,4})\s\w+\)", cell):
+        return int(m[1])
+    if re.fullmatch(r"#\d+(?:,\s#\d+)*", cell.strip()):
+        return cell.count("#")
+    return int(cell) if cell.strip().isdecimal() else None
 
 
 def _whole(cell: str) -> Quantity | None:

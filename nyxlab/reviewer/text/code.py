@@ -28,7 +28,8 @@ class Declared:
     path: str
     line: int
     fence: Fence
-    private: bool = False
+    takes: tuple[str, ...] = ()
+    """The types of its parameters, as far as they are plain names."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +44,8 @@ class Call:
     fence: Fence
     inside: str
     """The type that it is made in, or ""."""
+    keys: tuple[str, ...] = ()
+    """The keys of its only argument, where that is an object literal."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +56,25 @@ class Constant:
     value: str
     path: str
     line: int
+
+
+@dataclass(slots=True)
+class Record:
+    """The fields of a type with their modifiers ("private readonly", "optional"); ``cut`` where the block leaves some out."""
+
+    line: int
+    fields: dict[str, str] = field(default_factory=dict)
+    field_lines: dict[str, int] = field(default_factory=dict)
+    getters: set[str] = field(default_factory=set)
+    setters: dict[str, int] = field(default_factory=dict)
+    """Methods updateX and setX that return nothing: X with its line."""
+    cut: bool = False
+    is_class: bool = False
+
+    @property
+    def required(self) -> list[str]:
+        """The fields that must be given."""
+        return [name for name, how in self.fields.items() if "optional" not in how]
 
 
 @dataclass(slots=True)
@@ -70,6 +92,18 @@ class Code:
     """The dotted keys of each object literal that a constant is set to: config \u2192 {"redis", "redis.url"}."""
     uses: list[tuple[str, str, int]] = field(default_factory=list)
     """Dotted reads below a name: ("config", "redis.url", line)."""
+    records: dict[str, Record] = field(default_factory=dict)
+    tables: dict[str, tuple[int, frozenset[str]]] = field(default_factory=dict)
+    """SQL tables with their line and columns."""
+    typed: list[tuple[str, str]] = field(default_factory=list)
+    """Variables and parameters with their type: ("analysis", "Analysis")."""
+    named: dict[str, int] = field(default_factory=dict)
+    """Types that annotations name, with the first line of each."""
+    owners: list[tuple[int, int, str]] = field(default_factory=list)
+
+    def owner_at(self, line: int) -> str:
+        """Return the type in whose body a line stands, or ""."""
+        return next((name for first, last, name in reversed(self.owners) if first <= line <= last), "")
 
 
 _COMMENT = re.compile(r"//[^\n]*|/\*(?:[^*]|\*(?!/))*+(?:\*/)?|(?<![\w\"'])#(?!\[|!|\w+\()[^\n]*")
@@ -78,7 +112,12 @@ _FILE = re.compile(r"^\s{0,8}(?://|#|--|/\*|<!--)\s{0,3}((?:[\w@.()\[\]-]+/)*[\w
 _TYPE = re.compile(r"^\s*(?:(?:export|default|public|internal|abstract|sealed|final|data|open|partial|static|private|pub)\s+)*(?P<word>class|interface|struct|enum|record|trait|type|object|protocol)\s+(?P<name>[A-Z]\w*)(?P<rest>[^\n{]*)")
 _FUNCTION = re.compile(r"^\s*(?:(?:export|default|public|private|internal|static|async|suspend|override|pub|open|protected)\s+)*(?:function\*?|def|fun|func|fn)\s+(?:\([^()\n]{0,80}\)\s*)?(?:<[^<>\n]{0,80}>\s*)?(?P<name>\w+)\s*(?:<[^<>\n]{0,80}>)?\s*\(")
 _METHOD = re.compile(r"^\s+(?P<mods>(?:(?:public|private|protected|static|async|override|abstract|readonly|get|set)\s+)*)(?P<name>#?[a-z_]\w*|constructor)\s*(?:<[^<>\n]{0,80}>)?\s*\((?=[^\n]*(?:\)\s*(?::[^\n=;]{1,120})?\s*\{|$|\)\s*:\s*[^\n=]{1,120};?\s*$))")
-_FIELD = re.compile(r"^\s+(?:(?:private|protected|public|readonly|static)\s+)+(?P<name>\w+)\s*[?!]?\s*[:=;]")
+_FIELD = re.compile(r"^\s+(?P<mods>(?:(?:private|protected|public|readonly|static)\s+)*)(?P<name>\w+)(?P<optional>\??)!?\s*:\s*[^(){}]{1,120}[;,]?\s*$")
+_GETTER = re.compile(r"^\s+(?:public\s+)?get\s+(\w+)\s*\(")
+_SETTER = re.compile(r"^\s+(?:public\s+)?(?:update|set|change)([A-Z]\w*)\s*\([^()]*\)\s*:\s*void\b")
+_TYPED = re.compile(r"\b([a-z]\w*)\s*:\s*([A-Z]\w+)\b(?!\s*[.<(])")
+_NAMED = re.compile(r"(?:\)\s*:|->|[\w?]:|Promise<)\s*(?:Promise<|Task<)?([A-Z][a-z]\w{3,40})\b(?![.(])")
+_TABLE = re.compile(r"\bcreate\s+table\s+(?:if\s+not\s+exists\s+)?[\"`]?(?:\w+\.)?(?P<name>\w+)[\"`]?\s*\(", re.IGNORECASE)
 _CALL = re.compile(r"(?P<new>\bnew\s+)?(?P<receiver>(?:[\w$]+[?!]?\.){0,4})(?P<name>[A-Za-z_$][\w$]*)\s?\(")
 _CONSTANT = re.compile(r"^\s*(?:(?:export|const|static|final|readonly|public|private|let|var|val|int|long|float|double|Final)\s+)*(?P<name>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\s*(?::\s*\w+\s*)?=\s*(?P<value>\d[\d_.]*|\"[^\"\n]{1,60}\"|'[^'\n]{1,60}')\s*[;,]?\s*(?:(?:#|//)[^\n]*)?$")
 _OBJECT = re.compile(r"^\s*(?:export\s+)?(?:const|let|var)\s+(?P<name>\w+)\s*(?::\s*\w+\s*)?=\s*\{\s*$")
@@ -111,6 +150,8 @@ def read_code(fence: Fence) -> Code:
     raw = fence.text.split("\n")
     if m := _FILE.match(raw[0] if raw else ""):
         found.file = m[1]
+    if fence.language.lower().startswith(("sql", "postgres")):
+        _tables(found)
     if not is_code(fence):
         return found
     text = blank(fence.text)
@@ -122,6 +163,7 @@ def read_code(fence: Fence) -> Code:
         indent = len(line) - len(line.lstrip())
         if line.strip():
             while open_types and (depth <= open_types[-1][0] if script else indent <= open_types[-1][0]):
+                found.owners = [(a, number - 1 if n == open_types[-1][1] else b, n) for a, b, n in found.owners]
                 open_types.pop()
         owner = open_types[-1][1] if open_types else ""
         own = None
@@ -129,30 +171,58 @@ def read_code(fence: Fence) -> Code:
             found.declared.append(Declared("type", m["name"], "", 0, None, fence.path, number, fence))
             found.bases[m["name"]] = f"{m['word']} {m['rest']}"
             open_types.append((depth if script else indent, m["name"]))
+            found.owners.append((number, fence.end_line, m["name"]))
+            found.records[m["name"]] = Record(number, cut="..." in text, is_class=m["word"] == "class")
         elif m := _FUNCTION.match(line):
             own = m["name"]
             least, most = _parameters(text, starts + m.end())
             name = "constructor" if own == "__init__" else own
             kind: Kind = "constructor" if own == "__init__" else "method" if owner else "function"
-            found.declared.append(Declared(kind, name, owner, least, most, fence.path, number, fence))
+            found.declared.append(Declared(kind, name, owner, least, most, fence.path, number, fence, _types(text, starts + m.end())))
         elif script and owner and depth == open_types[-1][0] + 1 and (m := _METHOD.match(line)) and m["name"] not in _KEYWORDS:
             own = m["name"]
             least, most = _parameters(text, starts + m.end())
             kind = "constructor" if own == "constructor" else "method"
-            found.declared.append(Declared(kind, own, owner, least, most, fence.path, number, fence, "private" in m["mods"]))
+            found.declared.append(Declared(kind, own, owner, least, most, fence.path, number, fence, _types(text, starts + m.end())))
         elif m := _CONSTANT.match(raw[offset]):
             found.constants.append(Constant(m["name"], m["value"].strip("\"'"), fence.path, number))
+        if script and owner:
+            _record(found.records[owner], line, number)
+        found.typed += _TYPED.findall(line)
+        for name in _NAMED.findall(line):
+            found.named.setdefault(name, number)
         if _IMPORT.match(line):
             found.imported.update(_WORD.findall(line))
         for m in _CALL.finditer(line):
             if m["name"] != own and m["name"] not in _KEYWORDS:
                 receiver = "new" if m["new"] else m["receiver"].rstrip(".").replace("?", "").replace("!", "")
-                found.calls.append(Call(m["name"], receiver, _arguments(text, starts + m.end()), fence.path, number, fence, owner))
+                found.calls.append(Call(m["name"], receiver, _arguments(text, starts + m.end()), fence.path, number, fence, owner, _keys_of(text, starts + m.end())))
         found.uses += [(m["name"], m["rest"], number) for m in _READ.finditer(line)]
         depth += line.count("{") - line.count("}")
         starts += len(line) + 1
     _objects(found, lines)
     return found
+
+
+def _record(record: Record, line: str, number: int) -> None:
+    """Read one line in the body of a type: a field, a parameter that is one, a getter, a setter."""
+    if (m := _FIELD.match(line)) and (m["mods"] or not record.is_class):
+        how = m["mods"] + ("optional" if m["optional"] else "")
+        record.fields.setdefault(m["name"], " ".join(how.split()))
+        record.field_lines.setdefault(m["name"], number)
+    elif m := _GETTER.match(line):
+        record.getters.add(m[1])
+    elif m := _SETTER.match(line):
+        record.setters.setdefault(m[1], number)
+
+
+def _tables(found: Code) -> None:
+    """Read the tables that SQL creates."""
+    text = blank(found.fence.text.replace("--", "//"))
+    for m in _TABLE.finditer(text):
+        columns = {p.split()[0].strip('"`').lower() for p in split_list(text, m.end()) or () if p.split()}
+        if columns:
+            found.tables[m["name"]] = (found.fence.line + 1 + text.count("\n", 0, m.start()), frozenset(columns))
 
 
 def _objects(found: Code, lines: list[str]) -> None:
@@ -218,6 +288,20 @@ def _arguments(text: str, start: int) -> int | None:
     if parts is None or any(p.strip().startswith(("...", "*")) or "=" in re.sub(r"=>|[=!<>]=+", "", p) for p in parts):
         return None
     return len(parts)
+
+
+def _types(text: str, start: int) -> tuple[str, ...]:
+    """Return the type names of a parameter list that writes "name: Type"."""
+    return tuple(m[1] for p in split_list(text, start) or () if (m := re.match(r"\s*\w+\s*:\s*([A-Z]\w*)\s*$", p)))
+
+
+def _keys_of(text: str, start: int) -> tuple[str, ...]:
+    """Return the keys of an argument list that is one object literal; none where something is spread into it."""
+    if not text.startswith("{", start):
+        return ()
+    parts = split_list(text, start + 1) or []
+    keys = [re.match(r"\s*(\w+)\s*(?=[:,]|$)", p) for p in parts]
+    return tuple(m[1] for m in keys if m) if all(keys) else ()
 
 
 def spans(text: str) -> Iterator[str]:

@@ -85,6 +85,15 @@ class Document:
     def _labels(self) -> Mapping[int, tuple[Label, ...]]:
         return group((id(i.sentence), i) for i in self.labels)
 
+    def sentence_after(self, path: str, line: int) -> Sentence | None:
+        """Return the sentence that begins within three lines below a line, outside of headings."""
+        found = (self._first.get((path, n)) for n in range(line, line + 4))
+        return next((s for s in found if s and s.where not in ("heading", "cell")), None)
+
+    @cached_property
+    def _first(self) -> Mapping[tuple[str, int], Sentence]:
+        return {(s.path, s.line): s for s in reversed(self.sentences)}
+
     def intro(self, path: str, line: int) -> Sentence | None:
         """Return the sentence right before the list that has an item on this line."""
         return self._intros.get((path, line))
