@@ -53,14 +53,12 @@ def _criteria(facts: Facts, heading: Heading, number: str) -> list[Requirement]:
 
 def _tasks(facts: Facts, path: str) -> list[Task]:
     """Return the ticked items with a number; a parent's own lines end where its first child begins."""
+    named = [(i, n) for i in facts.items(path, 1, 10**9) if i.box is not None and (n := bare(i.text))]
+    stops = [*(i.line - 1 for i, _ in named[1:]), 10**9][: len(named)]
     found = []
-    for item in facts.items(path, 1, 10**9):
-        named = bare(item.text) if item.box is not None else None
-        if named:
-            found.append(facts.task("task", named[0], named[1], path, item.line, item.end_line, item))
-            found[-1].optional = f"[{item.box}]*" in facts.document.files[path].lines[item.line - 1]
-    for one, two in zip(found, found[1:], strict=False):
-        one.end_line = min(one.end_line, two.line - 1)
+    for (item, (number, title)), stop in zip(named, stops, strict=True):
+        found.append(facts.task("task", number, title, path, item.line, min(item.end_line, stop), item))
+        found[-1].optional = f"[{item.box}]*" in facts.document.files[path].lines[item.line - 1]
     return found
 
 

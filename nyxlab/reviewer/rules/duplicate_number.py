@@ -51,9 +51,9 @@ def _counts(document: Document, label: Label) -> bool:
 
 def _scope(label: Label) -> object:
     """Return the section in which a number is unique; None where it is the whole file."""
-    if label.family in _WHOLE or not label.family.islower() or len(label.key[0]) > 1:
-        return None
     section = label.sentence.section
+    if not label.family.islower() or (label.sentence.where == "heading" and (label.family in _WHOLE or len(label.key[0]) > 1)):
+        return None
     return section.parent if label.sentence.where == "heading" and section else section
 
 

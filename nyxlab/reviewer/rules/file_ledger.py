@@ -17,18 +17,23 @@ from nyxlab.reviewer.text.standing import Standing
 from nyxlab.reviewer.text.words import stem, stems
 
 _SCOPE = re.compile(r"\b(?:out of scope|not (?:in scope|needed|included|required)|omitted|no need)\b", re.IGNORECASE)
+_MAKES = re.compile(
+    r"\b(?:add|implement|create|introduce|define)\b(?:\s(?:a|the|new|helper|method|function|async|static)){0,3}:?\s`(\w+\([^`()]*[a-z][^`()]*\))",
+    re.IGNORECASE,
+)
 _COMMON = frozenset("index errors types utils constants helpers config main app models routes schema".split())
 """Names that several folders have by right."""
 _LEAST = 3  # files that two lists share, before a difference says anything
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find files that the drawn tree marks as new and no task names, files that tasks make and that tree lacks, code whose file the tree has elsewhere or not at all, and files that two tasks each are to create."""
+    """Find files that the drawn tree marks as new and no task names, files that tasks make and that tree lacks, code whose file the tree has elsewhere or not at all, and a file or function that two tasks are each to make."""
     own = [m for m in document.file_mentions if m.said == "tree" and document.standings.heading(document.section_at(m.path, m.line)) not in (Standing.REJECTED, Standing.STATUS, Standing.FORM)]
     yield from _new(document, plan, [m for m in own if m.action == "new"])
     yield from _undrawn(plan, own)
     yield from _code(document, own)
     yield from _twice(plan)
+    yield from _functions(document, plan)
 
 
 def _new(document: Document, plan: Plan, drawn: list[FileMention]) -> Iterator[Claim]:
@@ -134,6 +139,26 @@ def _twice(plan: Plan) -> Iterator[Claim]:
             "Two tasks make the same file; the second one overwrites or changes what the first one made.",
             "Let one task create it and the others modify it.", [m for group_ in mentions for m in group_], Severity.MEDIUM,
         )  # fmt: skip
+
+
+def _functions(document: Document, plan: Plan) -> Iterator[Claim]:
+    """Judge functions that two tasks are each to add, by a signature that is the same to the letter."""
+    made: dict[str, dict[Task, int]] = {}
+    at_line = {(t.path, line): t for t in plan.tasks for line in range(t.line, t.end_line + 1)}
+    for sentence in document.sentences:
+        task = at_line.get((sentence.path, sentence.line)) if "`" in sentence.text else None
+        for m in _MAKES.finditer(sentence.text) if task else ():
+            made.setdefault(m[1], {}).setdefault(task, sentence.line)  # type: ignore[arg-type]  # the condition above
+    for function, tasks in made.items():
+        if len(tasks) > 1:
+            yield Claim(
+                Severity.LOW,
+                f"{names(t.name for t in tasks)} are each to add {function.partition('(')[0]}",
+                f"{function} is introduced in {len(tasks)} tasks.",
+                "Let one task add it, and the other change it.",
+                tuple(Place(t.path, line, line) for t, line in tasks.items()),
+                (function,),
+            )
 
 
 def _bases(task: Task) -> Iterable[str]:

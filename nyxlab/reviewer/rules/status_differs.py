@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from nyxlab.reviewer.findings import Category, Severity
-from nyxlab.reviewer.plan.model import Plan, Task, Unit
+from nyxlab.reviewer.plan.model import Phase, Plan, Task, Unit
 from nyxlab.reviewer.rules.base import Claim, Place, Rule, at, names
 from nyxlab.reviewer.text.blocks import Item
 from nyxlab.reviewer.text.document import Document, group
@@ -59,19 +59,22 @@ def _parents(document: Document, plan: Plan) -> Iterator[Claim]:
 
 
 def _complete(plan: Plan) -> Iterator[Claim]:
-    """Judge a phase whose heading says that it is done by its own boxes."""
+    """Judge the phases of a file whose headings say that they are done by their own boxes."""
+    early: dict[str, list[tuple[Phase, list[Task]]]] = {}
     for phase in plan.phases:
         title = phase.heading.text if phase.heading else ""
         open_ = [t for t in phase.tasks if t.box == " " and not t.optional and t.standing is None]
         if open_ and _DONE.search(title) and not _PARTLY.search(title):
-            yield Claim(
-                Severity.MEDIUM,
-                f"{phase.name} is called complete and has {len(open_)} open {'task' if len(open_) == 1 else 'tasks'}",
-                f'The heading says "{title[:100]}"; {names((t.name for t in open_), 4)} {"is" if len(open_) == 1 else "are"} not ticked.',
-                "Tick what is done, or take the word back.",
-                (Place(phase.path, phase.line, phase.line), *(Place(t.path, t.line, t.line) for t in open_)),
-                (phase.name,),
-            )
+            early.setdefault(phase.path, []).append((phase, open_))
+    for found in early.values():
+        yield Claim(
+            Severity.MEDIUM,
+            f"{names(p.name for p, _ in found)} {'is' if len(found) == 1 else 'are'} called complete with open tasks",
+            "; ".join(f'"{p.heading.text[:60]}" has {len(open_)} open' for p, open_ in found[:6] if p.heading) + ".",
+            "Tick what is done, or take the word back.",
+            tuple(Place(u.path, u.line, u.line) for p, open_ in found for u in (p, *open_[:2])),
+            tuple(p.name for p, _ in found),
+        )
 
 
 def _both(document: Document) -> Iterator[Claim]:
@@ -81,7 +84,7 @@ def _both(document: Document) -> Iterator[Claim]:
     for (_, words), same in group(((i.path, words), i) for i, words in boxed).items():
         done, open_ = [i for i in same if i.checked], [i for i in same if i.box == " "]
         texts = {" ".join(i.text.lower().split()) for i in same}
-        if len(words) >= 4 and done and open_ and len(texts) == 1:
+        if len(words) >= 6 and done and open_ and len(texts) == 1:
             found.append((done[0], open_[0]))
     for done_, open__ in found[:5]:
         yield Claim(
@@ -165,7 +168,7 @@ RULE = Rule(
     firing=(
         "- [x] 1. A\n  - [x] 1.1 Make a\n  - _Requirements: 1.1_\n- [x] 2. B\n  - _Requirements: 1.1_\n- [ ] 2.1 Make c\n  - _Requirements: 1.1_\n",
         "## Phase 1: Base (COMPLETE)\n\n- [x] Make the table\n- [ ] Make the index\n\n## Phase 2: More\n\n- [ ] Go on\n- [ ] Stop\n",
-        "## Now\n\n- [x] Write the parser of letters\n- [ ] Write the parser of letters\n",
+        "## Now\n\n- [x] Write the parser of signed letters and its error tests\n- [ ] Write the parser of signed letters and its error tests\n",
     ),
     quiet=(
         "## Phase 1: Base (partially complete)\n\n- [x] Make the table\n- [ ] Make the index\n",

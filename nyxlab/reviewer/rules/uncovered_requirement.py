@@ -14,15 +14,15 @@ from nyxlab.reviewer.text.document import Document, group
 _LEAST = 3  # requirements of a family that tasks cite, before a missing one says anything
 _OPTIONAL = re.compile(r"\b(?:MAY|optional(?:ly)?|deferred|out of scope|not in scope|future|later|removed|stretch|nice to have)\b")
 _BASE = re.compile(r"\b(?:MUST|SHALL|[Nn]ever|[Nn]o (?:request|user|data|one))\b")
-_ALL = re.compile(r"\ball (?:\w+ )?(?:requirements|criteria|FRs?)\b", re.IGNORECASE)
+_ALL = re.compile(r"\brequirements?:\W*all\b|\b(?:covers|implements|satisfies|verify) all (?:requirements|FRs)\b", re.IGNORECASE)
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
     """Find a requirement or criterion that no task cites, where the tasks cite most of its family; one that is optional or out of scope is not asked for."""
-    if any(_ALL.search(s.prose) for s in document.sentences if s.where in ("item", "task")):
+    working = {task.path for task in plan.tasks}
+    if any(_ALL.search(s.prose) for s in document.sentences if s.path in working):
         return
     cited = {c.name for c in plan.citations} | {name for task in plan.tasks for name in task.cites}
-    working = {task.path for task in plan.tasks}
     cited |= {i.name for i in document.labels if not i.defines and i.path in working}
     for family, all_ in group(((dirname(r.path), r.family), r) for r in plan.requirements if r.number).items():
         met = [r for r in all_ if _is_cited(r, cited)]

@@ -13,8 +13,16 @@ from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.text.standing import Standing
 from nyxlab.reviewer.text.words import stems
 
-_MARKER = re.compile(r"(?<![\w`\"'\u201c/-])(?:TBD|TBC|FIXME|TODO(?=\s?[:(]|$)|\[?NEEDS CLARIFICATION\b|to be (?:determined|decided|defined)\b(?!\s(?:by|from|at runtime|as)))(?![\w`\"'\u201d-])")
-_TALK = re.compile(r"\b(?:no|any|without|zero|remaining|all|mark(?:er|ed)?s?|placeholders?|resolve[ds]?|replace|comments?|list|app|items?|search|grep|scan(?:ned)?|or|status|column)\b", re.IGNORECASE)
+_MARKER = re.compile(
+    r"""(?<![\w`"'\u201c/-])(?:(?:TBD|TBC|FIXME)(?=\W{0,2}$|[.,;:)\]]|\s(?:at|until|by|in|after|pending|with|once|\(|-|\u2014))
+    |TODO(?=\s?[:(])|\[?NEEDS\ CLARIFICATION\b
+    |(?<=is\ )to\ be\ (?:determined|decided|defined)(?=\W{0,2}$|[.,;)])|(?<=are\ )to\ be\ (?:determined|decided|defined)(?=\W{0,2}$|[.,;)]))""",
+    re.VERBOSE,
+)
+_TALK = re.compile(
+    r"\b(?:no|any|without|zero|remaining|mark(?:er|ed)?s?|placeholders?|resolve[ds]?|replace|comments?|search|grep|scan(?:ned)?|says?|shows?)\b",
+    re.IGNORECASE,
+)
 _EDGE = re.compile(r"^\W*edge cases?\b", re.IGNORECASE)
 
 

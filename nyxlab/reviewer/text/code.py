@@ -250,19 +250,21 @@ def _objects(found: Code, lines: list[str]) -> None:
 
 def split_list(text: str, start: int) -> list[str] | None:
     """Return the parts between commas of a list that opens before ``start``; None where it does not close nearby."""
-    parts, depth, begin = [], 0, start
+    parts, depth, angles, begin = [], 0, 0, start
     for n in range(start, min(len(text), start + _LONGEST)):
         c = text[n]
-        if c in "([{" or (c == "<" and n and text[n - 1].isalnum()):
+        if c in "([{":
             depth += 1
         elif c in ")]}":
             if depth == 0:
                 parts.append(text[begin:n])
-                return [p for p in parts if p.strip()]
+                return [p for p in parts if p.strip()] if not angles else None
             depth -= 1
-        elif c == ">" and depth and text[n - 1] not in "=-":
-            depth -= 1
-        elif c == "," and depth == 0:
+        elif c == "<" and n and text[n - 1].isalnum():
+            angles += 1
+        elif c == ">" and angles and text[n - 1] not in "=-":
+            angles -= 1
+        elif c == "," and depth == 0 and angles == 0:
             parts.append(text[begin:n])
             begin = n + 1
     return None

@@ -75,7 +75,8 @@ class Document:
         drawn = (m for fence in self.fences for m in tree_files(fence))
         tabled = (m for table in self.tables for m in table_files(table))
         order = {path: n for n, path in enumerate(self.files)}
-        return tuple(sorted((*self._gather(files), *tabled, *drawn), key=lambda m: (order[m.path], m.line)))
+        said = (m for s in self.sentences for m in files(s, self.intro(s.path, s.line)))
+        return tuple(sorted((*said, *tabled, *drawn), key=lambda m: (order[m.path], m.line)))
 
     def labels_of(self, sentence: Sentence) -> tuple[Label, ...]:
         """Return the labels of one sentence."""
@@ -173,7 +174,14 @@ class Document:
 
     def standing(self, sentence: Sentence) -> Standing | None:
         """Return what a sentence is where it is no claim of the plan."""
-        return self.standings.sentence(sentence)
+        if id(sentence) not in self._standing:
+            intro = self.intro(sentence.path, sentence.line) if sentence.where in ("item", "task") else None
+            self._standing[id(sentence)] = self.standings.sentence(sentence, intro)
+        return self._standing[id(sentence)]
+
+    @cached_property
+    def _standing(self) -> dict[int, Standing | None]:
+        return {}
 
     def folder(self, path: str) -> tuple[str, ...]:
         """Return the files of the set in the same folder, itself among them."""

@@ -72,7 +72,7 @@ def is_file(token: str) -> bool:
     )
 
 
-def files(sentence: Sentence) -> Iterator[FileMention]:
+def files(sentence: Sentence, intro: Sentence | None = None) -> Iterator[FileMention]:
     """Yield the files that a sentence names; a label before the name, a mark after it or the nearest verb says what is done."""
     text = sentence.text
     if "." not in text and "file" not in text:
@@ -89,16 +89,17 @@ def files(sentence: Sentence) -> Iterator[FileMention]:
             action = action_of(after[1])
         elif label and label.end() <= m.start() + 1:
             action = action_of(label[1])
-        elif listed := _listed(sentence):
+        elif listed := _listed(sentence, intro):
             action = listed
         else:
             action, said = _verb(text, m.start()), "verb"
         yield FileMention(token, action, said if action else "named", sentence.path, sentence.line, sentence)
 
 
-def _listed(sentence: Sentence) -> Action | None:
-    """Read a heading "Modified files" over a list of files."""
-    m = _LISTED.match(sentence.section.text) if sentence.section and sentence.where in ("item", "task") else None
+def _listed(sentence: Sentence, intro: Sentence | None) -> Action | None:
+    """Read the words over a list of files, "Modified files": the sentence before it, or the heading."""
+    over = [intro.plain if intro else "", sentence.section.text if sentence.section else ""]
+    m = next(filter(None, map(_LISTED.match, over)), None) if sentence.where in ("item", "task") else None
     return m.lastgroup if m else None  # type: ignore[return-value]  # the groups are named as the actions are
 
 

@@ -24,7 +24,7 @@ _HEADINGS: tuple[tuple[Standing, re.Pattern[str]], ...] = tuple(
     (standing, re.compile(rf"^\W*(?:[\dA-Z]{{1,2}}(?:\.\d+)*[.):]?\s+)?(?:{words})", re.IGNORECASE))
     for standing, words in (
         (Standing.REJECTED, r".{0,30}\balternatives?\b|.{0,20}\bconsidered\b|rejected|option [\dA-Z]\b|approach [\dA-Z]\b|discarded|prior art|why not\b|drawbacks"),
-        (Standing.FUTURE, r".{0,20}\bnon[- ]?goals?\b|.{0,20}\bout[- ]of[- ]scope|not in scope|.{0,30}\bfuture\b|.{0,20}\(future\)|later\b|deferred|stretch|nice[- ]to[- ]have|backlog|post[- ](?:mvp|launch)|phase \d.{0,40}\bfuture\b|open questions?|unresolved|unanswered|possible (?:extensions|follow)|follow[- ]?ups?"),
+        (Standing.FUTURE, r"(?!goals?\b).{0,20}\bnon[- ]?goals?\b|.{0,20}\bout[- ]of[- ]scope|not in scope|.{0,30}\bfuture\b|.{0,20}\(future\)|later\b|deferred|stretch|nice[- ]to[- ]have|backlog|post[- ](?:mvp|launch)|phase \d.{0,40}\bfuture\b|open questions?|unresolved|unanswered|possible (?:extensions|follow)|follow[- ]?ups?"),
         (Standing.STATUS, r".{0,30}\bstatus\b|(?:the )?problems?\b|current\b|background\b|.{0,20}\bchange ?log\b|.{0,20}\bhistory\b|completed?\b|.{0,12}\bcompleted$|progress|current (?:state|metrics|architecture|structure)|(?:as[- ]is|today|existing (?:state|structure|architecture))$|what (?:was|has been) |lessons? learned|retrospective|review (?:log|notes|record|findings)|self[- ]review|sign-?off|revision|resolution log|checklist results"),
         (Standing.EXAMPLE, r".{0,30}\bexamples?\b|sample\b|usage\b|templates?\b|test (?:case|data|vectors?)|demo script|scenario:"),
         (Standing.OTHER, r"references?$|related (?:work|documents?|docs)|cross-spec|see also|sources?$|links$"),
@@ -69,9 +69,11 @@ class Standings:
             above = self._of[id(each)] = own or above
         return above
 
-    def sentence(self, sentence: Sentence) -> Standing | None:
-        """Return what a sentence is: by its section, by being quoted, or by its own words."""
+    def sentence(self, sentence: Sentence, intro: Sentence | None = None) -> Standing | None:
+        """Return what a sentence is: by its section, by the words right before its list, by being quoted, or by its own words."""
         section = self.heading(sentence.section)
+        if not section and intro and len(intro.prose) < 60:
+            section = next((s for s, p in _HEADINGS if p.match(intro.prose)), None)
         if section:
             return section
         if sentence.where == "quote":
