@@ -15,7 +15,7 @@ from nyxlab.reviewer.text.words import NEGATION, WORK
 
 _VERB = re.compile(
     r"""\b(?P<needs>depends?\ (?:up)?on|dependent\ on|needs?\b(?!\s+to\b)|requires?|blocked\ by|waits?\ for|prerequisites?\s?:|dependenc(?:y|ies)\s?:
-    |(?:start|begin|come|run|do|done|implement(?:ed)?|proceed|parallel)\w*\s(?:\w+\s){0,2}?(?:after|once)|after(?=\s(?-i:[A-Z]))|once(?=\s(?-i:[A-Z])))
+    |(?:start|begin|come|run|do|done|implement(?:ed)?|proceed|parallel)\w*\s(?:\w+\s){0,2}?(?:after|once)|(?<=\()after(?=\s[^()]{1,40}\))|once(?=\s(?-i:[A-Z])))
     |\b(?P<before>(?:must|should|has\ to|have\ to)\s(?:be\s)?(?:complete|finish|done|come|land|ship|run|exist)\w*\s(?:\w+\s)?before|(?:is|are)\s(?:\w+\s)?(?:needed|required)\s(?:by|for|before)|blocks|before(?=\s(?-i:[A-Z]))|prerequisites?\sfor|unblocks)""",
     re.IGNORECASE | re.VERBOSE,
 )

@@ -30,12 +30,12 @@ def _parts(facts: Facts) -> Iterator[Part]:
     paths = list(facts.document.files)
     for path in paths:
         of[path] = next((form for form in FORMS if form.claims(facts, path)), None)
-    for path in paths:  # a form's companions stand beside its files, or in a folder below
+    for path in paths:  # what stands beside a form's own files, or in a folder below, belongs to it
         for form in FORMS if of[path] is None else ():
-            homes = {dirname(p) for p in paths if of[p] is form}
-            below = any(h and dirname(path).startswith(f"{h}/") for h in homes) and form.COMPANIONS
-            beside = basename(path) in form.COMPANIONS and any(dirname(path) == h or h.startswith(f"{dirname(path)}/") for h in homes)
-            if below or beside:
+            homes = {dirname(p) for p in paths if of[p] is form and basename(p) in form.COMPANIONS}
+            if any(dirname(path) == h or dirname(path).startswith(f"{h}/" if h else "") for h in homes) or (
+                basename(path) in form.COMPANIONS and any(h.startswith(f"{dirname(path)}/") for h in homes)
+            ):
                 of[path] = form
                 break
         of[path] = of[path] or plain

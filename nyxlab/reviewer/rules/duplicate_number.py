@@ -11,11 +11,12 @@ from nyxlab.reviewer.rules.base import Claim, Rule, at, names
 from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.text.labels import Label
 from nyxlab.reviewer.text.standing import Standing
-from nyxlab.reviewer.text.words import stems
+from nyxlab.reviewer.text.words import stem, stems
 
 _WHOLE = ("phase", "epic", "milestone", "decision", "requirement", "stage", "week", "sprint")
 """Parts that are numbered through a file; steps, tasks and options start anew in each section."""
-_SHARED = ("epic", "story", "phase", "milestone")
+_SAYS_NOTHING = frozenset(map(stem, "implementation details design plan overview testing tasks summary rollout work".split()))
+_SHARED = ("epic", "story")
 """Parts that several files of a set speak of by number."""
 
 
@@ -64,7 +65,7 @@ def _title(label: Label) -> str:
 
 def _alike(same: tuple[Label, ...]) -> bool:
     """Whether all of them may be one thing: their titles share a word, or one has none."""
-    titles = [stems(_title(i)) for i in same]
+    titles = [stems(_title(i)) - _SAYS_NOTHING for i in same]
     where = {i.sentence.where for i in same}
     return any(not t for t in titles) or len(where) > 1 or bool(frozenset.intersection(*titles))
 

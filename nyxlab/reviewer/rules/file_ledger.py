@@ -21,6 +21,7 @@ _MAKES = re.compile(
     r"\b(?:add|implement|create|introduce|define)\b(?:\s(?:a|the|new|helper|method|function|async|static)){0,3}:?\s`(\w+\([^`()]*[a-z][^`()]*\))",
     re.IGNORECASE,
 )
+_TEST = re.compile(r"test|spec\b", re.IGNORECASE)
 _COMMON = frozenset("index errors types utils constants helpers config main app models routes schema".split())
 """Names that several folders have by right."""
 _LEAST = 3  # files that two lists share, before a difference says anything
@@ -62,7 +63,7 @@ def _undrawn(plan: Plan, drawn: list[FileMention]) -> Iterator[Claim]:
     folders = {dirname(m.name) for m in drawn}
     made = [m for task in plan.tasks for m in task.touches.values() if "/" in m.name and _made(m)]
     known = {m.base for m in drawn}
-    missing = list({m.name: m for m in made if m.base not in known and _below(m.name, folders)}.values())
+    missing = list({m.name: m for m in made if m.base not in known and _below(m.name, folders) and not _TEST.search(m.base)}.values())
     if len(marked) >= _LEAST and missing and 2 * len(missing) < len({m.name for m in made}):
         yield _claim(
             f"{names((m.base for m in missing), 4)}: made by a task, and not in the tree",

@@ -13,18 +13,26 @@ from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.text.standing import Standing
 
 _TOGETHER = re.compile(r"\b(?:in parallel(?: with)?|run (?:all )?simultaneously|simultaneously|at the same time|concurrently|parallel(?:ized)? with)\b", re.IGNORECASE)
+_APART = re.compile(r"\bdifferent (?:test|case|function|method|section|part)", re.IGNORECASE)
+_WAITS = re.compile(r"\b(?:wait\w*|depend\w*|blocked|needs?|requires?)\b", re.IGNORECASE)
 _HEADED = re.compile(r"\b(?:in parallel|parallel|simultaneously|concurrently)\b", re.IGNORECASE)
 _NOT = re.compile(r"\b(?:not|cannot|never|sequential\w*|except|after|once|then|between|most|some)\b|n't\b", re.IGNORECASE)
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
     """Find tasks that are marked or said to run in parallel though they edit one file, or one of them needs another."""
+    marked: dict[str, list[tuple[tuple[Task, ...], list[str]]]] = {}
     for phase in plan.phases:
-        marked = [t for t in phase.tasks if t.parallel and t.standing is not Standing.FUTURE]
-        yield from _one_file(marked, (), f"marked [P] in {phase.name}")
+        for users, files in _shared([t for t in phase.tasks if t.parallel and t.standing is not Standing.FUTURE]):
+            marked.setdefault(phase.path, []).append((users, files))
+    for found in marked.values():
+        yield _claim([t for users, _ in found for t in users], [f for _, files in found for f in files], "marked [P]", ())
+    known = {t for found in marked.values() for users, _ in found for t in users}
     for sentence, units in _said(document, plan):
         tasks = [u for u in units if isinstance(u, Task)]
-        yield from _one_file(tasks, (sentence,), "said to run in parallel")
+        for users, files in _shared(tasks) if not _APART.search(sentence.prose) else ():
+            if not known.issuperset(users):
+                yield _claim(users, files, "said to run in parallel", (sentence,))
         for need in plan.needs:
             of, on = (need.of, need.on) if tasks else (_phase(need.of), _phase(need.on))
             if of and on and of is not on and of in units and on in units and need.sentence is not sentence:
@@ -51,6 +59,8 @@ def _said(document: Document, plan: Plan) -> Iterator[tuple[Sentence, list[Unit]
         text, m = sentence.prose, _TOGETHER.search(sentence.prose)
         intro = document.intro(sentence.path, sentence.line) if sentence.where == "item" else None
         over = [intro.prose if intro else "", sentence.section.text if sentence.where == "item" and sentence.section else ""]
+        if not m and _WAITS.search(text):
+            continue
         if not m and not any(_HEADED.search(t) and not _NOT.search(t) for t in over):
             continue
         labels = [i for i in document.labels_of(sentence) if text[i.start - 1 : i.start] != "["]
@@ -70,24 +80,26 @@ def _said(document: Document, plan: Plan) -> Iterator[tuple[Sentence, list[Unit]
                 break
 
 
-def _one_file(tasks: Sequence[Task], said: tuple[Sentence, ...], how: str) -> Iterator[Claim]:
-    """Judge tasks that run together by the files that they work in."""
+def _shared(tasks: Sequence[Task]) -> list[tuple[tuple[Task, ...], list[str]]]:
+    """Return the groups of tasks that work in the same files."""
     shared: dict[tuple[Task, ...], list[str]] = {}
     by_file = group((name, task) for task in tasks for name, mention in task.touches.items() if _works_in(task, name))
     for name, users in by_file.items():
-        users = tuple(dict.fromkeys(users))
         if len(users) > 1:
             shared.setdefault(users, []).append(name)
-    for users, files in shared.items():
-        yield Claim(
-            Severity.MEDIUM,
-            f"{names(t.name for t in users)} are {how} and edit {names(files, 3)}",
-            f"{len(users)} tasks that may run at the same time work in the same {'file' if len(files) == 1 else 'files'}.",
-            "Make one wait for the other, or give each its own file.",
-            (*at(*said), *(Place(t.path, t.line, t.line) for t in users)),
-            tuple(t.name for t in users),
-            tuple(files),
-        )
+    return list(shared.items())
+
+
+def _claim(tasks: Sequence[Task], files: Sequence[str], how: str, said: tuple[Sentence, ...]) -> Claim:
+    return Claim(
+        Severity.MEDIUM,
+        f"{names((t.name for t in tasks), 6)} are {how} and edit {names(files, 3)}",
+        f"{len(set(tasks))} tasks that may run at the same time work in the same {'file' if len(set(files)) == 1 else 'files'} as another.",
+        "Make one wait for the other, or give each its own file.",
+        (*at(*said), *(Place(t.path, t.line, t.line) for t in dict.fromkeys(tasks))),
+        tuple(dict.fromkeys(t.name for t in tasks)),
+        tuple(dict.fromkeys(files)),
+    )
 
 
 def _works_in(task: Task, name: str) -> bool:

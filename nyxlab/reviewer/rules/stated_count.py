@@ -13,12 +13,13 @@ from nyxlab.reviewer.text.document import Document
 from nyxlab.reviewer.text.quantities import Quantity, quantities
 from nyxlab.reviewer.text.words import number
 
-_HEAD = re.compile(r"(?<![\d.])\((\d{1,3})(?:\s[a-z]{2,12})?\)\s*:?$")
+_HEAD = re.compile(r"(?<![\d.])\(([1-9]\d{0,2})(?:\s[a-z]{2,12})?\)\s*:?$")
 _PARTIAL = re.compile(r"\b(?:of the|of these|first|next|other|following \w+ of|each|per|every|main|key|major|most|several|both|top|remaining|additional|more|new values|kinds?|types?|levels?|times)\b", re.IGNORECASE)
 _ANNOUNCED = re.compile(r"\b(?:there (?:are|is)|has|have|creates?|adds?|includes?|contains?|consists? of|comprises?|following|these|with|defines?|needs?|supports?|provides?|requires?|uses?)\b", re.IGNORECASE)
 _WHOLE = re.compile(r"\b(?:(?:split|divided|broken(?: down)?|organi[sz]ed|grouped|structured)\b.{0,30}\b(?:in|into|across)|consists of|comprises|total(?: of)?:?)\s(?:about )?$|^\W*total \w+\W*$", re.IGNORECASE)
 _TOTAL = re.compile(r"^\W*total\s(?:number of\s)?(?P<noun>\w+)\W{1,6}(?P<value>\d{1,4})\b(?!\s*[-\u2013+~%])", re.IGNORECASE)
 _FAMILIES = {"phases": "phase", "epics": "epic", "milestones": "milestone", "steps": "step", "tasks": "task", "stories": "story"}
+_NAMED = re.compile(r"\b[A-Z]\w*\s$")
 _EACH = re.compile(r"\b\d{1,2} (?P<outer>phases|epics|milestones) with (?P<count>\d{1,2}) (?P<inner>steps|tasks|stories) each", re.IGNORECASE)
 _TALLY = re.compile(
     r"""(?<![\w.,/$-])(?P<total>\d{1,4})\s+(?P<noun>[a-z][\w-]*(?:\s[a-z][\w-]*){0,2})\s?(?:[:(\u2014]|\s-\s|in total:)\s?\**
@@ -47,7 +48,7 @@ def _announced(document: Document, block: ListBlock) -> Iterator[Claim]:
     if not text.endswith(":") or intro.where == "heading" or document.standing(intro) or len(block.items) < 2:
         return
     found = [q for q in quantities(text) if q.value == q.value.to_integral_value() and 1 < q.value <= 40]
-    if len(found) != 1 or found[0].hedged or found[0].unit or _PARTIAL.search(text) or not _ANNOUNCED.search(text):
+    if len(found) != 1 or _NAMED.search(text[: found[0].start]) or found[0].hedged or found[0].unit or _PARTIAL.search(text) or not _ANNOUNCED.search(text):
         return
     noun = _noun(text, found[0])
     if noun and int(found[0].value) != len(block.items) and not _grouped(block, int(found[0].value)):
@@ -81,7 +82,7 @@ def _headings(document: Document) -> Iterator[Claim]:
     for heading in document.headings:
         m = _HEAD.search(heading.text)
         own = blocks.get(heading, [])
-        if not m or len(own) != 1 or document.headings_below(heading):
+        if not m or heading.level == 1 or len(own) != 1 or document.headings_below(heading):
             continue
         many = len(own[0].items) if isinstance(own[0], ListBlock) else len(own[0].rows)
         if many != int(m[1]) and many > 1 and not (isinstance(own[0], ListBlock) and _grouped(own[0], int(m[1]))):

@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from nyxlab.reviewer.findings import Category, Severity
 from nyxlab.reviewer.plan.model import Phase, Plan, Task, Unit
 from nyxlab.reviewer.rules.base import Claim, Place, Rule, at, names
-from nyxlab.reviewer.text.blocks import Item
 from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.text.labels import Label
 from nyxlab.reviewer.text.standing import Standing
-from nyxlab.reviewer.text.words import stems
 
 _DONE = re.compile(r"\b(?:COMPLETED?|DONE|complete[d]?|FINISHED|shipped)\b|\u2705", re.ASCII)
 _PARTLY = re.compile(r"\b(?:not|partial\w*|in progress|until|when|if|definition|criteria|must|todo|pending|mostly|%)\b|\u23f3|\U0001f504|\U0001f6a7|\U0001f7e1|n't\b|\?", re.IGNORECASE)
@@ -20,10 +18,9 @@ _OPEN = (" ", "-", "~")
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find a parent that is ticked while a part of it is open (or the other way round), a phase that is called complete with open tasks, the same task ticked and open, and a status list that has other tasks than the plan."""
+    """Find a parent that is ticked while a part of it is open (or the other way round), a phase that is called complete with open tasks, and a status list that has other tasks than the plan."""
     yield from _parents(document, plan)
     yield from _complete(plan)
-    yield from _both(document)
     yield from _listed(document, plan)
     yield from _phases(document, plan)
 
@@ -74,26 +71,6 @@ def _complete(plan: Plan) -> Iterator[Claim]:
             "Tick what is done, or take the word back.",
             tuple(Place(u.path, u.line, u.line) for p, open_ in found for u in (p, *open_[:2])),
             tuple(p.name for p, _ in found),
-        )
-
-
-def _both(document: Document) -> Iterator[Claim]:
-    """Judge items of one file with the same words, one ticked and one open."""
-    boxed = [(i, stems(i.text)) for i in document.items if i.box is not None]
-    found: list[tuple[Item, Item]] = []
-    for (_, words), same in group(((i.path, words), i) for i, words in boxed).items():
-        done, open_ = [i for i in same if i.checked], [i for i in same if i.box == " "]
-        texts = {" ".join(i.text.lower().split()) for i in same}
-        if len(words) >= 6 and done and open_ and len(texts) == 1:
-            found.append((done[0], open_[0]))
-    for done_, open__ in found[:5]:
-        yield Claim(
-            Severity.MEDIUM,
-            f'"{done_.text[:60]}" is both ticked and open',
-            "The same words stand once as done and once as still to do.",
-            "Keep one of them.",
-            at(done_, open__),
-            (done_.text[:80],),
         )
 
 
@@ -168,7 +145,6 @@ RULE = Rule(
     firing=(
         "- [x] 1. A\n  - [x] 1.1 Make a\n  - _Requirements: 1.1_\n- [x] 2. B\n  - _Requirements: 1.1_\n- [ ] 2.1 Make c\n  - _Requirements: 1.1_\n",
         "## Phase 1: Base (COMPLETE)\n\n- [x] Make the table\n- [ ] Make the index\n\n## Phase 2: More\n\n- [ ] Go on\n- [ ] Stop\n",
-        "## Now\n\n- [x] Write the parser of signed letters and its error tests\n- [ ] Write the parser of signed letters and its error tests\n",
     ),
     quiet=(
         "## Phase 1: Base (partially complete)\n\n- [x] Make the table\n- [ ] Make the index\n",

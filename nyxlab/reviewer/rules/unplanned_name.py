@@ -46,7 +46,7 @@ def _promised(document: Document, working: set[str]) -> Iterator[Claim]:
         near = [n for n in spans(sentences[0].text) if n in known and _NAME.fullmatch(n)]
         spots = [(path, n) for path in working for n, line in enumerate(document.files[path].lines, 1) if any(x in line for x in near)]
         yield Claim(
-            Severity.MEDIUM,
+            Severity.LOW,
             f"{names(found)}: promised, and in no task",
             f"Tasks speak of {names(near)} from the same sentence, of {'this one' if len(found) == 1 else 'these'} nowhere.",
             "Add it to the task that makes the others, or take it out.",
@@ -89,10 +89,7 @@ RULE = Rule(
     kind="coverage",
     category=Category.COVERAGE,
     consequence="Whoever follows the tasks leaves it out.",
-    severities={
-        Severity.MEDIUM: "something that the plan promises twice is built by no task",
-        Severity.LOW: "something that is named once, in passing, is built by no task",
-    },
+    severities={Severity.LOW: "a detail that the plan names is built by no task that says so"},
     firing=(
         {
             "design.md": "Each entity has `created_at`, `updated_at`, `archived_at` and `created_by`.\n",

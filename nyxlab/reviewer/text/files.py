@@ -66,6 +66,7 @@ def is_file(token: str) -> bool:
         and (stem or "/" in token)
         and extension in _EXTENSIONS
         and ".." not in token
+        and "*" not in token
         and not stem.isdigit()
         and token.lower() not in _LIBRARIES
         and not token.startswith(("/", "@", "~", "-"))
