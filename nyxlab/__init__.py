@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from nyxlab.providers.messages import Cost, Message, Reply, Request, Usage
     from nyxlab.providers.registry import open_provider
     from nyxlab.providers.scripted import ScriptedProvider
-    from nyxlab.reviewer.text.document import Document
     from nyxlab.reviewer.findings import Finding, Severity
     from nyxlab.reviewer.prompt import ImplementationPrompt
     from nyxlab.reviewer.review import Review
+    from nyxlab.reviewer.text.document import Document
 
 __version__ = "0.1.0"
 

@@ -170,7 +170,9 @@ def _write_each(found: list[Reviewed], terms: Terms, form: str, output: str | No
     else:
         write("\n".join([*list(pages.values())[1:], pages[index]]), Path(output) if output else None)
     verdicts = {one.verdict for one in found}
-    return REFUSED if None in verdicts or any(one.unread for one in found) else FAILED_VERDICT if "FAIL" in verdicts else 0
+    return (
+        REFUSED if None in verdicts or any(one.unread for one in found) else FAILED_VERDICT if "FAIL" in verdicts else 0
+    )
 
 
 CAUTION = (

@@ -26,7 +26,9 @@ class Bench(Desk):
             return export_notebook(path)
         if path.suffix == ".json" or path.exists():
             review = read_review(path).to_json()
-            return render_review(review, "html", unchanged_documents(review, path.parent, Path.cwd(), self.settings.root))
+            return render_review(
+                review, "html", unchanged_documents(review, path.parent, Path.cwd(), self.settings.root)
+            )
         run = await self.show(str(target))
         told = {"goal": goal_of(run), "inputs": run.inputs, "options": run.options, "versions": _versions()}
         return render_run(run.checkpoint() | told)

@@ -9,12 +9,12 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from nyxlab.gate.policy import interval
+from nyxlab.lab.planting import Fault, planted
 from nyxlab.lab.reviews import Asked
 from nyxlab.providers.messages import Cost, Record
-from nyxlab.reviewer.text.document import Document, parse_documents
 from nyxlab.reviewer.findings import Finding
-from nyxlab.reviewer.planting import Fault, planted
 from nyxlab.reviewer.review import Pass, Review
+from nyxlab.reviewer.text.document import Document, parse_documents
 
 COPIES = 3  # of each plan, each with other faults at other places
 Finder = Literal["all", "kind", "rule", "lens", "provider"]

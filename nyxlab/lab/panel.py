@@ -18,10 +18,9 @@ from nyxlab.errors import InputRefused
 from nyxlab.lab.steps import persona
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Cost, Json, Message, Request
-from nyxlab.reviewer.models.consensus import Panel, finders, locate, merge, refute, repeats, shares, unfound
-from nyxlab.reviewer.text.document import Document
-from nyxlab.reviewer.models.evidence import Locator
 from nyxlab.reviewer.findings import Finding
+from nyxlab.reviewer.models.consensus import Panel, finders, locate, merge, refute, repeats, shares, unfound
+from nyxlab.reviewer.models.evidence import Locator
 from nyxlab.reviewer.models.lenses import (
     ANSWERS_SCHEMA,
     CLAIMS_SCHEMA,
@@ -36,6 +35,7 @@ from nyxlab.reviewer.models.lenses import (
     room,
 )
 from nyxlab.reviewer.review import Heard, Pass, skipped_lenses
+from nyxlab.reviewer.text.document import Document
 from nyxlab.settings import Settings
 
 DEADLINE = 300.0

@@ -165,7 +165,9 @@ class Plans(Runs):
         stated = [("goal", f"# {run.workflow}\n\n## Goal\n\n{goal}\n")] if (goal := goal_of(run)) else []
         return parse_documents(documents_of([*stated, *written], f"{target}/"))
 
-    def prompt(self, review: Review | Mapping[str, Json] | Paths, *, budget_tokens: int = BUDGET) -> ImplementationPrompt:
+    def prompt(
+        self, review: Review | Mapping[str, Json] | Paths, *, budget_tokens: int = BUDGET
+    ) -> ImplementationPrompt:
         """Return the phased implementation prompt of a review, its JSON, or a file that holds its JSON.
 
         The plan is read again from where it was reviewed, and has to be as it was. A phase over ``budget_tokens`` is

@@ -19,10 +19,10 @@ from nyxlab.lab.report import render_index, render_review
 from nyxlab.lab.sarif import to_sarif
 from nyxlab.providers.messages import Json
 from nyxlab.reviewer.catalogue import all_rules
-from nyxlab.reviewer.text.document import Document
 from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.review import Heard, Review, open_documents, review_documents
 from nyxlab.reviewer.rules import Rule
+from nyxlab.reviewer.text.document import Document
 
 Paths = str | PathLike[str]
 FORMATS = ("text", "json", "sarif", "md", "html")

@@ -28,8 +28,8 @@ from nyxlab.lab.tools import tool_named
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Cost, Json, Message, Record, Request
 from nyxlab.providers.structured import read_json
-from nyxlab.reviewer.text.document import parse_documents
 from nyxlab.reviewer.review import review_documents
+from nyxlab.reviewer.text.document import parse_documents
 from nyxlab.settings import Settings
 
 OpenProvider = Callable[[str], Provider]

@@ -6,8 +6,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from nyxlab.reviewer.text.document import Document
 from nyxlab.reviewer.findings import MAX_SPAN, Evidence, Finding
+from nyxlab.reviewer.text.document import Document
 
 
 class _Words(NamedTuple):

@@ -105,9 +105,9 @@ def _header_sections(document: Document) -> Iterator[Heading]:
     ends = document.section_ends
     for heading in document.headings:
         standing = document.standings.heading(heading)
-        if _HEADER.match(heading.text) and standing not in (Standing.STATUS, Standing.REJECTED, Standing.EXAMPLE):
-            if heading.level > 1 and ends[heading] - heading.line < _WIDEST:
-                yield heading
+        own = standing not in (Standing.STATUS, Standing.REJECTED, Standing.EXAMPLE) and heading.level > 1
+        if own and _HEADER.match(heading.text) and ends[heading] - heading.line < _WIDEST:
+            yield heading
 
 
 def _paint(owners: dict[str, list[Owner]], path: str, first: int, last: int, owner: Owner) -> None:
@@ -128,7 +128,9 @@ def _cited_by_one(document: Document, plan: Plan) -> Iterator[tuple[int, int, in
         m = re.match(r"^(requirement|user story)\s(\d{1,3})\b", heading.text, re.IGNORECASE)
         if not m:
             continue
-        holders = citing.get(m[2], set()) if m[1].lower() == "requirement" else {stories[m[2]]} if m[2] in stories else set()
+        holders = (
+            citing.get(m[2], set()) if m[1].lower() == "requirement" else {stories[m[2]]} if m[2] in stories else set()
+        )
         inside = any(p.path == heading.path and p.line <= heading.line <= p.end_line for p in plan.phases)
         if len(holders) == 1 and not inside:
             yield next(iter(holders)), heading.line, document.section_ends[heading], heading.path
@@ -191,10 +193,18 @@ def _compiled(
         blocks.sort(key=lambda b: phase is not None and b.path != phase.path)
         about = [f for f in findings if f.active and any(_touches(f, b) for b in blocks)]
         told |= {f.id for f in about}
-        tasks = [t for t in phase.tasks if any(b.path == t.path and b.start_line <= t.line <= b.end_line for b in blocks)] if phase else []
+        tasks = (
+            [t for t in phase.tasks if any(b.path == t.path and b.start_line <= t.line <= b.end_line for b in blocks)]
+            if phase
+            else []
+        )
         on = [u for unit in (phase, *tasks) if unit for u in needed.get(unit, ())]
         homes = [getattr(u, "phase", None) or u for u in on]
-        needs = {max(n for (p, _), n in numbers.items() if p is home) for home in homes if home is not phase and any(p is home for p, _ in numbers)}
+        needs = {
+            max(n for (p, _), n in numbers.items() if p is home)
+            for home in homes
+            if home is not phase and any(p is home for p, _ in numbers)
+        }
         needs |= {numbers[phase, part - 1]} if part else set()
         title = (f"{phase.name}: {phase.title}" if phase.number else phase.title) if phase else "The plan"
         phases.append(
@@ -213,7 +223,12 @@ def _compiled(
         Deferral(finding=f.id, reason="it is about lines of the header or the appendix: settle it before the first phase")
         for f in findings if f.active and f.id not in told
     ]  # fmt: skip
-    return Cut(phases=tuple(phases), header=tuple(held.get("header", ())), appendix=tuple(held.get("appendix", ())), deferred=tuple(deferred))
+    return Cut(
+        phases=tuple(phases),
+        header=tuple(held.get("header", ())),
+        appendix=tuple(held.get("appendix", ())),
+        deferred=tuple(deferred),
+    )
 
 
 def _natural(name: str) -> list[object]:

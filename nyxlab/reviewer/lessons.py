@@ -193,7 +193,12 @@ def _passages(document: Document, words: re.Pattern[str]) -> Iterator[_Passage]:
         return
     for s in document.sentences:
         here = hits.get(s.path)
-        if here and s.where != "heading" and document.standing(s) in (None, Standing.FORM) and not here.isdisjoint(range(s.line, s.end_line + 1)):
+        if (
+            here
+            and s.where != "heading"
+            and document.standing(s) in (None, Standing.FORM)
+            and not here.isdisjoint(range(s.line, s.end_line + 1))
+        ):
             yield _Passage(s.plain, Place(s.path, s.line, min(s.end_line, s.line + MAX_SPAN - 1)), False)
     for fence in document.fences:
         here = hits.get(fence.path)

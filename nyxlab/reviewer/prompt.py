@@ -74,12 +74,16 @@ class ImplementationPrompt(Record):
             p.model_copy(update={"files": tuple(f.model_copy(update={"exists": exists.get(f.path)}) for f in p.files)})
             for p in made.phases
         )
-        own = {(b.path, n): p.number for p in made.phases for b in p.blocks for n in range(b.start_line, b.end_line + 1)}
+        own = {
+            (b.path, n): p.number for p in made.phases for b in p.blocks for n in range(b.start_line, b.end_line + 1)
+        }
         sections = {(h.path, h.number): h for h in document.headings if h.number}
         references: dict[int, dict[str, Reference]] = {}
         for label in document.labels:
             number = own.get((label.path, label.line))
-            heading = sections.get((label.path, label.number)) if label.family == "section" and not label.defines else None
+            heading = (
+                sections.get((label.path, label.number)) if label.family == "section" and not label.defines else None
+            )
             if number and heading and own.get((heading.path, heading.line)) != number:
                 name = f"Section {label.number} ({heading.text[:60]})"
                 references.setdefault(number, {})[name] = Reference(name=name, path=heading.path, line=heading.line)
@@ -102,7 +106,7 @@ class ImplementationPrompt(Record):
 
     def to_json(self) -> dict[str, Json]:
         """Return the JSON twin, without the plan's own text: its blocks say which lines they are."""
-        return self.model_dump(mode="json", by_alias=True, exclude={"texts", "copies"})  # type: ignore[no-any-return]
+        return self.model_dump(mode="json", by_alias=True, exclude={"texts", "copies"})
 
     def files(self) -> dict[str, str]:
         """Return the Markdown files by name, header first, one a phase, appendix and tail last, and the JSON twin."""
@@ -150,7 +154,11 @@ class ImplementationPrompt(Record):
     def lines(self) -> Counter[str]:
         """How many lines that are not blank stand in the header, in phases and in the appendix, and how many there are."""
         count = Counter(all=sum(bool(line.strip()) for text in self.texts.values() for line in text.split("\n")))
-        holders = (("header", self.header), ("phases", [b for p in self.phases for b in p.blocks]), ("appendix", self.appendix))
+        holders = (
+            ("header", self.header),
+            ("phases", [b for p in self.phases for b in p.blocks]),
+            ("appendix", self.appendix),
+        )
         for name, blocks in holders:
             count[name] = sum(bool(x.strip()) for b in blocks for x in self.text_of(b).split("\n"))
         return count
@@ -170,7 +178,9 @@ class ImplementationPrompt(Record):
 
     def _render(self, part: str, **values: object) -> str:
         template = _template()
-        text = template.render(part=part, prompt=self, known=self._known, header_file=f"{0:0{self.width}d}-header.md", **values)
+        text = template.render(
+            part=part, prompt=self, known=self._known, header_file=f"{0:0{self.width}d}-header.md", **values
+        )
         return text.strip("\n")
 
 

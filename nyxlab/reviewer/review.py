@@ -159,14 +159,15 @@ def read_documents(
         try:
             inside = sorted(p for p in path.glob("*.md") if p.is_file()) if path.is_dir() else []
             if path.is_dir() and not inside:
-                raise InputRefused(f"{given}: the directory holds no .md file; name the files to review")
+                refused[str(given)] = InputRefused(
+                    f"{given}: the directory holds no .md file; name the files to review"
+                )
+                continue
             for name, file in [(str(Path(given) / p.name), p) for p in inside] or [(str(given), path)]:
                 try:
                     texts[name] = _read(file)
                 except InputRefused as error:
                     refused[name] = error
-        except InputRefused as error:
-            refused[str(given)] = error
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "the name cannot be a path"
             refused[str(given)] = InputRefused(f"{given}: cannot be read ({reason or error}); name a file that exists")

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.findings import Finding
+from nyxlab.reviewer.text.document import Document, group
 
 _COMMENT = re.compile(r"(?<!`)<!--\s{0,9}nyxlab:\s{0,9}ignore\b((?:(?!-->|<!--).){0,600})-->", re.DOTALL)
 _SAID = re.compile(r"\A\s{0,9}((?:[a-z0-9-]{1,60}\s{0,9},?\s{1,9}){1,12}?)because\s{1,9}(\S.{2,500})", re.DOTALL)

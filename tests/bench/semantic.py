@@ -22,7 +22,7 @@ from nyxlab.lab.console import out, say_who_reads, scores_table
 from nyxlab.lab.measure import Case, Measurement
 from nyxlab.lab.progress import RunProgress
 from nyxlab.lab.reviews import Asked
-from nyxlab.reviewer.planting import Fault
+from nyxlab.lab.planting import Fault
 
 HERE = Path(__file__).resolve().parents[2] / "data" / "expected" / "semantic"
 

@@ -15,7 +15,7 @@ from nyxlab.cli import app
 from nyxlab.lab.measure import Case, measure, planted_cases
 from nyxlab.lab.reviews import Asked
 from nyxlab.reviewer.document import Document, parse_documents
-from nyxlab.reviewer.planting import MAKERS, planted
+from nyxlab.lab.planting import MAKERS, planted
 from nyxlab.reviewer.review import Review, review_documents
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,0 +1,1 @@
+"""What models say about a plan: questions, their answers as claims, evidence, agreement."""

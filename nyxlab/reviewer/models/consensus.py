@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from nyxlab.providers.messages import Cost, Record
-from nyxlab.reviewer.models.evidence import Locator, fold, overlap
 from nyxlab.reviewer.findings import Evidence, Finder, Finding, Severity, fingerprint
+from nyxlab.reviewer.models.evidence import Locator, fold, overlap
 from nyxlab.reviewer.models.lenses import CONSEQUENCES, LOWER, LensClaim, Numbered, Refuted
 
 ALIKE = 55  # of 100: how near two titles are that mean the same where no entity tells

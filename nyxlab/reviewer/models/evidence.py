@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
-from nyxlab.reviewer.text.document import Document
 from nyxlab.reviewer.findings import MAX_SPAN, Evidence
 from nyxlab.reviewer.rules.base import Place
+from nyxlab.reviewer.text.document import Document
 
 LEAST = 8  # characters of a quote; anything shorter stands anywhere
 FUZZY = 86.0  # of 100: what a slip of the pen leaves, and a paraphrase does not

@@ -12,8 +12,8 @@ from pydantic import Field
 
 from nyxlab.errors import InputRefused
 from nyxlab.providers.messages import Json, Record, looks_like_key
-from nyxlab.reviewer.text.document import Document
 from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.text.document import Document
 
 LENSES = ("domain-model", "data", "security", "interfaces", "failure-paths", "tests", "operations")
 """The questions that ship with nyxlab; a project's ``lenses/NAME.md`` replaces one or adds its own."""

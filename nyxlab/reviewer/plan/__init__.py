@@ -1,0 +1,1 @@
+"""What plan the facts hold: one model, whatever form the documents have."""

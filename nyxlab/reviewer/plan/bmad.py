@@ -24,9 +24,7 @@ def read(facts: Facts, paths: tuple[str, ...]) -> Part:
     for path in paths:
         units = list(headed(h for h in document.headings if h.path == path))
         phases = [Phase(f, n, title, path, h.line, ends[h], h) for h, f, n, title in units if f == "epic"]
-        tasks = [
-            facts.task(f, n, title, path, h.line, ends[h], heading=h) for h, f, n, title in units if f == "story"
-        ]
+        tasks = [facts.task(f, n, title, path, h.line, ends[h], heading=h) for h, f, n, title in units if f == "story"]
         part.phases += fill(phases, tasks)
         part.requirements += [
             Requirement(i.family, i.number, i.sentence.plain, path, i.line, i.sentence.end_line, standing=document.standing(i.sentence), text=i.sentence.plain)

@@ -10,7 +10,9 @@ from nyxlab.reviewer.text.blocks import Heading
 
 COMPANIONS = ("requirements.md", "design.md", "tasks.md")
 _REQUIREMENT = re.compile(r"^requirement\s+(\d{1,3})\b\W*(.*)", re.IGNORECASE)
-_CITED = re.compile(r"^\W*(?:requirements?\s*:|validates:?\s*requirements?\s*:?)[\s_*]*(?P<list>[\d.,\s/&and\u2013-]*\d)", re.IGNORECASE)
+_CITED = re.compile(
+    r"^\W*(?:requirements?\s*:|validates:?\s*requirements?\s*:?)[\s_*]*(?P<list>[\d.,\s/&and\u2013-]*\d)", re.IGNORECASE
+)
 _SHALL = re.compile(r"\bSHALL\b")
 
 
@@ -30,7 +32,7 @@ def read(facts: Facts, paths: tuple[str, ...]) -> Part:
         for heading, m in requirements.items():
             part.requirements += _criteria(facts, heading, m[1])
         tasks = _tasks(facts, path)
-        part.phases += _phases(facts, path, tasks)
+        part.phases += _phases(path, tasks)
         starts = sorted(tasks, key=lambda t: t.line)
         for sentence in facts.sentences(path, 1, 10**9):
             if sentence.where != "heading" and (m := _CITED.match(sentence.prose)):
@@ -62,7 +64,7 @@ def _tasks(facts: Facts, path: str) -> list[Task]:
     return found
 
 
-def _phases(facts: Facts, path: str, tasks: list[Task]) -> list[Phase]:
+def _phases(path: str, tasks: list[Task]) -> list[Phase]:
     """Make each top-level task a phase that holds itself and what is numbered below it."""
     phases: list[Phase] = []
     for task in tasks:

@@ -20,9 +20,13 @@ _VERB = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _CLAUSE = re.compile(r"[;\u2014]|\.\s|\s-\s|,?\s(?:but|so that|because|since|which|while|can|then|and can)\b|\)")
-_NONE = re.compile(r"\bno(?:thing|ne)?\b[^.;]{0,20}$|\bnot?\s+$|n['\u2019]t\s+$|\bindependent\b|\bnever\b", re.IGNORECASE)
+_NONE = re.compile(
+    r"\bno(?:thing|ne)?\b[^.;]{0,20}$|\bnot?\s+$|n['\u2019]t\s+$|\bindependent\b|\bnever\b", re.IGNORECASE
+)
 _COLUMN = re.compile(r"\b(?:depends|dependenc|needs|blocked by|prerequisite|requires|after)", re.IGNORECASE)
-_SUBJECT = re.compile(r"^(?:#|id|no\.?|step|phase|task|stage|milestone|story|epic|item|order|unit|week|sprint|ticket|pr)\b", re.IGNORECASE)
+_SUBJECT = re.compile(
+    r"^(?:#|id|no\.?|step|phase|task|stage|milestone|story|epic|item|order|unit|week|sprint|ticket|pr)\b", re.IGNORECASE
+)
 _NEAR = 60  # characters between a verb and the first thing that is needed
 _NUMBER = re.compile(r"(?<![\w.])(\d{1,3}(?:\.\d{1,3})*)(?![\w.])")
 
@@ -81,8 +85,14 @@ def _said(facts: Facts, plan: Plan, holder: _Holders, sentence: Sentence) -> Ite
         if _NONE.search(text, max(0, m.start() - 30), m.start()):
             begin = m.end()
             continue
-        stop = next((c.start() for c in _CLAUSE.finditer(text, m.end()) if not _inside(text, m.end(), c.start())), len(text))
-        after = [i for i in named if m.end() <= i.start < stop and not text.count("(", m.end(), i.start) > text.count(")", m.end(), i.start)]
+        stop = next(
+            (c.start() for c in _CLAUSE.finditer(text, m.end()) if not _inside(text, m.end(), c.start())), len(text)
+        )
+        after = [
+            i
+            for i in named
+            if m.end() <= i.start < stop and not text.count("(", m.end(), i.start) > text.count(")", m.end(), i.start)
+        ]
         objects = _units(plan, after if after and after[0].start - m.end() <= _NEAR else [])
         stated = _units(plan, [i for i in named if begin <= i.start < m.start()]) or before
         begin, before = stop, stated
@@ -94,8 +104,20 @@ def _said(facts: Facts, plan: Plan, holder: _Holders, sentence: Sentence) -> Ite
         for one in subjects:
             for other in objects:
                 of, on = (other, one) if m["before"] else (one, other)
-                if of is not on and not (isinstance(on, Task) and on.phase is of) and not (isinstance(of, Task) and of.phase is on):
-                    yield Need(of, on, sentence.path, sentence.line, sentence, text[m.start() : stop].strip(), of.path == sentence.path and of.line <= sentence.line <= of.end_line)
+                if (
+                    of is not on
+                    and not (isinstance(on, Task) and on.phase is of)
+                    and not (isinstance(of, Task) and of.phase is on)
+                ):
+                    yield Need(
+                        of,
+                        on,
+                        sentence.path,
+                        sentence.line,
+                        sentence,
+                        text[m.start() : stop].strip(),
+                        of.path == sentence.path and of.line <= sentence.line <= of.end_line,
+                    )
 
 
 def _inside(text: str, start: int, at: int) -> bool:

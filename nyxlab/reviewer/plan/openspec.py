@@ -27,7 +27,9 @@ def read(facts: Facts, paths: tuple[str, ...]) -> Part:
     for path in paths:
         headings = [h for h in document.headings if h.path == path]
         phases = [
-            Phase("phase", n[0], n[1], path, h.line, ends[h], h) for h in headings if (n := bare(h.text)) and h.level == 2
+            Phase("phase", n[0], n[1], path, h.line, ends[h], h)
+            for h in headings
+            if (n := bare(h.text)) and h.level == 2
         ]
         tasks = [
             facts.task("task", n[0], n[1], path, i.line, i.end_line, i)
@@ -35,6 +37,8 @@ def read(facts: Facts, paths: tuple[str, ...]) -> Part:
         ]  # fmt: skip
         part.phases += fill(phases, tasks)
         part.requirements += [
-            Requirement("", "", m[1], path, h.line, ends[h], h, text=m[1]) for h in headings if (m := _REQUIREMENT.match(h.text))
+            Requirement("", "", m[1], path, h.line, ends[h], h, text=m[1])
+            for h in headings
+            if (m := _REQUIREMENT.match(h.text))
         ]
     return part

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from itertools import pairwise
 
 from nyxlab.reviewer.plan.model import Part, Phase, Requirement, Task
@@ -11,7 +12,10 @@ from nyxlab.reviewer.text.blocks import Heading
 from nyxlab.reviewer.text.standing import Standing
 from nyxlab.reviewer.text.words import WORK
 
-_WORK = re.compile(r"\b(?:implementation|steps|tasks|to-?dos?|milestones|roadmap|work breakdown|phases|plan|checklist|rollout|migration)\b", re.IGNORECASE)
+_WORK = re.compile(
+    r"\b(?:implementation|steps|tasks|to-?dos?|milestones|roadmap|work breakdown|phases|plan|checklist|rollout|migration)\b",
+    re.IGNORECASE,
+)
 _REQUIREMENTS = re.compile(r"^(?:FR|NFR|REQ|R|SC|US|AC|BR|TR|UR|SR)-?$")
 _STATUS = (Standing.STATUS, Standing.REJECTED, Standing.EXAMPLE)
 
@@ -46,11 +50,21 @@ def _headed(facts: Facts, path: str) -> list[Phase]:
     holders = fill(phases, tasks)
     for phase in phases:
         if phase not in holders:
-            fill([phase], _items(facts, phase) or [facts.task(phase.family, phase.number, phase.title, path, phase.line, phase.end_line, heading=phase.heading)])
+            fill(
+                [phase],
+                _items(facts, phase)
+                or [
+                    facts.task(
+                        phase.family, phase.number, phase.title, path, phase.line, phase.end_line, heading=phase.heading
+                    )
+                ],
+            )
     return phases
 
 
-def _outermost(units: list[tuple[Heading, str, str, str]], ends: dict[Heading, int]) -> list[tuple[Heading, str, str, str]]:  # type: ignore[type-arg]
+def _outermost(
+    units: list[tuple[Heading, str, str, str]], ends: Mapping[Heading, int]
+) -> list[tuple[Heading, str, str, str]]:
     found: list[tuple[Heading, str, str, str]] = []
     for unit in units:
         if not found or unit[0].line > ends[found[-1][0]]:
@@ -83,7 +97,18 @@ def _listed(facts: Facts, path: str) -> list[Phase]:
         about = any(_WORK.search(h.text) for h in heading.ancestry)
         if sum(i.box is not None for i in own) >= 2 or (about and sum(i.number is not None for i in own) >= 3):
             number, title = bare(heading.text) or ("", heading.text)
-            phases.append(Phase("phase" if number else "", number, title, path, heading.line, ends[heading], heading, standings.heading(heading)))
+            phases.append(
+                Phase(
+                    "phase" if number else "",
+                    number,
+                    title,
+                    path,
+                    heading.line,
+                    ends[heading],
+                    heading,
+                    standings.heading(heading),
+                )
+            )
     for one, two in pairwise(phases):
         one.end_line = min(one.end_line, two.line - 1)
     return [p for phase in phases for p in fill([phase], _items(facts, phase))]

@@ -58,7 +58,17 @@ class Facts:
         """Return the list items that begin between two lines."""
         return self._between("items", path, first, last)  # type: ignore[return-value]  # by kind
 
-    def task(self, family: str, number: str, title: str, path: str, line: int, end_line: int, item: Item | None = None, heading: Heading | None = None) -> Task:
+    def task(
+        self,
+        family: str,
+        number: str,
+        title: str,
+        path: str,
+        line: int,
+        end_line: int,
+        item: Item | None = None,
+        heading: Heading | None = None,
+    ) -> Task:
         """Return a task with what its own lines say: files, parallel mark, tick box."""
         text = item.text if item else title
         return Task(

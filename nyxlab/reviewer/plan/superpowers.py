@@ -35,5 +35,8 @@ def read(facts: Facts, paths: tuple[str, ...]) -> Part:
             ]
             # What stands before the first step (files, interfaces) is the task's own.
             first = tasks[0].line - 1 if tasks else phase.end_line
-            part.phases += fill([phase], [facts.task("task", phase.number, phase.title, path, phase.line, first, heading=phase.heading), *tasks])
+            part.phases += fill(
+                [phase],
+                [facts.task("task", phase.number, phase.title, path, phase.line, first, heading=phase.heading), *tasks],
+            )
     return part

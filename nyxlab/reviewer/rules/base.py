@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cache
+from importlib.resources import files
+from typing import Any, Protocol
 
 from nyxlab.providers.messages import Json
 from nyxlab.reviewer.findings import MAX_SPAN, Category, Severity
@@ -49,9 +52,13 @@ class Claim:
     confidence: float = 0.9
 
 
+Check = Callable[[Document, Plan], Iterator[Claim]]
+Example = str | Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One deterministic rule. The docstring of ``check`` states what it claims.
+    """One deterministic rule. The docstring of ``check`` states its law; its words and examples are in ``defaults/rules.toml``.
 
     ``severities`` maps each level it can give to the reason; ``firing`` and ``quiet`` are example plans: one text, or several by path.
     """
@@ -61,9 +68,9 @@ class Rule:
     category: Category
     consequence: str
     severities: Mapping[Severity, str]
-    firing: tuple[str | Mapping[str, str], ...]
-    quiet: tuple[str | Mapping[str, str], ...]
-    check: Callable[[Document, Plan], Iterator[Claim]]
+    firing: tuple[Example, ...]
+    quiet: tuple[Example, ...]
+    check: Check
 
     @property
     def claim(self) -> str:
@@ -73,15 +80,26 @@ class Rule:
     def to_json(self) -> dict[str, Json]:
         """Return what `nyxlab rules` shows: id, kind, claim, category, each possible severity with its reason, an example."""
         example = self.firing[0]
-        return {
-            "id": self.id,
-            "kind": self.kind,
-            "claim": self.claim,
-            "category": self.category,
-            "consequence": self.consequence,
+        told = {key: getattr(self, key) for key in ("id", "kind", "claim", "category", "consequence")}
+        return told | {
             "severities": {str(level): reason for level, reason in self.severities.items()},
             "example": example if isinstance(example, str) else dict(example),
         }
+
+
+@cache
+def _words() -> dict[str, dict[str, Any]]:
+    return tomllib.loads((files("nyxlab") / "defaults" / "rules.toml").read_text(encoding="utf-8"))
+
+
+def rule(id_: str, check: Check) -> Rule:
+    """Return the rule of this id: a law in code, with the words that ``defaults/rules.toml`` has for it."""
+    words = _words()[id_]
+    severities = {Severity(level): reason for level, reason in words["severities"].items()}
+    return Rule(
+        id_, words["kind"], Category(words["category"]), words["consequence"], severities,
+        tuple(words["firing"]), tuple(words["quiet"]), check,
+    )  # fmt: skip
 
 
 def names(found: Iterable[str], most: int = 8) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from posixpath import dirname, join, normpath
 from urllib.parse import unquote
 
+from nyxlab.reviewer.findings import Severity
+from nyxlab.reviewer.plan.model import Plan
+from nyxlab.reviewer.rules.base import Claim, at, rule
 from nyxlab.reviewer.text.document import Document
 from nyxlab.reviewer.text.links import Link
-from nyxlab.reviewer.findings import Category, Severity
-from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Rule, at
 
 _BARE = re.compile(r"(?<![a-z0-9_-])[a-z0-9][a-z0-9_-]{0,80}\.md")
 
@@ -105,22 +105,4 @@ def _claim(link: Link, what: str, why: str) -> Claim:
     )
 
 
-RULE = Rule(
-    id="broken-link",
-    kind="K10",
-    category=Category.CLAIM,
-    consequence="Readers cannot find what the plan relies on; if it was never written, a part is missing.",
-    severities={Severity.LOW: "nothing that is built changes, as long as the text itself is complete"},
-    firing=(
-        "# A\n\n[there](#b)\n",
-        "[x][one] and [y][two]\n\n[one]: https://example.org\n",
-        {"plan.md": "See [spec](spec.md#goals).\n", "spec.md": "# Aims\n"},
-        {"plan.md": "Input: spec.md, domain.md\n", "spec.md": "# Aims\n"},
-    ),
-    quiet=(
-        "# A b {#c}\n\n[there](#a-b), [here](#c), [far](https://example.org/#x)\n",
-        "The cell s[i][j] is free.\n",
-        {"plan.md": "See [spec](./spec.md#aims).\n", "spec.md": "# Aims\n"},
-    ),
-    check=check,
-)
+RULE = rule("broken-link", check)

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from posixpath import dirname
 
-from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Place, Rule, at, names
+from nyxlab.reviewer.rules.base import Claim, Place, at, names, rule
 from nyxlab.reviewer.text.document import Document, group
-from nyxlab.reviewer.text.labels import Label, key_of
+from nyxlab.reviewer.text.labels import Key, Label, key_of
 from nyxlab.reviewer.text.standing import Standing
 
 _PARTS = ("phase", "step", "task", "story", "milestone", "epic", "stage", "requirement", "section")
@@ -47,9 +47,9 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
         )
 
 
-def _known(document: Document, plan: Plan) -> dict[tuple[str, str], set[object]]:
+def _known(document: Document, plan: Plan) -> dict[tuple[str, str], set[Key]]:
     """Return the numbers that are defined, by folder (sections: by file) and family."""
-    found: dict[tuple[str, str], set[object]] = {}
+    found: dict[tuple[str, str], set[Key]] = {}
     for family, labels in document.definitions.items():
         for label in labels:
             found.setdefault((dirname(label.path), family), set()).add(label.key)
@@ -62,13 +62,15 @@ def _known(document: Document, plan: Plan) -> dict[tuple[str, str], set[object]]
     return found
 
 
-def _is_ours(document: Document, label: Label, numbers: set[object]) -> bool:
+def _is_ours(document: Document, label: Label, numbers: set[Key]) -> bool:
     """Whether a citation means this plan: it stands among its claims, names no other document, and has the depth of what is there."""
     sentence = label.sentence
     if document.standing(sentence) in (Standing.OTHER, Standing.EXAMPLE, Standing.STATUS, Standing.REJECTED):
         return False
-    deep = {len(k[0]) for k in numbers}  # type: ignore[index]  # keys of labels
-    if len(label.key[0]) not in deep or any(len(k[0]) > len(label.key[0]) and k[0][: len(label.key[0])] == label.key[0] for k in numbers):  # type: ignore[index]
+    deep = {len(k[0]) for k in numbers}
+    if len(label.key[0]) not in deep or any(
+        len(k[0]) > len(label.key[0]) and k[0][: len(label.key[0])] == label.key[0] for k in numbers
+    ):
         return False
     around = sentence.text if label.family.islower() else sentence.text[max(0, label.start - 40) : label.start + 40]
     if label.family == "section" and len(document.files) > 1:
@@ -95,22 +97,4 @@ def _criteria(plan: Plan) -> Iterator[Claim]:
         )
 
 
-RULE = Rule(
-    id="dangling-reference",
-    kind="references",
-    category=Category.CLAIM,
-    consequence="Whoever builds it looks for a part that is not there, or builds without it.",
-    severities={Severity.MEDIUM: "something that the plan relies on is missing or has another number"},
-    firing=(
-        "### Step 1: a\n\nText.\n\n### Step 2: b\n\nText.\n\n### Step 3: c\n\nThe clean-up follows in Step 7.\n",
-        {
-            "requirements.md": "### Requirement 1\n\n1. WHEN a THE s SHALL b\n2. WHEN c THE s SHALL d\n3. THE s SHALL e\n\n### Requirement 2\n\n1. THE s SHALL e\n",
-            "tasks.md": "- [ ] 1. A\n  - _Requirements: 1.1_\n- [ ] 2. B\n  - _Requirements: 1.9_\n- [ ] 3. C\n  - _Requirements: 2.1_\n",
-        },
-    ),
-    quiet=(
-        "### Step 1: a\n\n### Step 2: b\n\n### Step 3: c\n\nSee Step 7 of the upgrade guide.\n",
-        "# 1. A\n\n# 2. B\n\n# 3. C\n\nAs RFC 9110, Section 15.5, says.\n",
-    ),
-    check=check,
-)
+RULE = rule("dangling-reference", check)

@@ -11,11 +11,13 @@ from nyxlab.reviewer.rules.base import Claim, Rule, at, names
 from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.text.labels import Label
 from nyxlab.reviewer.text.standing import Standing
-from nyxlab.reviewer.text.words import stem, stems
+from nyxlab.reviewer.text.words import listed, stem, stems
 
 _WHOLE = ("phase", "epic", "milestone", "decision", "requirement", "stage", "week", "sprint")
 """Parts that are numbered through a file; steps, tasks and options start anew in each section."""
-_SAYS_NOTHING = frozenset(map(stem, "implementation details design plan overview testing tasks summary rollout work".split()))
+_SAYS_NOTHING = frozenset(
+    map(stem, listed("implementation details design plan overview testing tasks summary rollout work"))
+)
 _SHARED = ("epic", "story")
 """Parts that several files of a set speak of by number."""
 
@@ -43,7 +45,7 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
 def _counts(document: Document, label: Label) -> bool:
     """Whether a definition is the plan's own: a heading, an item or a paragraph, not a cell, a contents entry or a shown example."""
     sentence = label.sentence
-    if sentence.where == "cell" or "](" in sentence.text[:200] and sentence.where == "item":
+    if sentence.where == "cell" or ("](" in sentence.text[:200] and sentence.where == "item"):
         return False
     section = sentence.section.parent if sentence.where == "heading" and sentence.section else sentence.section
     standing = document.standings.heading(section)
@@ -53,7 +55,9 @@ def _counts(document: Document, label: Label) -> bool:
 def _scope(label: Label) -> object:
     """Return the section in which a number is unique; None where it is the whole file."""
     section = label.sentence.section
-    if not label.family.islower() or (label.sentence.where == "heading" and (label.family in _WHOLE or len(label.key[0]) > 1)):
+    if not label.family.islower() or (
+        label.sentence.where == "heading" and (label.family in _WHOLE or len(label.key[0]) > 1)
+    ):
         return None
     return section.parent if label.sentence.where == "heading" and section else section
 
@@ -73,11 +77,18 @@ def _alike(same: tuple[Label, ...]) -> bool:
 def _across(document: Document, told: list[Label]) -> Iterator[Claim]:
     """Judge numbers that stand for different things in different files of one folder."""
     listed = [i for i in document.labels if i.start < 2 and i.sentence.where == "item" and "](" in i.sentence.text]
-    named = [i for i in (*told, *listed) if i.family in _SHARED and (i in listed or i.sentence.where in ("heading", "paragraph"))]
+    named = [
+        i
+        for i in (*told, *listed)
+        if i.family in _SHARED and (i in listed or i.sentence.where in ("heading", "paragraph"))
+    ]
     differing: dict[tuple[str, str], list[Label]] = {}
     for (folder, family, _), same in group(((dirname(i.path), i.family, i.key), i) for i in named).items():
         first = same[0]
-        other = next((i for i in same if i.path != first.path and not stems(_title(i)) & stems(_title(first)) and _title(i)), None)
+        other = next(
+            (i for i in same if i.path != first.path and not stems(_title(i)) & stems(_title(first)) and _title(i)),
+            None,
+        )
         if other and _title(first):
             differing.setdefault((folder, family), []).extend((first, other))
     for found in differing.values():

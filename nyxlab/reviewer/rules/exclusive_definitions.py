@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Rule, at
+from nyxlab.reviewer.rules.base import Claim, at, rule
 from nyxlab.reviewer.text.blocks import Sentence
 from nyxlab.reviewer.text.document import Document
 from nyxlab.reviewer.text.standing import Standing
@@ -15,14 +15,28 @@ from nyxlab.reviewer.text.words import stem
 
 _THING = r"(?P<{0}>[A-Za-z]+)"
 _HOLDS = r"(?:belong(?:s)? to|is (?:in|part of|assigned to)|be (?:in|part of|assigned to)|join(?:s)?|ha(?:s|ve)|own(?:s)?|contain(?:s)?)"
-_ONE = re.compile(rf"\b(?:each|every|an?|the|any)\s{_THING.format('of')}\s(?:\w+\s)?{_HOLDS}\s(?:exactly|only|precisely)\sone\s{_THING.format('on')}\b", re.IGNORECASE)
-_MANY = re.compile(rf"\b(?:each|every|an?|the|any|same)\s{_THING.format('of')}\s(?:may|can|could|might)?\s?{_HOLDS}\s(?:several|many|multiple|more than one|any number of|one or more|two or more)\s{_THING.format('on')}\b", re.IGNORECASE)
-_SAME = re.compile(rf"^\W*(?:an?\s)?{_THING.format('of')}\W{{1,6}}(?:is\s)?(?:the\s)?(?:same(?: thing)?\s(?:as)|another (?:word|name) for|synonym(?:ous)? (?:for|with|of))\s(?:an?\s|the\s)?\W?{_THING.format('on')}\b", re.IGNORECASE)
+_ONE = re.compile(
+    rf"\b(?:each|every|an?|the|any)\s{_THING.format('of')}\s(?:\w+\s)?{_HOLDS}\s(?:exactly|only|precisely)\sone\s{_THING.format('on')}\b",
+    re.IGNORECASE,
+)
+_MANY = re.compile(
+    rf"\b(?:each|every|an?|the|any|same)\s{_THING.format('of')}\s(?:may|can|could|might)?\s?{_HOLDS}\s(?:several|many|multiple|more than one|any number of|one or more|two or more)\s{_THING.format('on')}\b",
+    re.IGNORECASE,
+)
+_SAME = re.compile(
+    rf"^\W*(?:an?\s)?{_THING.format('of')}\W{{1,6}}(?:is\s)?(?:the\s)?(?:same(?: thing)?\s(?:as)|another (?:word|name) for|synonym(?:ous)? (?:for|with|of))\s(?:an?\s|the\s)?\W?{_THING.format('on')}\b",
+    re.IGNORECASE,
+)
+
+
+Told = tuple[str, str, Sentence]
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
     """Find a thing that belongs to exactly one other in one place and to several in another, and two names for the same thing of which one contains the other."""
-    one, many, same = [], [], []
+    one: list[Told] = []
+    many: list[Told] = []
+    same: list[Told] = []
     for sentence in document.sentences:
         if document.standing(sentence) not in (None, Standing.TERMS):
             continue
@@ -36,7 +50,9 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
     for of, on, sentence in same:
         against = [s for a, b, s in (*one, *many) if {a, b} == {of, on}]
         if against:
-            yield _claim(f"{of.title()} and {on} are one thing in one place and two in another", [sentence, *against], (of, on))
+            yield _claim(
+                f"{of.title()} and {on} are one thing in one place and two in another", [sentence, *against], (of, on)
+            )
 
 
 def _root(word: str) -> str:
@@ -56,19 +72,4 @@ def _claim(title: str, sentences: list[Sentence], entities: tuple[str, ...]) -> 
     )
 
 
-RULE = Rule(
-    id="exclusive-definitions",
-    kind="contradictions",
-    category=Category.MODEL,
-    consequence="Tables, keys and rights are built for one of them and break under the other.",
-    severities={Severity.CRITICAL: "core definitions exclude each other, so no reading is right"},
-    firing=(
-        "Each member belongs to exactly one team.\n\n## B\n\nA member may join several teams.\n",
-        "- **Tenant** \u2014 the same thing as a team.\n\n## B\n\nA tenant contains one or more teams.\n",
-    ),
-    quiet=(
-        "Each member belongs to exactly one team.\n\n## B\n\nA user may join several teams.\n",
-        "## Non-goals\n\nA member may join several teams.\n\n## B\n\nEach member belongs to exactly one team.\n",
-    ),
-    check=check,
-)
+RULE = rule("exclusive-definitions", check)

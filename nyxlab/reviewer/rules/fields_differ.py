@@ -5,17 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Place, Rule, at, names
+from nyxlab.reviewer.rules.base import Claim, Place, at, names, rule
 from nyxlab.reviewer.text.blocks import Sentence
 from nyxlab.reviewer.text.code import Code, Record, spans
 from nyxlab.reviewer.text.document import Document
 
 _SPAN = r"`\w+`"
-_FIELDS = re.compile(rf"`(?:[\w./-]*/)?(?P<of>[A-Z]\w+)(?:\.\w+)?`(?:\s(?:record|entity|table|type|class|struct|model|DTO)s?)?\s?(?:\(|(?:carries|contains|consists of|has(?: the)? fields?:?|with fields?:?)\s)(?P<list>{_SPAN}(?:(?:,\s(?:and\s)?|\sand\s){_SPAN}){{0,12}})(?=\)|\.|;|$)")
-_METHODS = re.compile(r"`(?:[\w./-]*/)?(?P<of>I?[A-Z]\w+)(?:\.\w+)?`\s(?:interface\s)?(?:exposes|defines|declares|has|with|provides)\s(?:\w+\s){0,2}(?:methods?:?\s)?(?P<list>`\w+\([^`]*`(?:(?:,\s(?:and\s)?|\sand\s)`\w+\([^`]*`)*)")
-_EVERY = re.compile(r"\b(?:all|every|each)\s(?:domain\s|database\s)?tables?\s(?:has|have|carry|carries|contains?|includes?|must have)\s(?P<list>[^.;:]{3,200})", re.IGNORECASE)
+_FIELDS = re.compile(
+    rf"`(?:[\w./-]*/)?(?P<of>[A-Z]\w+)(?:\.\w+)?`(?:\s(?:record|entity|table|type|class|struct|model|DTO)s?)?\s?(?:\(|(?:carries|contains|consists of|has(?: the)? fields?:?|with fields?:?)\s)(?P<list>{_SPAN}(?:(?:,\s(?:and\s)?|\sand\s){_SPAN}){{0,12}})(?=\)|\.|;|$)"
+)
+_METHODS = re.compile(
+    r"`(?:[\w./-]*/)?(?P<of>I?[A-Z]\w+)(?:\.\w+)?`\s(?:interface\s)?(?:exposes|defines|declares|has|with|provides)\s(?:\w+\s){0,2}(?:methods?:?\s)?(?P<list>`\w+\([^`]*`(?:(?:,\s(?:and\s)?|\sand\s)`\w+\([^`]*`)*)"
+)
+_EVERY = re.compile(
+    r"\b(?:all|every|each)\s(?:domain\s|database\s)?tables?\s(?:has|have|carry|carries|contains?|includes?|must have)\s(?P<list>[^.;:]{3,200})",
+    re.IGNORECASE,
+)
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
@@ -32,7 +39,9 @@ def _listed(document: Document, pattern: re.Pattern[str], noun: str, severity: S
     """Judge the lists of fields that sentences give in code spans; two lists of one file are two views of it."""
     told: dict[str, list[tuple[frozenset[str], Sentence]]] = {}
     for sentence in document.sentences:
-        for m in pattern.finditer(sentence.text) if "`" in sentence.text and document.standing(sentence) is None else ():
+        for m in (
+            pattern.finditer(sentence.text) if "`" in sentence.text and document.standing(sentence) is None else ()
+        ):
             members = frozenset(s.partition("(")[0] for s in spans(m["list"]))
             told.setdefault(m["of"], []).append((members, sentence))
     for name, lists in told.items():
@@ -69,7 +78,11 @@ def _objects(document: Document, records: dict[str, tuple[Code, Record]]) -> Ite
                     f"{call.receiver}.{call.name} is given no {names(lacking)}, which {type_} requires",
                     f"The call passes {names(call.keys)}; {type_} has {names(home[1].fields)}, and knows no {names(unknown)}.",
                     "Make the type and the call agree.",
-                    (Place(call.path, call.line, call.line), Place(home[0].fence.path, home[1].line, home[1].line), Place(*_declaration(document, call.receiver, call.name))),
+                    (
+                        Place(call.path, call.line, call.line),
+                        Place(home[0].fence.path, home[1].line, home[1].line),
+                        Place(*_declaration(document, call.receiver, call.name)),
+                    ),
                     (type_, *lacking),
                 )
 
@@ -87,7 +100,13 @@ def _reads(document: Document, records: dict[str, tuple[Code, Record]]) -> Itera
             home = records.get(type_)
             for name, rest, line in code.uses if home else ():
                 key = rest.partition(".")[0]
-                if name == variable and home and home[1].fields.get(key, "").startswith("private") and key not in home[1].getters and code.owner_at(line) != type_:
+                if (
+                    name == variable
+                    and home
+                    and home[1].fields.get(key, "").startswith("private")
+                    and key not in home[1].getters
+                    and code.owner_at(line) != type_
+                ):
                     found.setdefault(type_, {}).setdefault(key, []).append(Place(code.fence.path, line, line))
     for type_, keys in found.items():
         home = records[type_]
@@ -97,7 +116,15 @@ def _reads(document: Document, records: dict[str, tuple[Code, Record]]) -> Itera
             f"{names((f'{type_}.{k}' for k in keys), 4)}: private, and read from outside",
             f"{type_} declares {'it' if len(keys) == 1 else 'them'} private and has no getter.",
             "Add getters, or make the fields readable.",
-            tuple(dict.fromkeys((places[0], Place(home[0].fence.path, home[1].line, min(home[1].line + 14, home[0].fence.end_line)), *places[1:]))),
+            tuple(
+                dict.fromkeys(
+                    (
+                        places[0],
+                        Place(home[0].fence.path, home[1].line, min(home[1].line + 14, home[0].fence.end_line)),
+                        *places[1:],
+                    )
+                )
+            ),
             (type_, *keys),
         )
     for type_, (code, record) in records.items():
@@ -109,7 +136,10 @@ def _reads(document: Document, records: dict[str, tuple[Code, Record]]) -> Itera
                     f"{type_} is to change {key}, which is read-only",
                     f"A method of {type_} that returns nothing is to change {key}; the field is declared readonly.",
                     "Return a changed copy, or drop readonly.",
-                    (Place(code.fence.path, line, line), Place(code.fence.path, record.field_lines[key], record.field_lines[key])),
+                    (
+                        Place(code.fence.path, line, line),
+                        Place(code.fence.path, record.field_lines[key], record.field_lines[key]),
+                    ),
                     (type_, key),
                 )
 
@@ -133,23 +163,4 @@ def _columns(document: Document) -> Iterator[Claim]:
             )
 
 
-RULE = Rule(
-    id="fields-differ",
-    kind="names",
-    category=Category.DATA,
-    consequence="One part writes what the other one does not know.",
-    severities={
-        Severity.HIGH: "an interface is told in two ways, and both cannot be built",
-        Severity.MEDIUM: "likely wrong where the two parts meet",
-    },
-    firing=(
-        {"design.md": "It returns an `AuthResult` that is read: `AuthResult` carries `ExternalId` and `Email`.\n", "tasks.md": "- [ ] Create `AuthResult` record (`ExternalId`)\n"},
-        "Every table has `created_at` and `deleted`.\n\n```sql\ncreate table a (id int, created_at date, deleted bool);\ncreate table b (id int, created_at date);\n```\n",
-        "```ts\nclass Note {\n  private readonly text: string;\n  updateText(t: string): void {\n    this.text = t;\n  }\n}\n```\n",
-    ),
-    quiet=(
-        {"design.md": "`AuthResult` carries `ExternalId` and `Email`.\n", "tasks.md": "- [ ] Create `AuthResult` record (`Email`, `ExternalId`)\n"},
-        "Every table has `created_at`.\n\n```sql\ncreate table a (id int, created_at date);\n```\n",
-    ),
-    check=check,
-)
+RULE = rule("fields-differ", check)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from posixpath import basename, dirname
 
-from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Plan, Task
-from nyxlab.reviewer.rules.base import Claim, Place, Rule, at, names
+from nyxlab.reviewer.rules.base import Claim, Place, at, names, rule
 from nyxlab.reviewer.text.code import Code
 from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.text.files import FileMention
@@ -22,14 +22,22 @@ _MAKES = re.compile(
     re.IGNORECASE,
 )
 _TEST = re.compile(r"test|spec\b", re.IGNORECASE)
-_COMMON = frozenset("index errors types utils constants helpers config main app models routes schema".split())
+_COMMON = frozenset(
+    ["index", "errors", "types", "utils", "constants", "helpers", "config", "main", "app", "models", "routes", "schema"]
+)
 """Names that several folders have by right."""
 _LEAST = 3  # files that two lists share, before a difference says anything
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
     """Find files that the drawn tree marks as new and no task names, files that tasks make and that tree lacks, code whose file the tree has elsewhere or not at all, and a file or function that two tasks are each to make."""
-    own = [m for m in document.file_mentions if m.said == "tree" and document.standings.heading(document.section_at(m.path, m.line)) not in (Standing.REJECTED, Standing.STATUS, Standing.FORM)]
+    own = [
+        m
+        for m in document.file_mentions
+        if m.said == "tree"
+        and document.standings.heading(document.section_at(m.path, m.line))
+        not in (Standing.REJECTED, Standing.STATUS, Standing.FORM)
+    ]
     yield from _new(document, plan, [m for m in own if m.action == "new"])
     yield from _undrawn(plan, own)
     yield from _code(document, own)
@@ -47,7 +55,9 @@ def _new(document: Document, plan: Plan, drawn: list[FileMention]) -> Iterator[C
             f"{len(drawn) - len(missing)} of {len(drawn)} files that the tree marks as new are made by a task, these are not.",
             "Add the task that makes each, or take it out of the tree.", missing, Severity.MEDIUM,
         )  # fmt: skip
-        left_out = [s for s in document.sentences if _SCOPE.search(s.prose) and any(_speaks(s.plain, m.base) for m in missing)]
+        left_out = [
+            s for s in document.sentences if _SCOPE.search(s.prose) and any(_speaks(s.plain, m.base) for m in missing)
+        ]
         yield replace(claim, places=tuple(dict.fromkeys((*claim.places[:2], *at(*left_out[:2]), *claim.places[2:]))))
 
 
@@ -63,7 +73,11 @@ def _undrawn(plan: Plan, drawn: list[FileMention]) -> Iterator[Claim]:
     folders = {dirname(m.name) for m in drawn}
     made = [m for task in plan.tasks for m in task.touches.values() if "/" in m.name and _made(m)]
     known = {m.base for m in drawn}
-    missing = list({m.name: m for m in made if m.base not in known and _below(m.name, folders) and not _TEST.search(m.base)}.values())
+    missing = list(
+        {
+            m.name: m for m in made if m.base not in known and _below(m.name, folders) and not _TEST.search(m.base)
+        }.values()
+    )
     if len(marked) >= _LEAST and missing and 2 * len(missing) < len({m.name for m in made}):
         yield _claim(
             f"{names((m.base for m in missing), 4)}: made by a task, and not in the tree",
@@ -82,7 +96,10 @@ def _made(mention: FileMention) -> bool:
 
 def _below(name: str, folders: set[str]) -> bool:
     """Whether the tree draws the file's own folder, or the one above it."""
-    return any(f and (dirname(name) == f or f"{dirname(name)}/".endswith(f"/{f}/") or dirname(dirname(name)) == f) for f in folders)
+    return any(
+        f and (dirname(name) == f or f"{dirname(name)}/".endswith(f"/{f}/") or dirname(dirname(name)) == f)
+        for f in folders
+    )
 
 
 def _code(document: Document, drawn: list[FileMention]) -> Iterator[Claim]:
@@ -108,7 +125,13 @@ def _code(document: Document, drawn: list[FileMention]) -> Iterator[Claim]:
                 (file, elsewhere[0].name),
             )  # fmt: skip
     tops = {f.split("/")[0] for f in fits}
-    missing = [c for f, c in told.items() if f not in fits and f.split("/")[0] in tops and (basename(f) not in by_base or basename(f).partition(".")[0] in _COMMON)]
+    missing = [
+        c
+        for f, c in told.items()
+        if f not in fits
+        and f.split("/")[0] in tops
+        and (basename(f) not in by_base or basename(f).partition(".")[0] in _COMMON)
+    ]
     if missing and len(missing) < len(fits):
         tree = drawn[0]
         yield Claim(
@@ -116,7 +139,10 @@ def _code(document: Document, drawn: list[FileMention]) -> Iterator[Claim]:
             f"{names((basename(str(c.file)) for c in missing), 4)}: shown as code, and not in the tree",
             f"{len(fits)} files whose code is shown stand in the tree; these do not.",
             "Add them to the tree.",
-            (*(Place(c.fence.path, c.fence.line + 1, c.fence.line + 1) for c in missing), Place(tree.path, tree.line, tree.line)),
+            (
+                *(Place(c.fence.path, c.fence.line + 1, c.fence.line + 1) for c in missing),
+                Place(tree.path, tree.line, tree.line),
+            ),
             tuple(str(c.file) for c in missing),
         )
 
@@ -132,7 +158,10 @@ def _twice(plan: Plan) -> Iterator[Claim]:
     for made in by_name.values():
         homes = {id(t.phase) if t.phase and t.phase.family == "task" else id(t) for t, _ in made}
         if len(homes) > 1 and len({t.path for t, _ in made}) == 1:
-            found.setdefault(tuple(dict.fromkeys(t.phase.name if t.phase and t.phase.family == "task" else t.name for t, _ in made)), []).append([m for _, m in made])
+            found.setdefault(
+                tuple(dict.fromkeys(t.phase.name if t.phase and t.phase.family == "task" else t.name for t, _ in made)),
+                [],
+            ).append([m for _, m in made])
     for tasks, mentions in found.items():
         files = [group_[0].name for group_ in mentions]
         yield _claim(
@@ -167,29 +196,16 @@ def _bases(task: Task) -> Iterable[str]:
     yield from (m.base for m in task.files)
 
 
-def _claim(title: str, explanation: str, fix: str, mentions: list[FileMention], severity: Severity, beside: list[FileMention] = []) -> Claim:  # noqa: B006 - never changed
+def _claim(
+    title: str,
+    explanation: str,
+    fix: str,
+    mentions: list[FileMention],
+    severity: Severity,
+    beside: Sequence[FileMention] = (),
+) -> Claim:
     places = tuple(dict.fromkeys(Place(m.path, m.line, m.line) for m in (*mentions[:3], *beside, *mentions[3:])))
     return Claim(severity, title, explanation, fix, places, tuple(m.name for m in mentions))
 
 
-_TREE = "```\nsrc/\n\u251c\u2500\u2500 a.py  # NEW\n\u251c\u2500\u2500 b.py  # NEW\n\u251c\u2500\u2500 c.py  # NEW\n\u2514\u2500\u2500 d.py  # NEW\n```\n\n"
-RULE = Rule(
-    id="file-ledger",
-    kind="files",
-    category=Category.SCOPE,
-    consequence="Whoever follows the tasks makes other files than the plan draws.",
-    severities={
-        Severity.MEDIUM: "a file that is promised is made by nobody, or made twice",
-        Severity.LOW: "the drawing of the files is not complete",
-    },
-    firing=(
-        _TREE + "## Phase 1: x\n\n- [ ] T001 Create `src/a.py`\n- [ ] T002 Create `src/b.py`\n- [ ] T003 Create `src/c.py`\n",
-        _TREE + "## Phase 1: x\n\n- [ ] T001 Create `src/a.py`, `src/b.py`\n- [ ] T002 Create `src/c.py`\n- [ ] T003 Create `src/d.py`\n- [ ] T004 Create `src/e.py`\n",
-        "### Task 1: a\n\n**Files:**\n- Create: `src/a.py`\n\n- [ ] **Step 1: x**\n- [ ] **Step 2: y**\n\n### Task 2: b\n\n**Files:**\n- Create: `src/a.py`\n\n- [ ] **Step 1: z**\n",
-    ),
-    quiet=(
-        _TREE + "## Phase 1: x\n\n- [ ] T001 Create `src/a.py`, `src/b.py`\n- [ ] T002 Create `src/c.py`\n- [ ] T003 Create `src/d.py`\n",
-        "### Task 1: a\n\n**Files:**\n- Create: `src/a.py`\n\n- [ ] **Step 1: x**\n- [ ] **Step 2: y**\n\n### Task 2: b\n\n**Files:**\n- Modify: `src/a.py`\n\n- [ ] **Step 1: z**\n",
-    ),
-    check=check,
-)
+RULE = rule("file-ledger", check)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from nyxlab.reviewer.text.document import Document
-from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Place, Rule
+from nyxlab.reviewer.rules.base import Claim, Place, rule
+from nyxlab.reviewer.text.document import Document
 
 _HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\u200b-\u200f\u2060-\u2064\ufeff\u180e\U000e0000-\U000e007f]")
 _FLAG = re.compile("\U0001f3f4[\U000e0020-\U000e007e]{1,8}\U000e007f")  # the flags of England, Scotland, Wales
@@ -76,24 +76,4 @@ def _around(line: str, at: int) -> str:
     return " ".join(_HIDDEN.sub("", line[max(0, at - 20) : at + 20]).split())
 
 
-RULE = Rule(
-    id="hidden-characters",
-    kind="security",
-    category=Category.SECURITY,
-    consequence="Whoever approves the plan and whatever builds it read different words.",
-    severities={
-        Severity.HIGH: "words are shown in another order than they are read, or are not shown at all",
-        Severity.MEDIUM: "a name is not the name that it looks like",
-    },
-    firing=(
-        "Access is granted to \u202eresu\u202c only.\n",
-        "Set `api\u200b_key` first.\n",
-        "All is well.\U000e0069\U000e0067\U000e006e\n",
-    ),
-    quiet=(
-        "\ufeffA plan with a byte order mark.\n",
-        "Families \U0001f468\u200d\U0001f469\u200d\U0001f467 and flags \U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f.\n",
-        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \u2067\u0627\u0644\u0641\u2069.\n",
-    ),
-    check=check,
-)
+RULE = rule("hidden-characters", check)

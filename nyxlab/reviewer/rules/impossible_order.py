@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 
-from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Need, Plan, Task, Unit
-from nyxlab.reviewer.rules.base import Claim, Place, Rule, names
+from nyxlab.reviewer.rules.base import Claim, Place, names, rule
 from nyxlab.reviewer.text.document import Document, group
 
 
@@ -49,7 +50,7 @@ def _circle(plan: Plan) -> list[Need]:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         nodes: list[Unit] = error.args[1]  # each is needed by the one after it
-        return [told[two, one] for one, two in zip(nodes, nodes[1:], strict=False)][::-1]
+        return [told[two, one] for one, two in pairwise(nodes)][::-1]
     return []
 
 
@@ -62,14 +63,16 @@ def _is_later(plan: Plan, need: Need) -> bool:
 
 def _differing(plan: Plan) -> Iterator[Claim]:
     """Judge tasks whose own line names what they need, and another place something more."""
-    by_task = group((need.of, need) for need in plan.needs if isinstance(need.of, Task) and isinstance(need.on, Task))
-    found: dict[tuple[str, int], list[tuple[Task, list[Need], list[Need]]]] = {}
+    by_task: dict[Unit, tuple[Need, ...]] = group(
+        (need.of, need) for need in plan.needs if isinstance(need.of, Task) and isinstance(need.on, Task)
+    )
+    found: dict[tuple[str, int], list[tuple[Unit, list[Need], list[Need]]]] = {}
     for task, needs in by_task.items():
         own = [n for n in needs if n.own and n.line == task.line]
         for (path, line), others in group(((n.path, n.line), n) for n in needs if not n.own).items():
             more = [n for n in others if n.on not in {o.on for o in own}]
             if own and more and not _reaches(by_task, {n.on for n in own}, {n.on for n in more}):
-                found.setdefault((path, line), []).append((task, own, more))  # type: ignore[arg-type]  # by the filter above
+                found.setdefault((path, line), []).append((task, own, more))
     for (path, line), told in found.items():
         listed = names(t.name for t, _, _ in told)
         yield Claim(
@@ -99,24 +102,4 @@ def _places(needs: list[Need]) -> tuple[Place, ...]:
     return tuple(dict.fromkeys(Place(n.path, n.line, n.line) for n in needs))
 
 
-RULE = Rule(
-    id="impossible-order",
-    kind="order",
-    category=Category.ORDER,
-    consequence="The work stops half-way: what it needs is not there yet.",
-    severities={
-        Severity.HIGH: "no order of these parts works",
-        Severity.MEDIUM: "followed in its own order, the plan lacks something that it needs",
-    },
-    firing=(
-        "### Step 1: a\n\nNeeds: Step 2.\n\n### Step 2: b\n\nNeeds: Step 1.\n\n### Step 3: c\n\nText.\n",
-        "### Step 1: a\n\nIt can start once Step 2 is finished.\n\n### Step 2: b\n\nText.\n",
-        "| Step | Depends on |\n|---|---|\n| Step 1 | Step 2 |\n| Step 2 | - |\n\n### Step 1: a\n\nText.\n\n### Step 2: b\n\nNeeds: Step 1.\n",
-        "## Phase 1: x\n\n- [ ] T001 Do a\n- [ ] T002 Do b\n- [ ] T003 Do c - depends on T001\n\n## Order\n\n- T003 depends on T002.\n",
-    ),
-    quiet=(
-        "### Step 1: a\n\nText.\n\n### Step 2: b\n\nNeeds: Step 1. It must be finished before Step 3.\n\n### Step 3: c\n\nText.\n",
-        "### Step 1: a\n\nThis is a prerequisite for Step 2.\n\n### Step 2: b\n\nDoes not depend on Step 3.\n\n### Step 3: c\n\nText.\n",
-    ),
-    check=check,
-)
+RULE = rule("impossible-order", check)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Place, Rule
+from nyxlab.reviewer.rules.base import Claim, Place, rule
 from nyxlab.reviewer.text.blocks import CODE
 from nyxlab.reviewer.text.code import is_code
 from nyxlab.reviewer.text.document import Document
@@ -41,7 +41,9 @@ def _roles(document: Document) -> Iterator[Claim]:
             continue
         (one, first), (two, second) = roles.items()
         sections = [{(p.path, document.section_at(p.path, p.start)) for p in places} for places in (first, second)]
-        if sections[0] & sections[1] or len({p.path for p in (*first, *second)}) > 1 and min(len(first), len(second)) > 2:
+        if sections[0] & sections[1] or (
+            len({p.path for p in (*first, *second)}) > 1 and min(len(first), len(second)) > 2
+        ):
             continue
         drifts.setdefault(tuple(sorted((one, two))), []).append((base, one, two, first[0], second[0]))
     for roles_, found in drifts.items():
@@ -102,7 +104,9 @@ def _types(document: Document) -> Iterator[Claim]:
     for code in document.code:
         for name, line in code.named.items():
             own = re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]+", name)
-            near = [n for n, w in words.items() if len(own) > 1 and len(w) > len(own) and (w[0], w[-1]) == (own[0], own[-1])]
+            near = [
+                n for n, w in words.items() if len(own) > 1 and len(w) > len(own) and (w[0], w[-1]) == (own[0], own[-1])
+            ]
             if name in declared or name in code.imported or len(near) != 1:
                 continue
             everywhere = sum(len(re.findall(rf"\b{name}\b", file.text)) for file in document.files.values())
@@ -126,7 +130,9 @@ def _starred(document: Document) -> Iterator[Claim]:
         if "*" in sentence.text:
             for m in _STARRED.finditer(CODE.sub("", sentence.text)):
                 found.setdefault(m[1], Place(sentence.path, sentence.line, sentence.end_line))
-    known = {name: None for name in found if any(name.replace("*", "_") in file.text for file in document.files.values())}
+    known = {
+        name: None for name in found if any(name.replace("*", "_") in file.text for file in document.files.values())
+    }
     if known:
         yield Claim(
             Severity.LOW,
@@ -138,25 +144,4 @@ def _starred(document: Document) -> Iterator[Claim]:
         )
 
 
-RULE = Rule(
-    id="name-drift",
-    kind="names",
-    category=Category.TERM,
-    consequence="Two things are built where one is meant, or a caller asks for what does not exist.",
-    severities={
-        Severity.HIGH: "an interface is told in two ways",
-        Severity.MEDIUM: "whoever builds the second part looks for a name that the first did not make",
-        Severity.LOW: "a reader sees what is meant",
-    },
-    firing=(
-        "## Design\n\n```\nWindow\n\u251c\u2500\u2500 ToolbarManager\n```\n\n## Tasks\n\n- Create `ToolbarHandler`\n",
-        "| Method | Path |\n|---|---|\n| GET | `/teams/{team_id}` |\n| GET | `/teams/{tenant_id}/members` |\n",
-        "The Feature_Flag_System decides.\n\nWHEN the Feature*Flag_System is off, stop.\n",
-    ),
-    quiet=(
-        "## Design\n\n`ToolbarManager` calls `ToolbarHandler`.\n\n## Tasks\n\n- Create `ToolbarHandler`\n",
-        "| Method | Path |\n|---|---|\n| GET | `/teams/{id}` |\n| GET | `/teams/{team_id}/members` |\n",
-        "`AuthController` calls the service.\n\n## B\n\nThe `AuthService` logs in.\n",
-    ),
-    check=check,
-)
+RULE = rule("name-drift", check)

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Place, Rule, names
+from nyxlab.reviewer.rules.base import Claim, Place, names, rule
 from nyxlab.reviewer.text.blocks import Heading
 from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.text.labels import Label, name_of
@@ -33,7 +33,12 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
 
 
 def _apart(document: Document, label: Label) -> bool:
-    return document.standings.heading(label.sentence.section) in (Standing.STATUS, Standing.EXAMPLE, Standing.REJECTED, Standing.OTHER)
+    return document.standings.heading(label.sentence.section) in (
+        Standing.STATUS,
+        Standing.EXAMPLE,
+        Standing.REJECTED,
+        Standing.OTHER,
+    )
 
 
 def _gaps(path: str, family: str, series: Sequence[Label], cited: set[tuple[str, str]]) -> Iterator[Claim]:
@@ -66,7 +71,12 @@ def _falls(family: str, series: Sequence[Label]) -> Iterator[Claim]:
     """Judge headings of one series that do not ascend."""
     falls = [(one, two) for one, two in pairwise(series) if two.key < one.key and two.key != one.key]
     by_parent = {i.sentence.section.parent if i.sentence.section else None for i in series}
-    if len(falls) == 1 and len(by_parent) == 1 and len({i.key for i in series}) == len(series) and len(series) >= _LEAST:
+    if (
+        len(falls) == 1
+        and len(by_parent) == 1
+        and len({i.key for i in series}) == len(series)
+        and len(series) >= _LEAST
+    ):
         yield Claim(
             Severity.LOW,
             f"{falls[0][1].name} stands after {falls[0][0].name}",
@@ -94,7 +104,14 @@ def _prefixes(document: Document) -> Iterator[Claim]:
                 f"The items of {own} are numbered {found[0][0]}.1 and on",
                 f'Below "{heading.text[:80]}" stand {len(found)} items with the number of another part.',
                 "Number them after the part that they belong to.",
-                tuple(dict.fromkeys((Place(heading.path, heading.line, heading.line), *(Place(heading.path, n, n) for _, n in found)))),
+                tuple(
+                    dict.fromkeys(
+                        (
+                            Place(heading.path, heading.line, heading.line),
+                            *(Place(heading.path, n, n) for _, n in found),
+                        )
+                    )
+                ),
                 (heading.text,),
                 (found[0][0],),
             )
@@ -105,22 +122,4 @@ def _own(heading: Heading) -> str | None:
     return m[1] if m else None
 
 
-RULE = Rule(
-    id="numbering-gap",
-    kind="numbering",
-    category=Category.DUPLICATE,
-    consequence="Nobody can tell whether a part was dropped on purpose or lost.",
-    severities={Severity.LOW: "what is there can be built"},
-    firing=(
-        "## Phase 1: x\n\n- [ ] T001 a\n- [ ] T002 b\n- [ ] T004 c\n- [ ] T005 d\n",
-        "### Step 4.1: a\n\nText.\n\n### Step 4.3: b\n\nText.\n",
-        "### Story 4.5: Pick\n\n1. 5.5.1: a\n2. 5.5.2: b\n",
-        "### Requirement 1\n\n### Requirement 2\n\n### Requirement 4\n\n### Requirement 3\n\n### Requirement 5\n",
-    ),
-    quiet=(
-        "## Phase 1: x\n\n- [ ] T001 a\n- [ ] T002 b\n- [ ] T004 c\n- [ ] T005 d\n\nT003 was dropped.\n",
-        "## A\n\n### Step 1: a\n\n### Step 2: b\n\n## B\n\n### Step 1: c\n\n### Step 2: d\n",
-        "### Story 4.5: Pick\n\n1. 4.5.1: a\n2. 4.5.2: b\n",
-    ),
-    check=check,
-)
+RULE = rule("numbering-gap", check)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
-from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Rule, at
+from nyxlab.reviewer.rules.base import Claim, at, rule
 from nyxlab.reviewer.text.assertions import Assertion
 from nyxlab.reviewer.text.document import Document, group
 
@@ -41,24 +41,4 @@ def _same(one: Assertion, two: Assertion) -> bool:
     return short <= long or len(short) <= 2 or (one.modality in _DEMANDS and len(one.subject) >= 3)
 
 
-RULE = Rule(
-    id="opposite-statements",
-    kind="contradictions",
-    category=Category.CONFLICT,
-    consequence="Whichever is built, the other statement is broken.",
-    severities={
-        Severity.CRITICAL: "a declared MUST is broken by a MUST NOT",
-        Severity.HIGH: "two parts of the plan cannot both be carried out",
-    },
-    firing=(
-        "The data of a deleted team MUST be kept.\n\n## B\n\nThe data of a deleted team MUST NOT be kept.\n",
-        "Joining by domain is disabled by default.\n\n## B\n\nJoining by domain is enabled by default.\n",
-        "Audit log entries must be encrypted.\n\n## B\n\nAudit log entries mustn\u2019t be encrypted.\n",
-    ),
-    quiet=(
-        "The data of a deleted team must be kept.\n\n## B\n\nIf it is asked for, the data of a deleted team must not be kept.\n",
-        "## Alternatives considered\n\nJoining by domain is disabled by default.\n\n## B\n\nJoining by domain is enabled by default.\n",
-        "The old table is not read.\n\nThe new table is read.\n",
-    ),
-    check=check,
-)
+RULE = rule("opposite-statements", check)

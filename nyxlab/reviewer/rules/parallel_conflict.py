@@ -5,18 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Phase, Plan, Task, Unit
-from nyxlab.reviewer.rules.base import Claim, Place, Rule, at, names
+from nyxlab.reviewer.rules.base import Claim, Place, at, names, rule
 from nyxlab.reviewer.text.blocks import Sentence
 from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.text.standing import Standing
 
-_TOGETHER = re.compile(r"\b(?:in parallel(?: with)?|run (?:all )?simultaneously|simultaneously|at the same time|concurrently|parallel(?:ized)? with)\b", re.IGNORECASE)
+_TOGETHER = re.compile(
+    r"\b(?:in parallel(?: with)?|run (?:all )?simultaneously|simultaneously|at the same time|concurrently|parallel(?:ized)? with)\b",
+    re.IGNORECASE,
+)
 _APART = re.compile(r"\bdifferent (?:test|case|function|method|section|part)", re.IGNORECASE)
 _WAITS = re.compile(r"\b(?:wait\w*|depend\w*|blocked|needs?|requires?)\b", re.IGNORECASE)
 _HEADED = re.compile(r"\b(?:in parallel|parallel|simultaneously|concurrently)\b", re.IGNORECASE)
-_NOT = re.compile(r"\b(?:not|cannot|never|sequential\w*|except|after|once|then|between|most|some)\b|n't\b", re.IGNORECASE)
+_NOT = re.compile(
+    r"\b(?:not|cannot|never|sequential\w*|except|after|once|then|between|most|some)\b|n't\b", re.IGNORECASE
+)
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
@@ -26,7 +31,9 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
         for users, files in _shared([t for t in phase.tasks if t.parallel and t.standing is not Standing.FUTURE]):
             marked.setdefault(phase.path, []).append((users, files))
     for found in marked.values():
-        yield _claim([t for users, _ in found for t in users], [f for _, files in found for f in files], "marked [P]", ())
+        yield _claim(
+            [t for users, _ in found for t in users], [f for _, files in found for f in files], "marked [P]", ()
+        )
     known = {t for found in marked.values() for users, _ in found for t in users}
     for sentence, units in _said(document, plan):
         tasks = [u for u in units if isinstance(u, Task)]
@@ -41,7 +48,11 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
                     f"{of.name} is to run in parallel with {on.name}, which it needs",
                     f'One place runs them together; another says of {need.of.name}: "{need.words[:120]}".',
                     "Take it out of the parallel group, or drop the dependency.",
-                    (*at(sentence), Place(need.path, need.line, need.line), Place(need.of.path, need.of.line, need.of.line)),
+                    (
+                        *at(sentence),
+                        Place(need.path, need.line, need.line),
+                        Place(need.of.path, need.of.line, need.of.line),
+                    ),
                     (of.name, on.name),
                 )
                 break
@@ -58,7 +69,10 @@ def _said(document: Document, plan: Plan) -> Iterator[tuple[Sentence, list[Unit]
             continue
         text, m = sentence.prose, _TOGETHER.search(sentence.prose)
         intro = document.intro(sentence.path, sentence.line) if sentence.where == "item" else None
-        over = [intro.prose if intro else "", sentence.section.text if sentence.where == "item" and sentence.section else ""]
+        over = [
+            intro.prose if intro else "",
+            sentence.section.text if sentence.where == "item" and sentence.section else "",
+        ]
         if not m and _WAITS.search(text):
             continue
         if not m and not any(_HEADED.search(t) and not _NOT.search(t) for t in over):
@@ -111,19 +125,4 @@ def _works_in(task: Task, name: str) -> bool:
     return "/" in name and bool(re.search(r"\b(?:in|to) `?$|File\W{1,6}$", before))
 
 
-RULE = Rule(
-    id="parallel-conflict",
-    kind="order",
-    category=Category.ORDER,
-    consequence="Two people or agents edit one file at once, or one of them starts without what it needs.",
-    severities={Severity.MEDIUM: "what is to run together would collide"},
-    firing=(
-        "## Phase 1: Build\n\n- [ ] T001 [P] Create the model in src/a/model.py\n- [ ] T002 [P] Add the validator to src/a/model.py\n- [ ] T003 Run\n",
-        "## Phase 1: Build\n\n- [ ] T001 Make `src/a.py`\n- [ ] T002 Make `src/b.py`\n- [ ] T003 Make `src/c.py` (depends on T001)\n\n## Order\n\nT001\u2013T003 can run in parallel.\n",
-    ),
-    quiet=(
-        "## Phase 1: Build\n\n- [ ] T001 [P] Create src/a/model.py\n- [ ] T002 [P] Create src/b/model.py, as in src/a/model.py\n- [ ] T003 Add to src/a/model.py\n",
-        "## Phase 1: Build\n\n- [ ] T001 Make `src/a.py`\n- [ ] T002 Make `src/b.py`\n- [ ] T003 Make `src/c.py` (depends on T001)\n\n## Order\n\nT001 and T002 can run in parallel.\n",
-    ),
-    check=check,
-)
+RULE = rule("parallel-conflict", check)

@@ -5,17 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Place, Rule
+from nyxlab.reviewer.rules.base import Claim, Place, rule
 from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.text.standing import Standing
 from nyxlab.reviewer.text.words import stem
 
-_SET = re.compile(r"(?<![\w./-])(?P<name>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\s?(?:=|:)\s?(?P<value>\d[\d_.]*)(?![\w%-]|\.\d)")
+_SET = re.compile(
+    r"(?<![\w./-])(?P<name>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\s?(?:=|:)\s?(?P<value>\d[\d_.]*)(?![\w%-]|\.\d)"
+)
 _MOST = re.compile(r"\b(?:max(?:imum)?(?: of)?|up to|at most)\s(?P<value>\d{1,6})\s(?P<noun>[a-z]+)\b", re.IGNORECASE)
 _ENV = re.compile(r"(?:process\.env\.|os\.environ\[['\"]|os\.getenv\(['\"]|env\(['\"])(?P<name>[A-Z][A-Z0-9_]{2,40})")
-_VARIABLE = re.compile(r"(?<![\w.])(?P<name>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)`?\s(?:config\b|env(?:ironment)?\b(?: variable)?|set for\b|is required)", re.IGNORECASE)
+_VARIABLE = re.compile(
+    r"(?<![\w.])(?P<name>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)`?\s(?:config\b|env(?:ironment)?\b(?: variable)?|set for\b|is required)",
+    re.IGNORECASE,
+)
 _TESTS = re.compile(r"\b(?:test|dev|local|prod|staging|ci|example|before|after|old|was|default)\w*\b", re.IGNORECASE)
 
 
@@ -25,13 +30,21 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
     for code in document.code:
         for constant in code.constants:
             if re.fullmatch(r"\d[\d_.]*", constant.value):
-                found.setdefault(constant.name, {}).setdefault(_plain(constant.value), []).append(Place(constant.path, constant.line, constant.line))
+                found.setdefault(constant.name, {}).setdefault(_plain(constant.value), []).append(
+                    Place(constant.path, constant.line, constant.line)
+                )
     for sentence in document.sentences:
-        if "_" not in sentence.text or document.standing(sentence) in (Standing.REJECTED, Standing.STATUS, Standing.EXAMPLE):
+        if "_" not in sentence.text or document.standing(sentence) in (
+            Standing.REJECTED,
+            Standing.STATUS,
+            Standing.EXAMPLE,
+        ):
             continue
         for m in _SET.finditer(sentence.text):
             if not _TESTS.search(sentence.text[m.end() : m.end() + 30]):
-                found.setdefault(m["name"], {}).setdefault(_plain(m["value"]), []).append(Place(sentence.path, sentence.line, sentence.end_line))
+                found.setdefault(m["name"], {}).setdefault(_plain(m["value"]), []).append(
+                    Place(sentence.path, sentence.line, sentence.end_line)
+                )
     for name, values in found.items():
         if len(values) > 1:
             places = [p for each in values.values() for p in each[:1]]
@@ -52,14 +65,28 @@ def _limits(document: Document, found: dict[str, dict[str, list[Place]]]) -> Ite
     for sentence in document.sentences:
         for m in _MOST.finditer(sentence.plain) if "m" in sentence.plain and constants else ():
             name = constants.get(tuple(sorted(("max", stem(m["noun"])))))
-            if name and m["value"] not in found[name] and document.standing(sentence) not in (Standing.REJECTED, Standing.EXAMPLE):
+            if (
+                name
+                and m["value"] not in found[name]
+                and document.standing(sentence) not in (Standing.REJECTED, Standing.EXAMPLE)
+            ):
                 value, places = next(iter(found[name].items()))
-                yield _claim(name, [m["value"], value], [Place(sentence.path, sentence.line, sentence.end_line), *places[:1]], f'"{m[0]}", but {name} is {value}')
+                yield _claim(
+                    name,
+                    [m["value"], value],
+                    [Place(sentence.path, sentence.line, sentence.end_line), *places[:1]],
+                    f'"{m[0]}", but {name} is {value}',
+                )
 
 
 def _keys(document: Document) -> Iterator[Claim]:
     """Judge reads of a configuration object by the one place that defines it."""
-    defined = group((name, (code, keys)) for code in document.code for name, keys in code.keys.items() if "config" in name.lower() or "settings" in name.lower())
+    defined = group(
+        (name, (code, keys))
+        for code in document.code
+        for name, keys in code.keys.items()
+        if "config" in name.lower() or "settings" in name.lower()
+    )
     for name, homes in defined.items():
         code, keys = homes[0]
         if len(homes) > 1 or len(keys) < 4 or "*" in keys:
@@ -69,11 +96,24 @@ def _keys(document: Document) -> Iterator[Claim]:
             for used, key, line in other.uses:
                 parts = key.split(".")
                 parent = ".".join(parts[:-1])
-                if used == name and key not in keys and len(parts) > 1 and parent in keys and any(k.startswith(f"{parent}.") for k in keys):
+                if (
+                    used == name
+                    and key not in keys
+                    and len(parts) > 1
+                    and parent in keys
+                    and any(k.startswith(f"{parent}.") for k in keys)
+                ):
                     missing.setdefault(key, Place(other.fence.path, line, line))
         for key, place in missing.items():
             beside = [k for k in keys if k.startswith(key.rpartition(".")[0] + ".")]
-            line = next((n for n, text in enumerate(code.fence.text.split("\n"), code.fence.line + 1) if re.match(rf"\s*{key.split('.')[0]}\s*:", text)), code.fence.line)
+            line = next(
+                (
+                    n
+                    for n, text in enumerate(code.fence.text.split("\n"), code.fence.line + 1)
+                    if re.match(rf"\s*{key.split('.')[0]}\s*:", text)
+                ),
+                code.fence.line,
+            )
             yield Claim(
                 Severity.MEDIUM,
                 f"{name}.{key} is read, and {name} has no such key",
@@ -100,7 +140,10 @@ def _variables(document: Document) -> Iterator[Claim]:
                 f"{name} is asked for, and the configuration does not read it",
                 f"It reads {', '.join(sorted(read)[:8])}.",
                 "Add it to the configuration, or drop it.",
-                (Place(first.path, first.line, first.end_line), Place(code.fence.path, code.fence.line, min(code.fence.end_line, code.fence.line + 14))),
+                (
+                    Place(first.path, first.line, first.end_line),
+                    Place(code.fence.path, code.fence.line, min(code.fence.end_line, code.fence.line + 14)),
+                ),
                 (name,),
             )
 
@@ -112,20 +155,4 @@ def _claim(name: str, values: list[str], places: list[Place], title: str) -> Cla
     )  # fmt: skip
 
 
-RULE = Rule(
-    id="setting-differs",
-    kind="values",
-    category=Category.LIMITS,
-    consequence="The program runs with one of the values, and the other half of the plan relies on the other.",
-    severities={Severity.MEDIUM: "likely wrong where the limit is met", Severity.LOW: "a setting that nothing reads"},
-    firing=(
-        "## A\n\n```python\nMAX_RETRIES = 2\n```\n\n## B\n\nRetry with back-off, max 3 retries.\n",
-        "## A\n\nSet `HORIZON_WEEKS=12`.\n\n## B\n\n```python\nHORIZON_WEEKS = 8\n```\n",
-        "```ts\nexport const config = {\n  mail: {\n    key: 'a',\n    domain: 'b',\n  },\n  port: 3,\n};\n```\n\n```ts\nsend(config.mail.sender);\n```\n",
-    ),
-    quiet=(
-        "## A\n\n```python\nMAX_RETRIES = 3\n```\n\n## B\n\nRetry with back-off, max 3 retries; max 2 mails.\n",
-        "```ts\nexport const config = {\n  mail: {\n    key: 'a',\n    domain: 'b',\n  },\n  port: 3,\n};\n```\n\n```ts\nsend(config.mail.domain);\n```\n",
-    ),
-    check=check,
-)
+RULE = rule("setting-differs", check)

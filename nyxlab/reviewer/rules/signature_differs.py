@@ -5,21 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Place, Rule
+from nyxlab.reviewer.rules.base import Claim, Place, rule
 from nyxlab.reviewer.text.blocks import Fence
 from nyxlab.reviewer.text.code import Call, Code, Declared, arity, spans, split_list
 from nyxlab.reviewer.text.document import Document, group
 
-_ELIDED = re.compile(r"\.\.\.|\u2026|//\s*(?:existing|other|rest|implementation|etc)|#\s*(?:existing|other|rest)", re.IGNORECASE)
+_ELIDED = re.compile(
+    r"\.\.\.|\u2026|//\s*(?:existing|other|rest|implementation|etc)|#\s*(?:existing|other|rest)", re.IGNORECASE
+)
 _HUMP = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z][a-z0-9]+|[A-Z]+|[a-z0-9]+")
-_ERRORS = re.compile(r"^(?:Error|Exception|Date|Map|Set|Promise|RegExp|URL|Headers|Request|Response|FormData|Array|Object|Proxy|Worker|Blob|File|Intl|Buffer|Uint8Array|WeakMap|AbortController)$")
+_ERRORS = re.compile(
+    r"^(?:Error|Exception|Date|Map|Set|Promise|RegExp|URL|Headers|Request|Response|FormData|Array|Object|Proxy|Worker|Blob|File|Intl|Buffer|Uint8Array|WeakMap|AbortController)$"
+)
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
     """Find a call of a function or constructor of the plan with more or fewer arguments than it takes, a method called on a class of the plan that lacks it, and a type or function used under a name that nothing declares beside a near one that is declared and never used."""
-    declared = group((d.name, d) for d in (*(d for code in document.code for d in code.declared), *_constructors(document)))
+    declared = group(
+        (d.name, d) for d in (*(d for code in document.code for d in code.declared), *_constructors(document))
+    )
     calls = [(code, call) for code in document.code for call in code.calls]
     yield from _arity(document, declared, calls)
     yield from _methods(document, calls)
@@ -31,20 +37,28 @@ def _constructors(document: Document) -> Iterator[Declared]:
     last: dict[str, str] = {}
     for sentence in document.sentences:
         for span in spans(sentence.text) if "`" in sentence.text and document.standing(sentence) is None else ():
-            if re.fullmatch(r"[A-Z][a-z]\w+", span) and re.search(rf"`{span}` (?:class|component|widget)|class `{span}`", sentence.text):
+            if re.fullmatch(r"[A-Z][a-z]\w+", span) and re.search(
+                rf"`{span}` (?:class|component|widget)|class `{span}`", sentence.text
+            ):
                 last[sentence.path] = span
             elif (m := re.match(r"(?:def\s)?(?:__init__|constructor)\(", span)) and sentence.path in last:
                 least, most = arity(split_list(span, m.end()))
                 fence = Fence(sentence.path, sentence.line, sentence.line, "", span, sentence.section)
-                yield Declared("constructor", "constructor", last[sentence.path], least, most, sentence.path, sentence.line, fence)
+                yield Declared(
+                    "constructor", "constructor", last[sentence.path], least, most, sentence.path, sentence.line, fence
+                )
 
 
-def _arity(document: Document, declared: dict[str, tuple[Declared, ...]], calls: list[tuple[Code, Call]]) -> Iterator[Claim]:
+def _arity(
+    document: Document, declared: dict[str, tuple[Declared, ...]], calls: list[tuple[Code, Call]]
+) -> Iterator[Claim]:
     """Judge calls by the only signature of that name in the set."""
     makers = group((d.owner, d) for all_ in declared.values() for d in all_ if d.kind == "constructor")
     told: set[tuple[str, int | None]] = set()
     for code, call in calls:
-        if call.arguments is None or (call.name in code.imported and call.name not in makers and len(declared.get(call.name, ())) != 1):
+        if call.arguments is None or (
+            call.name in code.imported and call.name not in makers and len(declared.get(call.name, ())) != 1
+        ):
             continue
         if call.receiver == "new" or (call.receiver == "" and call.name[:1].isupper()):
             takers = makers.get(call.name, ())
@@ -85,12 +99,14 @@ def _methods(document: Document, calls: list[tuple[Code, Call]]) -> Iterator[Cla
             elif d.owner:
                 methods.setdefault(d.owner, set()).add(d.name)
     found: dict[tuple[str, str], list[Call]] = {}
-    for code, call in calls:
+    for _, call in calls:
         name = call.inside if call.receiver == "this" else call.receiver
         if name not in classes or call.name in methods.get(name, ()) or not methods.get(name):
             continue
         home, own = classes[name]
-        if re.search(r"extends|implements|:", home.bases[name]) and "extends" in home.bases[name] or _ELIDED.search(home.fence.text):
+        if (re.search(r"extends|implements|:", home.bases[name]) and "extends" in home.bases[name]) or _ELIDED.search(
+            home.fence.text
+        ):
             continue
         if re.search(rf"\b{re.escape(call.name)}\b\s*(?:[=:?]|\()", home.fence.text) and call.receiver != "this":
             continue
@@ -106,12 +122,18 @@ def _methods(document: Document, calls: list[tuple[Code, Call]]) -> Iterator[Cla
             f"{name} has no {method}()",
             f"The plan shows {name} whole, with {', '.join(sorted(methods[name] - {'constructor'})[:8])}; {method} is called and declared nowhere.",
             "Add the method, or call the one that is meant.",
-            (*(Place(c.path, c.line, c.line) for c in made[:2]), *(Place(d.path, d.line, d.line) for d in near[:1]), Place(own.path, own.line, own.line)),
+            (
+                *(Place(c.path, c.line, c.line) for c in made[:2]),
+                *(Place(d.path, d.line, d.line) for d in near[:1]),
+                Place(own.path, own.line, own.line),
+            ),
             (f"{name}.{method}",),
         )
 
 
-def _near(document: Document, plan: Plan, declared: dict[str, tuple[Declared, ...]], calls: list[tuple[Code, Call]]) -> Iterator[Claim]:
+def _near(
+    document: Document, plan: Plan, declared: dict[str, tuple[Declared, ...]], calls: list[tuple[Code, Call]]
+) -> Iterator[Claim]:
     """Judge names that code uses and nothing in the set declares, imports or speaks of, by a declared one with the same words."""
     imported = {name for code in document.code for name in code.imported}
     used = {call.name for _, call in calls} | {w for code in document.code for w in code.imported}
@@ -124,8 +146,15 @@ def _near(document: Document, plan: Plan, declared: dict[str, tuple[Declared, ..
             near = near if not any(_shares(n, name) for n in declared if n[0].isupper()) else []
             spot = [Place(drawn[n].path, drawn[n].line, drawn[n].line) for n in near]
         else:
-            near = [n for n, all_ in declared.items() if n not in used and all_[0].kind == "function" and _sibling(n, name)]
-            fits = [d for n in near for d in declared[n] if made[0].arguments is None or d.most is None or d.least <= made[0].arguments <= d.most]
+            near = [
+                n for n, all_ in declared.items() if n not in used and all_[0].kind == "function" and _sibling(n, name)
+            ]
+            fits = [
+                d
+                for n in near
+                for d in declared[n]
+                if made[0].arguments is None or d.most is None or d.least <= made[0].arguments <= d.most
+            ]
             near, spot = [d.name for d in fits], [Place(d.path, d.line, d.line) for d in fits]
         everywhere = sum(len(re.findall(rf"\b{re.escape(name)}\b", file.text)) for file in document.files.values())
         if len(near) == 1 and everywhere == len(made):
@@ -157,24 +186,4 @@ def _sibling(one: str, two: str) -> bool:
     return len(a) == len(b) >= 2 and a[1:] == b[1:] and a[0] != b[0]
 
 
-RULE = Rule(
-    id="signature-differs",
-    kind="names",
-    category=Category.INTERFACE,
-    consequence="The code of the plan does not compile, or calls what is not there.",
-    severities={
-        Severity.HIGH: "an interface is told in two ways, and both cannot be built",
-        Severity.MEDIUM: "what is called is declared nowhere",
-    },
-    firing=(
-        "```ts\nexport function format(error: Error): string { return ''; }\n```\n\n```ts\nsend(format(error, job));\n```\n",
-        "```ts\nclass UserId {\n  static generate(): UserId {\n    return new UserId();\n  }\n}\n```\n\n```ts\nUserId.create();\n```\n",
-        "```ts\nawait setupBranch(path, id);\n```\n\n```ts\nexport async function ensureBranch(path: string, name: string): Promise<void> {\n}\n```\n",
-    ),
-    quiet=(
-        "```ts\nexport function format(error: Error, job?: Job): string { return ''; }\n```\n\n```ts\nsend(format(error, job));\n```\n",
-        "```ts\nclass UserId {\n  static generate(): UserId {\n    // ... existing methods\n  }\n}\n```\n\n```ts\nUserId.create();\n```\n",
-        "```python\ndef load(path, *more):\n    pass\n```\n\n```python\nload(a, b, c)\n```\n",
-    ),
-    check=check,
-)
+RULE = rule("signature-differs", check)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Phase, Plan, Task, Unit
-from nyxlab.reviewer.rules.base import Claim, Place, Rule, at, names
+from nyxlab.reviewer.rules.base import Claim, Place, at, names, rule
 from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.text.labels import Label
 from nyxlab.reviewer.text.standing import Standing
 
 _DONE = re.compile(r"\b(?:COMPLETED?|DONE|complete[d]?|FINISHED|shipped)\b|\u2705", re.ASCII)
-_PARTLY = re.compile(r"\b(?:not|partial\w*|in progress|until|when|if|definition|criteria|must|todo|pending|mostly|%)\b|\u23f3|\U0001f504|\U0001f6a7|\U0001f7e1|n't\b|\?", re.IGNORECASE)
+_PARTLY = re.compile(
+    r"\b(?:not|partial\w*|in progress|until|when|if|definition|criteria|must|todo|pending|mostly|%)\b|\u23f3|\U0001f504|\U0001f6a7|\U0001f7e1|n't\b|\?",
+    re.IGNORECASE,
+)
 _OPEN = (" ", "-", "~")
 
 
@@ -103,7 +106,11 @@ def _left_out(own: list[Unit], found: tuple[Label, ...]) -> Iterator[Claim]:
     """Judge the tasks of a phase of which the status tells only some."""
     told = {i.key for i in found}
     missing = [u for u in own if u.key not in told and any(u.key[0][0] == k[0][0] for k in told)]
-    heads = {h.number or (m[1] if (m := re.search(r"\b(\d{1,2})\b", h.text)) else ""): h for i in found if (h := i.sentence.section)}
+    heads = {
+        h.number or (m[1] if (m := re.search(r"\b(\d{1,2})\b", h.text)) else ""): h
+        for i in found
+        if (h := i.sentence.section)
+    }
     if missing:
         beside = [heads[n] for n in dict.fromkeys(str(u.key[0][0]) for u in missing) if n in heads]
         yield Claim(
@@ -119,7 +126,12 @@ def _left_out(own: list[Unit], found: tuple[Label, ...]) -> Iterator[Claim]:
 def _phases(document: Document, plan: Plan) -> Iterator[Claim]:
     """Judge a line "Status: Phase 1, 2 & 3 complete" by the headings of the phases."""
     for sentence in document.sentences:
-        if not sentence.first or not re.match(r"\W*status\b", sentence.prose, re.IGNORECASE) or not _DONE.search(sentence.prose) or _PARTLY.search(sentence.prose):
+        if (
+            not sentence.first
+            or not re.match(r"\W*status\b", sentence.prose, re.IGNORECASE)
+            or not _DONE.search(sentence.prose)
+            or _PARTLY.search(sentence.prose)
+        ):
             continue
         told = [i for i in document.labels_of(sentence) if i.family == "phase"]
         own = [p for p in plan.phases if p.path == sentence.path and p.family == "phase" and p.heading]
@@ -136,19 +148,4 @@ def _phases(document: Document, plan: Plan) -> Iterator[Claim]:
             )
 
 
-RULE = Rule(
-    id="status-differs",
-    kind="status",
-    category=Category.CLAIM,
-    consequence="Work is taken for done that is not, or is done twice.",
-    severities={Severity.MEDIUM: "open work is called done", Severity.LOW: "the record is behind the work"},
-    firing=(
-        "- [x] 1. A\n  - [x] 1.1 Make a\n  - _Requirements: 1.1_\n- [x] 2. B\n  - _Requirements: 1.1_\n- [ ] 2.1 Make c\n  - _Requirements: 1.1_\n",
-        "## Phase 1: Base (COMPLETE)\n\n- [x] Make the table\n- [ ] Make the index\n\n## Phase 2: More\n\n- [ ] Go on\n- [ ] Stop\n",
-    ),
-    quiet=(
-        "## Phase 1: Base (partially complete)\n\n- [x] Make the table\n- [ ] Make the index\n",
-        "- [x] 1. A\n  - _Requirements: 1.1_\n- [x] 1.1 Make a\n  - _Requirements: 1.1_\n- [ ]* 1.2 Test a\n  - _Requirements: 1.1_\n",
-    ),
-    check=check,
-)
+RULE = rule("status-differs", check)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nyxlab.reviewer.text.document import Document
-from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Place, Rule
+from nyxlab.reviewer.rules.base import Claim, Place, rule
 from nyxlab.reviewer.suppress import suppressions
+from nyxlab.reviewer.text.document import Document
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
@@ -26,16 +26,4 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
             )
 
 
-RULE = Rule(
-    id="unexplained-suppression",
-    kind="review",
-    category=Category.CLAIM,
-    consequence="Nobody can tell later whether the finding was judged or only silenced.",
-    severities={Severity.LOW: "the finding that it was meant for still speaks"},
-    firing=("<!-- nyxlab: ignore stated-count -->\nThe two steps:\n\n- a\n- b\n", "Words. <!-- nyxlab: ignore -->\n"),
-    quiet=(
-        "<!-- nyxlab: ignore stated-count because the third is a note -->\nThe two steps:\n\n- a\n- b\n- c\n",
-        "```\n<!-- nyxlab: ignore stated-count -->\n```\n",
-    ),
-    check=check,
-)
+RULE = rule("unexplained-suppression", check)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Place, Rule, at, names
+from nyxlab.reviewer.rules.base import Claim, Place, at, names, rule
 from nyxlab.reviewer.text.blocks import Sentence
 from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.text.standing import Standing
@@ -31,10 +31,19 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
     marked: dict[str, list[Sentence]] = {}
     for sentence in document.sentences:
         m = _MARKER.search(sentence.prose)
-        if not m or sentence.where == "heading" or document.standing(sentence) in (Standing.STATUS, Standing.EXAMPLE, Standing.OTHER, Standing.REJECTED, Standing.FORM):
+        if (
+            not m
+            or sentence.where == "heading"
+            or document.standing(sentence)
+            in (Standing.STATUS, Standing.EXAMPLE, Standing.OTHER, Standing.REJECTED, Standing.FORM)
+        ):
             continue
         around = sentence.prose[: m.start()][-40:] + sentence.prose[m.end() :][:30]
-        if sentence.where == "cell" and len(sentence.prose) < 40 or not _TALK.search(around) or "CLARIFICATION:" in sentence.prose:
+        if (
+            (sentence.where == "cell" and len(sentence.prose) < 40)
+            or not _TALK.search(around)
+            or "CLARIFICATION:" in sentence.prose
+        ):
             marked.setdefault(m[0].upper().strip("["), []).append(sentence)
     for marker, found in marked.items():
         yield Claim(
@@ -56,7 +65,11 @@ def _questions(document: Document) -> Iterator[Claim]:
     ]  # fmt: skip
     if not asked:
         return
-    answers = [stems(s.plain) for s in document.sentences if s.where != "heading" and not s.plain.endswith("?") and not (s.section and _EDGE.match(s.section.text))]
+    answers = [
+        stems(s.plain)
+        for s in document.sentences
+        if s.where != "heading" and not s.plain.endswith("?") and not (s.section and _EDGE.match(s.section.text))
+    ]
     for path, found in group((i.path, i) for i in asked).items():
         left = [i for i in found if not any(2 * len(stems(i.text) & a) >= len(stems(i.text)) for a in answers)]
         if left:
@@ -71,21 +84,4 @@ def _questions(document: Document) -> Iterator[Claim]:
             )
 
 
-RULE = Rule(
-    id="unfinished-marker",
-    kind="unfinished",
-    category=Category.VAGUE,
-    consequence="Whoever builds it decides it alone, or waits.",
-    severities={Severity.LOW: "one decision is missing, and the plan says so itself"},
-    firing=(
-        "The price is TBD.\n",
-        "- [NEEDS CLARIFICATION: how long are logs kept?]\n",
-        "### Edge Cases\n\n- What happens when two refresh tokens race?\n\n## Rest\n\nUsers log in.\n",
-    ),
-    quiet=(
-        "No TODO or TBD may be left.\n",
-        "The button says `TBD`.\n",
-        "### Edge Cases\n\n- What happens when the mail bounces?\n\n## Rest\n\nWhen the mail bounces, the sender is told.\n",
-    ),
-    check=check,
-)
+RULE = rule("unfinished-marker", check)

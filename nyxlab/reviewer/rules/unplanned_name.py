@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Place, Rule, at, names
+from nyxlab.reviewer.rules.base import Claim, Place, at, names, rule
 from nyxlab.reviewer.text.blocks import Sentence
 from nyxlab.reviewer.text.code import spans
 from nyxlab.reviewer.text.document import Document, group
@@ -44,7 +44,12 @@ def _promised(document: Document, working: set[str]) -> Iterator[Claim]:
     for found in missing.values():
         sentences = told[found[0]]
         near = [n for n in spans(sentences[0].text) if n in known and _NAME.fullmatch(n)]
-        spots = [(path, n) for path in working for n, line in enumerate(document.files[path].lines, 1) if any(x in line for x in near)]
+        spots = [
+            (path, n)
+            for path in working
+            for n, line in enumerate(document.files[path].lines, 1)
+            if any(x in line for x in near)
+        ]
         yield Claim(
             Severity.LOW,
             f"{names(found)}: promised, and in no task",
@@ -84,27 +89,4 @@ def _members(document: Document) -> Iterator[Claim]:
             )
 
 
-RULE = Rule(
-    id="unplanned-name",
-    kind="coverage",
-    category=Category.COVERAGE,
-    consequence="Whoever follows the tasks leaves it out.",
-    severities={Severity.LOW: "a detail that the plan names is built by no task that says so"},
-    firing=(
-        {
-            "design.md": "Each entity has `created_at`, `updated_at`, `archived_at` and `created_by`.\n",
-            "proposal.md": "Entities include `created_by`.\n",
-            "tasks.md": "## 1. Build\n\n- [ ] 1.1 Add `created_at`, `updated_at` and `archived_at`\n- [ ] 1.2 Run\n",
-        },
-        {"spec.md": "Golfer, Season, Membership, and Team carry a date.\n", "design.md": "The date is on Golfer, Season, Membership only. Golfer comes first.\n"},
-    ),
-    quiet=(
-        {
-            "design.md": "Each entity has `created_at`, `updated_at`, `archived_at` and `created_by`.\n",
-            "proposal.md": "Entities include `created_by`.\n",
-            "tasks.md": "## 1. Build\n\n- [ ] 1.1 Add `created_at`, `updated_at`, `archived_at` and `created_by`\n- [ ] 1.2 Run\n",
-        },
-        {"spec.md": "Golfer, Season, Membership, and Team carry a date. A Team plays.\n", "design.md": "The date is on Golfer, Season, Membership only.\n"},
-    ),
-    check=check,
-)
+RULE = rule("unplanned-name", check)

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Place, Rule, at
+from nyxlab.reviewer.rules.base import Claim, Place, at, rule
 from nyxlab.reviewer.text.blocks import Sentence, Table
 from nyxlab.reviewer.text.document import Document
 from nyxlab.reviewer.text.quantities import Quantity, quantities
@@ -43,7 +43,13 @@ def _table(table: Table) -> Iterator[Claim]:
         stated = values.pop()
         if stated is None or any(v is None for v in values) or len(values) < 2 or stated.unit == "%":
             continue
-        yield from _compare([v for v in values if v], stated, table.header[column] if column < len(table.header) else "", Place(table.path, last.line, last.line), Place(table.path, table.rows[0].line, min(last.line, table.rows[0].line + 14)))
+        yield from _compare(
+            [v for v in values if v],
+            stated,
+            table.header[column] if column < len(table.header) else "",
+            Place(table.path, last.line, last.line),
+            Place(table.path, table.rows[0].line, min(last.line, table.rows[0].line + 14)),
+        )
 
 
 def _after(document: Document, table: Table) -> Iterator[Claim]:
@@ -52,7 +58,14 @@ def _after(document: Document, table: Table) -> Iterator[Claim]:
     m = _NAMED.match(below.plain) if below else None
     for column, head in enumerate(table.header) if m else ():
         cells = [_count(row.cells[column]) for row in table.rows if column < len(row.cells)]
-        if below and m and stem(head.strip("s")) == stem(m["noun"].strip("s")) and len(cells) > 1 and all(cells) and sum(filter(None, cells)) != int(m["value"]):
+        if (
+            below
+            and m
+            and stem(head.strip("s")) == stem(m["noun"].strip("s"))
+            and len(cells) > 1
+            and all(cells)
+            and sum(filter(None, cells)) != int(m["value"])
+        ):
             told = [str(n) for n in cells]
             yield Claim(
                 Severity.LOW, f"{m['noun']}: {m['value']} in total; the rows add up to {sum(filter(None, cells))}",
@@ -76,7 +89,11 @@ def _whole(cell: str) -> Quantity | None:
     if text in ("-", "\u2013", "\u2014", ""):
         return Quantity(Decimal(0), "", "", 0, 0, False)
     found = list(quantities(text))
-    return found[0] if len(found) == 1 and found[0].start == 0 and found[0].end == len(text) and not found[0].hedged else None
+    return (
+        found[0]
+        if len(found) == 1 and found[0].start == 0 and found[0].end == len(text) and not found[0].hedged
+        else None
+    )
 
 
 def _sentence(sentence: Sentence) -> Iterator[Claim]:
@@ -84,7 +101,12 @@ def _sentence(sentence: Sentence) -> Iterator[Claim]:
     text = sentence.prose
     found = [q for q in quantities(text) if q.unit]
     m = next(iter(_LIST.finditer(text)), None)
-    if m is None or len(found) < 3 or any(q.hedged for q in found) or re.search(r"\b(?:parallel|max|each|per|of which|including|at most|average)\b|[\u00d7x*/]\s?\d", text):
+    if (
+        m is None
+        or len(found) < 3
+        or any(q.hedged for q in found)
+        or re.search(r"\b(?:parallel|max|each|per|of which|including|at most|average)\b|[\u00d7x*/]\s?\d", text)
+    ):
         return
     stated = found[-1]
     if not -14 < m.start() - stated.end < 8 and not 0 <= stated.start - m.end() < 8:
@@ -113,21 +135,4 @@ def _compare(parts: Sequence[Quantity], stated: Quantity, column: str, *places: 
         )
 
 
-RULE = Rule(
-    id="wrong-total",
-    kind="counts",
-    category=Category.CLAIM,
-    consequence="Time, money or size is planned with the wrong number.",
-    severities={Severity.LOW: "what is built does not change"},
-    firing=(
-        "| Step | Days |\n|---|---|\n| a | 3 |\n| b | 4 |\n| Total | 8 |\n",
-        "It takes 3 days for a, 4 days for b and 2 days for c, 10 days in total.\n",
-        "30 min, 2 h, 30 min: total 2.5 h.\n",
-    ),
-    quiet=(
-        "| Step | Days |\n|---|---|\n| a | 3 |\n| b | 4 |\n| Total | 7 |\n",
-        "30 min, 2 h, total 2.5 h.\n",
-        "| Step | Days |\n|---|---|\n| a | 3-5 |\n| b | 4 |\n| Total | 7 |\n",
-    ),
-    check=check,
-)
+RULE = rule("wrong-total", check)

@@ -1,0 +1,1 @@
+"""What the words of a plan say: Markdown read once into facts, by one grammar each."""

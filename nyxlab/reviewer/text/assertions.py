@@ -44,7 +44,13 @@ def modality(text: str) -> Modality | None:
         return None
     if m["joined"]:
         low = m["joined"].lower()
-        return "must not" if low == "cannot" or low.startswith(("ca", "sha")) else "will not" if low.startswith("wo") else "is not"
+        return (
+            "must not"
+            if low == "cannot" or low.startswith(("ca", "sha"))
+            else "will not"
+            if low.startswith("wo")
+            else "is not"
+        )
     word, denied = m["modal"].lower(), bool(m["not"])
     if word in ("must", "shall", "has to", "have to"):
         return "must not" if denied else "must"
@@ -66,8 +72,18 @@ def assertion(sentence: Sentence) -> Assertion | None:
     turned = [w for w in words[:4] if w.lower() in _SENSE]
     denied = bool(m["not"] or m["joined"]) ^ bool(turned and _SENSE[turned[0].lower()][1])
     denied ^= bool(NEGATION.search(text[: m.start()]))
-    verbs = [_SENSE[w.lower()][0] if w.lower() in _SENSE else w.lower() for w in words if w.lower() not in ("be", "been", "also", "always", "never", "not")]
+    verbs = [
+        _SENSE[w.lower()][0] if w.lower() in _SENSE else w.lower()
+        for w in words
+        if w.lower() not in ("be", "been", "also", "always", "never", "not")
+    ]
     said = re.sub(r"[A-Za-z]+", lambda w: _SENSE.get(w[0].lower(), (w[0],))[0], text[m.end() :])
     return Assertion(
-        sentence, how, stems(text[: m.start()]), stems(said), verbs[0] if verbs else "", denied, bool(_CONDITION.search(text))
+        sentence,
+        how,
+        stems(text[: m.start()]),
+        stems(said),
+        verbs[0] if verbs else "",
+        denied,
+        bool(_CONDITION.search(text)),
     )

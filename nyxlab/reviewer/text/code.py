@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from nyxlab.reviewer.text.blocks import Fence
+from nyxlab.reviewer.text.words import listed
 
 _LONGEST = 2_000  # characters of one parameter or argument list
 _SCRIPTS = frozenset({"typescript", "ts", "tsx", "javascript", "js", "jsx"})
-_LANGUAGES = _SCRIPTS | frozenset({"python", "py", "kotlin", "kt", "swift", "go", "rust", "rs", "csharp", "cs", "c#", "java", "dart", "php"})
+_LANGUAGES = _SCRIPTS | frozenset(
+    {"python", "py", "kotlin", "kt", "swift", "go", "rust", "rs", "csharp", "cs", "c#", "java", "dart", "php"}
+)
 
 Kind = Literal["type", "function", "method", "constructor"]
 
@@ -109,29 +112,48 @@ class Code:
 _COMMENT = re.compile(r"//[^\n]*|/\*(?:[^*]|\*(?!/))*+(?:\*/)?|(?<![\w\"'])#(?!\[|!|\w+\()[^\n]*")
 _STRING = re.compile(r'"(?:[^"\\\n]|\\.)*+"|\'(?:[^\'\\\n]|\\.)*+\'|`(?:[^`\\]|\\.)*+`')
 _FILE = re.compile(r"^\s{0,8}(?://|#|--|/\*|<!--)\s{0,3}((?:[\w@.()\[\]-]+/)*[\w@.()\[\]-]+\.[a-z]{1,6})\b")
-_TYPE = re.compile(r"^\s*(?:(?:export|default|public|internal|abstract|sealed|final|data|open|partial|static|private|pub)\s+)*(?P<word>class|interface|struct|enum|record|trait|type|object|protocol)\s+(?P<name>[A-Z]\w*)(?P<rest>[^\n{]*)")
-_FUNCTION = re.compile(r"^\s*(?:(?:export|default|public|private|internal|static|async|suspend|override|pub|open|protected)\s+)*(?:function\*?|def|fun|func|fn)\s+(?:\([^()\n]{0,80}\)\s*)?(?:<[^<>\n]{0,80}>\s*)?(?P<name>\w+)\s*(?:<[^<>\n]{0,80}>)?\s*\(")
-_METHOD = re.compile(r"^\s+(?P<mods>(?:(?:public|private|protected|static|async|override|abstract|readonly|get|set)\s+)*)(?P<name>#?[a-z_]\w*|constructor)\s*(?:<[^<>\n]{0,80}>)?\s*\((?=[^\n]*(?:\)\s*(?::[^\n=;]{1,120})?\s*\{|$|\)\s*:\s*[^\n=]{1,120};?\s*$))")
-_FIELD = re.compile(r"^\s+(?P<mods>(?:(?:private|protected|public|readonly|static)\s+)*)(?P<name>\w+)(?P<optional>\??)!?\s*:\s*[^(){}]{1,120}[;,]?\s*$")
+_TYPE = re.compile(
+    r"^\s*(?:(?:export|default|public|internal|abstract|sealed|final|data|open|partial|static|private|pub)\s+)*(?P<word>class|interface|struct|enum|record|trait|type|object|protocol)\s+(?P<name>[A-Z]\w*)(?P<rest>[^\n{]*)"
+)
+_FUNCTION = re.compile(
+    r"^\s*(?:(?:export|default|public|private|internal|static|async|suspend|override|pub|open|protected)\s+)*(?:function\*?|def|fun|func|fn)\s+(?:\([^()\n]{0,80}\)\s*)?(?:<[^<>\n]{0,80}>\s*)?(?P<name>\w+)\s*(?:<[^<>\n]{0,80}>)?\s*\("
+)
+_METHOD = re.compile(
+    r"^\s+(?P<mods>(?:(?:public|private|protected|static|async|override|abstract|readonly|get|set)\s+)*)(?P<name>#?[a-z_]\w*|constructor)\s*(?:<[^<>\n]{0,80}>)?\s*\((?=[^\n]*(?:\)\s*(?::[^\n=;]{1,120})?\s*\{|$|\)\s*:\s*[^\n=]{1,120};?\s*$))"
+)
+_FIELD = re.compile(
+    r"^\s+(?P<mods>(?:(?:private|protected|public|readonly|static)\s+)*)(?P<name>\w+)(?P<optional>\??)!?\s*:\s*[^(){}]{1,120}[;,]?\s*$"
+)
 _GETTER = re.compile(r"^\s+(?:public\s+)?get\s+(\w+)\s*\(")
 _SETTER = re.compile(r"^\s+(?:public\s+)?(?:update|set|change)([A-Z]\w*)\s*\([^()]*\)\s*:\s*void\b")
 _TYPED = re.compile(r"\b([a-z]\w*)\s*:\s*([A-Z]\w+)\b(?!\s*[.<(])")
 _NAMED = re.compile(r"(?:\)\s*:|->|[\w?]:|Promise<)\s*(?:Promise<|Task<)?([A-Z][a-z]\w{3,40})\b(?![.(])")
-_TABLE = re.compile(r"\bcreate\s+table\s+(?:if\s+not\s+exists\s+)?[\"`]?(?:\w+\.)?(?P<name>\w+)[\"`]?\s*\(", re.IGNORECASE)
+_TABLE = re.compile(
+    r"\bcreate\s+table\s+(?:if\s+not\s+exists\s+)?[\"`]?(?:\w+\.)?(?P<name>\w+)[\"`]?\s*\(", re.IGNORECASE
+)
 _CALL = re.compile(r"(?P<new>\bnew\s+)?(?P<receiver>(?:[\w$]+[?!]?\.){0,4})(?P<name>[A-Za-z_$][\w$]*)\s?\(")
-_CONSTANT = re.compile(r"^\s*(?:(?:export|const|static|final|readonly|public|private|let|var|val|int|long|float|double|Final)\s+)*(?P<name>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\s*(?::\s*\w+\s*)?=\s*(?P<value>\d[\d_.]*|\"[^\"\n]{1,60}\"|'[^'\n]{1,60}')\s*[;,]?\s*(?:(?:#|//)[^\n]*)?$")
+_CONSTANT = re.compile(
+    r"^\s*(?:(?:export|const|static|final|readonly|public|private|let|var|val|int|long|float|double|Final)\s+)*(?P<name>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\s*(?::\s*\w+\s*)?=\s*(?P<value>\d[\d_.]*|\"[^\"\n]{1,60}\"|'[^'\n]{1,60}')\s*[;,]?\s*(?:(?:#|//)[^\n]*)?$"
+)
 _OBJECT = re.compile(r"^\s*(?:export\s+)?(?:const|let|var)\s+(?P<name>\w+)\s*(?::\s*\w+\s*)?=\s*\{\s*$")
 _KEY = re.compile(r"^\s*(?P<name>\w+)\s*:\s*(?P<value>.*)$")
 _READ = re.compile(r"(?<![\w.])(?P<name>[a-z]\w*)\.(?P<rest>[a-zA-Z_]\w*(?:\.[a-zA-Z_]\w*){0,3})(?![\w(])")
 _IMPORT = re.compile(r"^\s*(?:import|from|using|use|require|package)\b|\brequire\(")
 _WORD = re.compile(r"\w+")
-_KEYWORDS = frozenset("if for while switch catch return function def fun func fn class new await typeof sizeof super elif except with match when print assert not and or in is lambda del raise yield throw else do case".split())
+_KEYWORDS = frozenset(
+    listed(
+        "if for while switch catch return function def fun func fn class new await typeof sizeof super elif except with match when print assert not and or in is lambda del raise yield throw else do case"
+    )
+)
 
 
 def blank(text: str) -> str:
     """Return code of the same length with its strings and comments blanked, line feeds kept."""
+
     def empty(m: re.Match[str]) -> str:
-        return re.sub(r"[^\n]", " ", m[0]) if m[0][0] in "/#" else m[0][0] + re.sub(r"[^\n]", "_", m[0][1:-1]) + m[0][-1]
+        return (
+            re.sub(r"[^\n]", " ", m[0]) if m[0][0] in "/#" else m[0][0] + re.sub(r"[^\n]", "_", m[0][1:-1]) + m[0][-1]
+        )
 
     return _BOTH.sub(empty, text)
 
@@ -178,12 +200,22 @@ def read_code(fence: Fence) -> Code:
             least, most = _parameters(text, starts + m.end())
             name = "constructor" if own == "__init__" else own
             kind: Kind = "constructor" if own == "__init__" else "method" if owner else "function"
-            found.declared.append(Declared(kind, name, owner, least, most, fence.path, number, fence, _types(text, starts + m.end())))
-        elif script and owner and depth == open_types[-1][0] + 1 and (m := _METHOD.match(line)) and m["name"] not in _KEYWORDS:
+            found.declared.append(
+                Declared(kind, name, owner, least, most, fence.path, number, fence, _types(text, starts + m.end()))
+            )
+        elif (
+            script
+            and owner
+            and depth == open_types[-1][0] + 1
+            and (m := _METHOD.match(line))
+            and m["name"] not in _KEYWORDS
+        ):
             own = m["name"]
             least, most = _parameters(text, starts + m.end())
             kind = "constructor" if own == "constructor" else "method"
-            found.declared.append(Declared(kind, own, owner, least, most, fence.path, number, fence, _types(text, starts + m.end())))
+            found.declared.append(
+                Declared(kind, own, owner, least, most, fence.path, number, fence, _types(text, starts + m.end()))
+            )
         elif m := _CONSTANT.match(raw[offset]):
             found.constants.append(Constant(m["name"], m["value"].strip("\"'"), fence.path, number))
         if script and owner:
@@ -196,7 +228,18 @@ def read_code(fence: Fence) -> Code:
         for m in _CALL.finditer(line):
             if m["name"] != own and m["name"] not in _KEYWORDS:
                 receiver = "new" if m["new"] else m["receiver"].rstrip(".").replace("?", "").replace("!", "")
-                found.calls.append(Call(m["name"], receiver, _arguments(text, starts + m.end()), fence.path, number, fence, owner, _keys_of(text, starts + m.end())))
+                found.calls.append(
+                    Call(
+                        m["name"],
+                        receiver,
+                        _arguments(text, starts + m.end()),
+                        fence.path,
+                        number,
+                        fence,
+                        owner,
+                        _keys_of(text, starts + m.end()),
+                    )
+                )
         found.uses += [(m["name"], m["rest"], number) for m in _READ.finditer(line)]
         depth += line.count("{") - line.count("}")
         starts += len(line) + 1

@@ -165,7 +165,9 @@ class Document:
 
     @cached_property
     def _headings(self) -> Mapping[str, tuple[list[int], tuple[Heading, ...]]]:
-        return {path: ([h.line for h in all_], all_) for path, all_ in group((h.path, h) for h in self.headings).items()}
+        return {
+            path: ([h.line for h in all_], all_) for path, all_ in group((h.path, h) for h in self.headings).items()
+        }
 
     @cached_property
     def standings(self) -> Standings:

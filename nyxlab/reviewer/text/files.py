@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nyxlab.reviewer.text.blocks import Fence, Sentence, Table
-from nyxlab.reviewer.text.words import CREATE, DELETE, MODIFY
+from nyxlab.reviewer.text.words import CREATE, DELETE, MODIFY, listed
 
 Action = Literal["new", "modify", "delete"]
 Said = Literal["label", "verb", "tree", "table", "named"]
@@ -32,17 +32,37 @@ class FileMention:
 
 
 _EXTENSIONS = frozenset(
-    "py pyi ipynb go rs c h cc cpp hpp cs java kt kts swift m rb php pl ex exs erl scala clj hs ml ts tsx js jsx mjs cjs vue svelte html css scss"
-    " less sql prisma graphql proto md mdx rst txt adoc json jsonl json5 yaml yml toml ini cfg conf env xml csv tsv sh bash zsh ps1 bat cmd tf"
-    " tfvars hcl lock sum mod gradle csproj sln props targets plist service timer j2 tmpl tpl svg png xaml axaml zig dart cshtml razor".split()
+    listed(
+        "py pyi ipynb go rs c h cc cpp hpp cs java kt kts swift m rb php pl ex exs erl scala clj hs ml ts tsx js jsx mjs cjs vue svelte html css scss"
+        " less sql prisma graphql proto md mdx rst txt adoc json jsonl json5 yaml yml toml ini cfg conf env xml csv tsv sh bash zsh ps1 bat cmd tf"
+        " tfvars hcl lock sum mod gradle csproj sln props targets plist service timer j2 tmpl tpl svg png xaml axaml zig dart cshtml razor"
+    )
 )
-_NAMES = frozenset("Dockerfile Makefile Jenkinsfile Procfile Caddyfile Gemfile Rakefile Vagrantfile Containerfile".split())
-_LIBRARIES = frozenset("node.js next.js vue.js react.js nuxt.js express.js three.js d3.js chart.js socket.io asp.net rrule.js discord.js bun.js moment.js".split())
+_NAMES = frozenset(
+    listed("Dockerfile Makefile Jenkinsfile Procfile Caddyfile Gemfile Rakefile Vagrantfile Containerfile")
+)
+_LIBRARIES = frozenset(
+    listed(
+        "node.js next.js vue.js react.js nuxt.js express.js three.js d3.js chart.js socket.io asp.net rrule.js discord.js bun.js moment.js"
+    )
+)
 _TOKEN = re.compile(r"[\w./@{}\[\]()+~-]++")
-_LABEL = re.compile(r"^\W*(new|create[ds]?|add(?:ed)?|modif(?:y|ied|ies)|update[ds]?|change[ds]?|edit(?:ed)?|delete[ds]?|removed?|test|tests?|existing)\b(?: files?)?[*_`]*\s{0,2}(?::|\u2014|\*\*|`|$)", re.IGNORECASE)
-_MARK = re.compile(r"^[\s#\u2190<(\[/\u2014*-]*(?:\[|\()?(new|create[ds]?|added|add|modif(?:y|ied|ies)|mod|update[ds]?|change[ds]?|extend(?:ed)?|edit(?:ed)?|delete[ds]?|removed?|existing)\b(?!/)", re.IGNORECASE)
-_AFTER = re.compile(r"`?\W{0,3}\((?:an?\s|the\s)?(new|create|created|modified|modify|update|updated|extended|edit|edited|changed|existing|delete|deleted|removed)\b", re.IGNORECASE)
-_LISTED = re.compile(r"^\W*(?:(?P<new>(?:new|added|created) (?:source )?files?|files to (?:create|add))|(?P<modify>(?:modified|changed|updated|existing|touched) (?:source )?files?|files to (?:change|modify|edit|update))|(?P<delete>(?:deleted|removed) files?|files to (?:delete|remove)))\b", re.IGNORECASE)
+_LABEL = re.compile(
+    r"^\W*(new|create[ds]?|add(?:ed)?|modif(?:y|ied|ies)|update[ds]?|change[ds]?|edit(?:ed)?|delete[ds]?|removed?|test|tests?|existing)\b(?: files?)?[*_`]*\s{0,2}(?::|\u2014|\*\*|`|$)",
+    re.IGNORECASE,
+)
+_MARK = re.compile(
+    r"^[\s#\u2190<(\[/\u2014*-]*(?:\[|\()?(new|create[ds]?|added|add|modif(?:y|ied|ies)|mod|update[ds]?|change[ds]?|extend(?:ed)?|edit(?:ed)?|delete[ds]?|removed?|existing)\b(?!/)",
+    re.IGNORECASE,
+)
+_AFTER = re.compile(
+    r"`?\W{0,3}\((?:an?\s|the\s)?(new|create|created|modified|modify|update|updated|extended|edit|edited|changed|existing|delete|deleted|removed)\b",
+    re.IGNORECASE,
+)
+_LISTED = re.compile(
+    r"^\W*(?:(?P<new>(?:new|added|created) (?:source )?files?|files to (?:create|add))|(?P<modify>(?:modified|changed|updated|existing|touched) (?:source )?files?|files to (?:change|modify|edit|update))|(?P<delete>(?:deleted|removed) files?|files to (?:delete|remove)))\b",
+    re.IGNORECASE,
+)
 _WORD = re.compile(r"[A-Za-z]++")
 _GLYPHS = "├└│"
 
@@ -81,7 +101,11 @@ def files(sentence: Sentence, intro: Sentence | None = None) -> Iterator[FileMen
     label = _LABEL.match(text)
     for m in _TOKEN.finditer(text):
         token = m[0].rstrip(".:)").lstrip("(").removeprefix("./")
-        if ("." not in token and token not in _NAMES) or "://" in text[max(0, m.start() - 8) : m.start()] or not is_file(token):
+        if (
+            ("." not in token and token not in _NAMES)
+            or "://" in text[max(0, m.start() - 8) : m.start()]
+            or not is_file(token)
+        ):
             continue
         end = m.start() + len(m[0].rstrip(".:)"))
         action: Action | None

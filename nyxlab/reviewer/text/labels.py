@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nyxlab.reviewer.text.blocks import Sentence
-from nyxlab.reviewer.text.words import PARTS, any_of
+from nyxlab.reviewer.text.words import PARTS, any_of, listed
 
 _WIDEST = 400  # numbers that one range may name
 
@@ -76,9 +76,11 @@ _LOWER = re.compile(  # "REQ-1 import": a title in small letters, not what is sa
     re.VERBOSE,
 )
 _NOT_IDS = frozenset(
-    "AES AMD ARM B BASE BCP BT C CRC CSS CVE CWE EC ES F GA GH GMT GPT H HTML HTTP I INT IPV ISO K KEP L M MD MP MSC N NF OAUTH"
-    " OIDC P PEP PR PY Q RFC RSA S SHA SSL TLS U UINT UTC UTF V VT WCAG X ASCII HDR AVC EF EN FP VGA RTX GTX SM TB GB MB KB ML"
-    " Y D O WEEK DAY MT IE IOS CD EU US CO LT PBKDF ED SP XS AX DDR USB SE CVSS SOC".split()
+    listed(
+        "AES AMD ARM B BASE BCP BT C CRC CSS CVE CWE EC ES F GA GH GMT GPT H HTML HTTP I INT IPV ISO K KEP L M MD MP MSC N NF OAUTH"
+        " OIDC P PEP PR PY Q RFC RSA S SHA SSL TLS U UINT UTC UTF V VT WCAG X ASCII HDR AVC EF EN FP VGA RTX GTX SM TB GB MB KB ML"
+        " Y D O WEEK DAY MT IE IOS CD EU US CO LT PBKDF ED SP XS AX DDR USB SE CVSS SOC"
+    )
 )
 _ALIASES = {"user story": "story", "us": "story", "§": "section", "criterion": "requirement", "criteria": "requirement"}
 
@@ -96,7 +98,9 @@ def labels(sentence: Sentence) -> Iterator[Label]:
         if m.start() < end or (m[1] in _NOT_IDS and not (m[2] and len(m[1]) < 3)):
             continue
         named = sentence.where == "item" and m[2] and _LOWER.match(text, m.end())
-        defines = m.start() == opening and head and bool(sentence.where == "task" or _TITLED.match(text, m.end()) or named)
+        defines = (
+            m.start() == opening and head and bool(sentence.where == "task" or _TITLED.match(text, m.end()) or named)
+        )
         if sentence.where == "cell":
             defines = m.start() == opening and m.end() >= len(text.rstrip(" *_"))
         first, end = _run(sentence, m[1] + m[2], m[3], m.start(), m.end(), defines)
@@ -125,15 +129,32 @@ def _run(sentence: Sentence, family: str, number: str, start: int, end: int, def
     found = [Label(family, number, path, line, defines, sentence, start)]
     bare = family.islower()
     while more := _MORE.match(text, end):
-        if more["family"] != ("" if bare else family) and not (more["family"] == "" and more["by"].strip() in ("/", "-", "\u2013")):
+        if more["family"] != ("" if bare else family) and not (
+            more["family"] == "" and more["by"].strip() in ("/", "-", "\u2013")
+        ):
             break
-        if bare and more["by"].strip() == "+" or (bare and text[more.end() :].lstrip()[:1] in (")",) and "." in more["by"]):
+        if bare and more["by"].strip() == "+":
             break
         spread = more["by"].strip() in _SPREAD
         if spread:
             found += _between(found[-1], more["number"], text[found[-1].start : more.end()])
-            found[0] = Label(family, number, path, line, False, sentence, start, text[start : more.end()]) if len(found) > 1 else found[0]
-        found.append(Label(family, more["number"], path, line, False, sentence, more.start("number"), found[-1].of if spread else ""))
+            found[0] = (
+                Label(family, number, path, line, False, sentence, start, text[start : more.end()])
+                if len(found) > 1
+                else found[0]
+            )
+        found.append(
+            Label(
+                family,
+                more["number"],
+                path,
+                line,
+                False,
+                sentence,
+                more.start("number"),
+                found[-1].of if spread else "",
+            )
+        )
         end = more.end()
     return found, end
 
@@ -147,6 +168,15 @@ def _between(first: Label, last: str, written: str) -> list[Label]:
     width = len(first.number.rstrip("abcdefghijklmnopqrstuvw").rpartition(".")[2])
     prefix = "".join(f"{n}." for n in head)
     return [
-        Label(first.family, f"{prefix}{n:0{width if first.number[0] == '0' or width > 2 else 1}d}", first.path, first.line, False, first.sentence, first.start, written)
+        Label(
+            first.family,
+            f"{prefix}{n:0{width if first.number[0] == '0' or width > 2 else 1}d}",
+            first.path,
+            first.line,
+            False,
+            first.sentence,
+            first.start,
+            written,
+        )
         for n in range(low + 1, high)
     ]

@@ -44,7 +44,9 @@ _SENTENCE: tuple[tuple[Standing, re.Pattern[str]], ...] = tuple(
 )  # fmt: skip
 
 
-_CHOSEN = re.compile(r"\b(?:recommended|chosen|selected|preferred|decided|we (?:use|take))\b|\u2705|\u2b50", re.IGNORECASE)
+_CHOSEN = re.compile(
+    r"\b(?:recommended|chosen|selected|preferred|decided|we (?:use|take))\b|\u2705|\u2b50", re.IGNORECASE
+)
 
 
 class Standings:

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 
 from nyxlab.providers.messages import Record
-from nyxlab.reviewer.text.document import Document, parse_documents
 from nyxlab.reviewer.findings import Evidence
+from nyxlab.reviewer.text.document import Document, parse_documents
 
-_AMOUNT = re.compile(r"\b(\d{1,4})(?= ?(?:seconds?|minutes?|hours?|days?|ms|s|MB|GB|KB|requests?|attempts?|%)\b)")
 _MUST = re.compile(r"\b(must|shall)(?! not)\b")
 WORDS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
@@ -101,10 +100,10 @@ def _plain(text: str) -> Maker:
     """Return the maker of a fault that stands in any plan."""
 
     def make(_: Document, path: str, spots: Sequence[int], chance: random.Random) -> _Draft:
-        size, parts = chance.randint(3, 9), [chance.randint(2, 9) for _ in range(3)]
+        parts = [chance.randint(2, 9) for _ in range(3)]
         told = text.format(
-            n=size, few=WORDS[chance.randint(1, 3)], a=parts[0], b=parts[1], c=parts[2],
-            wrong=sum(parts) + chance.randint(1, 3), product=size * parts[0] + chance.randint(1, 3), year=chance.randint(2027, 2030),
+            few=WORDS[chance.randint(1, 3)], a=parts[0], b=parts[1], c=parts[2],
+            wrong=sum(parts) + chance.randint(1, 3),
         )  # fmt: skip
         return _Draft(kind="", rule="", path=path, after=((spots[0], told),))
 
@@ -121,26 +120,17 @@ def _two(one: str, two: str) -> Maker:
     return make
 
 
-def _other_value(document: Document, path: str, spots: Sequence[int], chance: random.Random) -> _Draft | None:
-    """Say a sentence of the plan again, with another amount in it."""
-    said = [
-        s for s in document.sentences if s.path == path and s.where == "paragraph" and len(_AMOUNT.findall(s.text)) == 1
-    ]
-    if not said:
-        return _two("The request timeout is 30 seconds.", "The request timeout is 45 seconds.")(
-            document, path, spots, chance
-        )
-    sentence = chance.choice(said)
-    told = _AMOUNT.sub(lambda m: str(int(m[1]) * 2 + 1), sentence.text)
-    return _Draft(kind="", rule="", path=path, after=((spots[0], told),), beside=(sentence.line,))
-
-
 def _opposite(document: Document, path: str, spots: Sequence[int], chance: random.Random) -> _Draft | None:
     """Say a demand of the plan again, turned round."""
     said = [
-        s.sentence
-        for s in document.statements
-        if s.sentence.path == path and s.sentence.where == "paragraph" and len(_MUST.findall(s.sentence.text)) == 1
+        a.sentence
+        for a in document.assertions
+        if a.modality == "must"
+        and not a.conditional
+        and len(a.subject) > 1
+        and a.sentence.path == path
+        and a.sentence.where == "paragraph"
+        and len(_MUST.findall(a.sentence.text)) == 1
     ]
     if not said:
         return _two("Audit logging is enabled by default.", "Audit logging is disabled by default.")(
@@ -181,16 +171,13 @@ def _nowhere(document: Document, path: str, spots: Sequence[int], _: random.Rand
 
 
 MAKERS: dict[str, tuple[str, Maker]] = {
-    "K1": ("stated-count", _plain("The following {few} checks are made:\n\n- the input\n- the owner\n- the limit\n- the date\n- the size\n- the name")),
+    "K1": ("stated-count", _plain("There are {few} checks:\n\n- the input\n- the owner\n- the limit\n- the date\n- the size\n- the name")),
     "K2": ("wrong-total", _plain("The work takes {a} days for the design, {b} days for the build and {c} days for the tests, {wrong} days in total.")),
-    "K3": ("conflicting-value", _other_value),
+    "K3": ("setting-differs", _two("Set `REQUEST_TIMEOUT_SECONDS=30`.", "Set `REQUEST_TIMEOUT_SECONDS=45`.")),
     "K4": ("dangling-reference", _nowhere),
-    "K5": ("duplicate-identifier", _twice),
-    "K8": ("file-ledger", _two("Modify `src/planted/limits.py` so that it reads the table.", "Create `src/planted/limits.py` (new) with the limits.")),
+    "K5": ("duplicate-number", _twice),
     "K9": ("opposite-statements", _opposite),
     "K10": ("broken-link", _plain("The details are in [the appendix](#appendix-that-is-not-here).")),
-    "K11": ("unfinished-marker", _plain("TBD: who is told when it fails.")),
-    "K13": ("stage-order", _plain("GA is planned for {year}-03-01, and the beta for {year}-05-01.")),
-    "K14": ("arithmetic", _plain("{n} workers with {a} GiB each need {product} GiB of memory.")),
+    "K11": ("unfinished-marker", _plain("The person who is told when it fails: TBD.")),
     "K15": ("exclusive-definitions", _two("Each auditor belongs to exactly one branch.", "An auditor may belong to several branches.")),
 }  # fmt: skip
