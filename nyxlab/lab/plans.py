@@ -179,7 +179,7 @@ class Plans(Runs):
         if not isinstance(review, Mapping):
             path = self.settings.resolve(Path(review))
             review, beside = read_review(path).to_json(), [*beside, path.parent]
-        return ImplementationPrompt.of(review, unchanged_documents(review, *beside), budget_tokens)
+        return ImplementationPrompt.of(review, unchanged_documents(review, *beside, outside=True), budget_tokens)
 
 
 def share_out(asked: Asked, reviews: int) -> Asked:

@@ -214,10 +214,11 @@ def read_json_file(path: Path, schema: str) -> dict[str, Json]:
     return value
 
 
-def unchanged_documents(review: Mapping[str, Json], *bases: Path) -> dict[str, str]:
+def unchanged_documents(review: Mapping[str, Json], *bases: Path, outside: bool = False) -> dict[str, str]:
     """Return the texts that a review was made of, by path: those it carries, and the files that are still as they were.
 
-    A file is looked for from each of the ``bases`` in turn and taken by its hash alone, so that no other one is shown.
+    A file is looked for from each of the ``bases`` in turn and known by its hash. A path in a file is not trusted: one
+    that leads out of a base is left alone, unless the review is the caller's own (``outside``).
     """
     found: dict[str, str] = {}
     for document in review.get("documents") or ():
@@ -225,8 +226,9 @@ def unchanged_documents(review: Mapping[str, Json], *bases: Path) -> dict[str, s
         if document.get("text") is not None:
             found[name] = document["text"]
         for base in bases if name not in found else ():
+            path = (base / name).resolve()
             try:
-                data = (base / name).read_bytes() if (base / name).is_file() else b""
+                data = path.read_bytes() if (outside or path.is_relative_to(base.resolve())) and path.is_file() else b""
             except (OSError, ValueError):
                 continue
             if hashlib.sha256(data).hexdigest() == wanted:

@@ -39,7 +39,7 @@ from nyxlab.reviewer.text.blocks import Fence
 from nyxlab.reviewer.text.document import Document
 from nyxlab.reviewer.text.standing import Standing
 
-_UNBOUNDED = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*+\]|([*+](?!\+)|\{\d*,\})")
+_UNBOUNDED = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\]){0,99}+\]|([*+](?!\+)|\{\d*,\})")
 _DENIED = re.compile(
     r"\b(?:never|not|no|without|avoid\w{0,3}|instead of|rather than|no longer|forbid\w{0,5}|remov\w{1,4}|replac\w{1,4}|refus\w{1,4}|reject\w{0,4}|prevent\w{0,3}|stop\w{0,4}"
     r"|disallow\w{0,3}|cannot|forget|unlike|if|used to|previously|was|were)\b[^.;:]{0,60}$|n't\b[^.;:]{0,60}$",

@@ -30,7 +30,7 @@ MAX_BYTES = 20 * 1024 * 1024
 MAX_LINE = 200_000
 MAX_DEPTH = 100  # lists and quotes within one another; far past what a person writes or a parser follows
 QUOTED = 4  # places of a finding that are its evidence; the others are where it shows as well
-_NESTING = re.compile(r"(?:[ \t]*+(?:[-*+]|\d{1,9}[.)]|>)(?=[ \t>]))++")
+_NESTING = re.compile(r"\A(?:[ \t]*+(?:[-*+]|\d{1,9}[.)]|>)(?=[ \t>]))++")
 
 
 class ReviewedFile(Record):
@@ -74,7 +74,7 @@ class Read(Record):
         """Count what was read."""
         return cls(
             forms=tuple(ReadForm(form=part.form, paths=part.paths) for part in plan.parts),
-            tasks=len(plan.tasks),
+            tasks=plan.task_count,
             phases=len(plan.phases),
             requirements=len(plan.requirements),
             files=len(plan.files),

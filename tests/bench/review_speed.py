@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from nyxlab.reviewer.document import parse_documents
 from nyxlab.reviewer.review import review_documents
+from nyxlab.reviewer.text.document import parse_documents
 
 ROOT = Path(__file__).parents[2]
 

@@ -20,9 +20,9 @@ from nyxlab import Lab
 from nyxlab.errors import NyxlabError
 from nyxlab.lab.console import out, say_who_reads, scores_table
 from nyxlab.lab.measure import Case, Measurement
+from nyxlab.lab.planting import Fault
 from nyxlab.lab.progress import RunProgress
 from nyxlab.lab.reviews import Asked
-from nyxlab.lab.planting import Fault
 
 HERE = Path(__file__).resolve().parents[2] / "data" / "expected" / "semantic"
 

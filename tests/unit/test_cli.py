@@ -226,7 +226,7 @@ def test_review_exit_codes_and_prompt(folder: Path) -> None:
     assert review["verdict"] == "FAIL"
     assert review["documents"][0]["path"] == "plan.md"
     assert nyxlab(folder, "prompt", "review.json", "--output", "phases/").returncode == 0
-    assert len(list((folder / "phases").glob("*.md"))) == len(review["phases"])
+    assert len(list((folder / "phases").glob("*.md"))) == len(review["phases"]) + 2  # header and appendix
     assert nyxlab(folder, "report", "review.json", "--output", "review.html").returncode == 0
     assert "A member may join several teams" in (folder / "review.html").read_text()
     sound = nyxlab(folder, "review", str(ROOT / "data" / "plans" / "rate-limits.md"))

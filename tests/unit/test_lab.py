@@ -58,7 +58,7 @@ async def test_review_step_reviews_what_was_written(project: Path) -> None:
     told = run.checkpoint()["steps"][2]["review"]
     assert [finding["rule"] for finding in told["findings"]] == ["stated-count"] * 2
     assert {finding.evidence[0].path for finding in review.findings} == {f"{run.run_id}/{s}.md" for s in ("one", "two")}
-    assert run.steps["seen"].output.startswith("CONCERNS")
+    assert run.steps["seen"].output.startswith("PASS")
 
 
 async def test_providers_replace_every_step(project: Path) -> None:
@@ -141,5 +141,6 @@ def test_a_review_file_cannot_lead_out_of_its_folder(tmp_path: Path) -> None:
     digest = hashlib.sha256(b"same").hexdigest()
     review = {"documents": [{"path": "plan.md", "sha256": digest}, {"path": "../secret.md", "sha256": digest}]}
     assert unchanged_documents(review, inside.parent) == {"plan.md": "same"}
+    assert len(unchanged_documents(review, inside.parent, outside=True)) == 2  # a review of one's own
     inside.write_text("changed")
     assert unchanged_documents(review, inside.parent) == {}

@@ -17,9 +17,9 @@ from nyxlab import Lab, ScriptedProvider
 from nyxlab.cli import app
 from nyxlab.errors import InputRefused
 from nyxlab.providers.base import Capabilities
-from nyxlab.reviewer.consensus import unfound
 from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.lenses import LENSES
+from nyxlab.reviewer.models.consensus import unfound
+from nyxlab.reviewer.models.lenses import LENSES
 from nyxlab.reviewer.review import Review
 from nyxlab.settings import load_settings
 
@@ -331,7 +331,7 @@ def test_orders_inside_the_plan_change_nothing(tmp_path: Path) -> None:
 
 def test_nobody_usable_leaves_the_rules(tmp_path: Path) -> None:
     """Without a provider that can be called the rules speak, and each lens is skipped with the reason."""
-    review = reviewed(tmp_path, provider("a", why_unusable="no key: set A_KEY"), plan=PLAN + "\nTODO\n")
+    review = reviewed(tmp_path, provider("a", why_unusable="no key: set A_KEY"), plan=PLAN + "\nThe owner: TBD.\n")
     assert [f.rule for f in review.findings] == ["unfinished-marker"]
     assert told(review, "lens:tests") == [("skipped", "no key: set A_KEY")]
     assert review.headline.endswith("(rules only; 7 lenses not run)")

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 
 from nyxlab.cli import app
 from nyxlab.lab.measure import Case, measure, planted_cases
-from nyxlab.lab.reviews import Asked
-from nyxlab.reviewer.document import Document, parse_documents
 from nyxlab.lab.planting import MAKERS, planted
+from nyxlab.lab.reviews import Asked
 from nyxlab.reviewer.review import Review, review_documents
+from nyxlab.reviewer.text.document import Document, parse_documents
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAN = """\
@@ -107,11 +107,11 @@ def test_a_providers_row_counts_its_own(tmp_path: Path, monkeypatch: pytest.Monk
             "fix": "",
         }
         price = {"price": {"input": "1.00", "output": "1.00"}, "usage": {"input_tokens": 1000, "output_tokens": 0}}
-        return {"json": {"findings": [claim]}, "match": ["stored data alone", "TBD: who is told"], **price}
+        return {"json": {"findings": [claim]}, "match": ["stored data alone", "told when it fails: TBD"], **price}
 
     none = {"json": {"findings": []}, "repeat": True}
     script = {
-        "sees": [says("TBD: who is told when it fails."), none],
+        "sees": [says("The person who is told when it fails: TBD."), none],
         "errs": [says("A request takes one token."), none],
     }
     (tmp_path / "script.yaml").write_text(json.dumps(script), encoding="utf-8")
@@ -161,9 +161,9 @@ async def test_the_semantic_set_takes_understanding() -> None:
     assert alone.scores[0].found <= 4
 
     async def all_seeing(document: Document) -> Review:
-        from nyxlab.reviewer.consensus import Panel, locate, merge, unfound
-        from nyxlab.reviewer.evidence import Locator
-        from nyxlab.reviewer.lenses import LensClaim, Numbered, Quote
+        from nyxlab.reviewer.models.consensus import Panel, locate, merge, unfound
+        from nyxlab.reviewer.models.evidence import Locator
+        from nyxlab.reviewer.models.lenses import LensClaim, Numbered, Quote
         from nyxlab.reviewer.review import Heard
 
         case = next(

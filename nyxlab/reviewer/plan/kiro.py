@@ -11,7 +11,8 @@ from nyxlab.reviewer.text.blocks import Heading
 COMPANIONS = ("requirements.md", "design.md", "tasks.md")
 _REQUIREMENT = re.compile(r"^requirement\s+(\d{1,3})\b\W*(.*)", re.IGNORECASE)
 _CITED = re.compile(
-    r"^\W*(?:requirements?\s*:|validates:?\s*requirements?\s*:?)[\s_*]*(?P<list>[\d.,\s/&and\u2013-]*\d)", re.IGNORECASE
+    r"^[\W_]*(?:requirements?\s*:|validates:?\s*requirements?\s*:?)[\s_*]*(?P<list>[\d.,\s/&and\u2013-]*\d)",
+    re.IGNORECASE,
 )
 _SHALL = re.compile(r"\bSHALL\b")
 

@@ -43,6 +43,8 @@ class Task(Unit):
     box: str | None = None
     parallel: bool = False
     optional: bool = False
+    lead: bool = False
+    """Whether it is no task of its own but what stands in its phase before, or instead of, the first one."""
     phase: Phase | None = None
     files: tuple[FileMention, ...] = ()
     cites: frozenset[str] = frozenset()
@@ -159,6 +161,11 @@ class Plan:
                 found.setdefault(name, []).append(task)
         return {name: tuple(tasks) for name, tasks in found.items()}
 
+    @property
+    def task_count(self) -> int:
+        """How many tasks there are; a phase that names none is one itself."""
+        return sum(not t.lead or len(t.phase.tasks if t.phase else ()) == 1 for t in self.tasks)
+
     def numbered(self) -> Iterable[Unit]:
         """Every phase and task that has a number."""
         return (unit for unit in (*self.phases, *self.tasks) if unit.number)
@@ -167,7 +174,7 @@ class Plan:
         """Say how the plan was read: "read as spec-kit: 46 tasks in 6 phases, 13 requirements, 31 files"."""
         forms = list(dict.fromkeys(part.form for part in self.parts))
         counts = [
-            f"{_count(len(self.tasks), 'task')} in {_count(len(self.phases), 'phase')}" if self.phases else "no tasks",
+            f"{_count(self.task_count, 'task')} in {_count(len(self.phases), 'phase')}" if self.phases else "no tasks",
             _count(len(self.requirements), "requirement"),
             _count(len(self.files), "file"),
         ]

@@ -25,7 +25,8 @@ _NONE = re.compile(
 )
 _COLUMN = re.compile(r"\b(?:depends|dependenc|needs|blocked by|prerequisite|requires|after)", re.IGNORECASE)
 _SUBJECT = re.compile(
-    r"^(?:#|id|no\.?|step|phase|task|stage|milestone|story|epic|item|order|unit|week|sprint|ticket|pr)\b", re.IGNORECASE
+    r"^(?:#|(?:id|no\.?|step|phase|task|stage|milestone|story|epic|item|order|unit|week|sprint|ticket|pr)\b)",
+    re.IGNORECASE,
 )
 _NEAR = 60  # characters between a verb and the first thing that is needed
 _NUMBER = re.compile(r"(?<![\w.])(\d{1,3}(?:\.\d{1,3})*)(?![\w.])")
@@ -58,7 +59,7 @@ class _Holders:
                 self.at[phase.path, line] = phase
             for task in phase.tasks:
                 for line in range(task.line, task.end_line + 1):
-                    self.at[task.path, line] = task
+                    self.at[task.path, line] = task if task.number else phase
         headings = {p: [h.line for h in hs] for p, hs in group((h.path, h) for h in document.headings).items()}
         self.under: dict[tuple[str, int], list[Unit]] = {}
         for task in plan.tasks:

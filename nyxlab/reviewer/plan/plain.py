@@ -49,16 +49,9 @@ def _headed(facts: Facts, path: str) -> list[Phase]:
     tasks = [facts.task(f, n, t, path, h.line, ends[h], heading=h) for h, f, n, t in _outermost(inner, ends)]
     holders = fill(phases, tasks)
     for phase in phases:
-        if phase not in holders:
-            fill(
-                [phase],
-                _items(facts, phase)
-                or [
-                    facts.task(
-                        phase.family, phase.number, phase.title, path, phase.line, phase.end_line, heading=phase.heading
-                    )
-                ],
-            )
+        own = phase.tasks if phase in holders else _items(facts, phase)
+        fill([phase], [*facts.lead(phase, own), *(own if phase not in holders else ())])
+        phase.tasks.sort(key=lambda t: t.line)
     return phases
 
 

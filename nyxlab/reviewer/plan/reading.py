@@ -79,6 +79,15 @@ class Facts:
             files=tuple(self.files(path, line, end_line)),
         )  # fmt: skip
 
+    def lead(self, phase: Phase, tasks: Sequence[Task]) -> list[Task]:
+        """Return what stands in a phase before its first task, as one, where it names files or is all there is."""
+        last = min((t.line for t in tasks), default=phase.end_line + 1) - 1
+        if tasks and not self.files(phase.path, phase.line, last):
+            return []
+        found = self.task("", "", phase.title, phase.path, phase.line, max(last, phase.line), heading=phase.heading)
+        found.lead = True
+        return [found]
+
 
 def headed(headings: Iterable[Heading]) -> Iterator[tuple[Heading, str, str, str]]:
     """Yield the headings that name a part of the work: heading, family, number, title."""

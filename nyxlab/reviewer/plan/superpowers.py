@@ -33,10 +33,7 @@ def read(facts: Facts, paths: tuple[str, ...]) -> Part:
             tasks = [
                 facts.task("", m[1], m[2], path, i.line, stop, i) for (i, m), stop in zip(found, stops, strict=True)
             ]
-            # What stands before the first step (files, interfaces) is the task's own.
-            first = tasks[0].line - 1 if tasks else phase.end_line
             part.phases += fill(
-                [phase],
-                [facts.task("task", phase.number, phase.title, path, phase.line, first, heading=phase.heading), *tasks],
-            )
+                [phase], [*facts.lead(phase, tasks), *tasks]
+            )  # files and interfaces stand before the steps
     return part

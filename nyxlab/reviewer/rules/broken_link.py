@@ -17,17 +17,29 @@ _BARE = re.compile(r"(?<![a-z0-9_-])[a-z0-9][a-z0-9_-]{0,80}\.md")
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find a link that names an anchor, a link label or a file that does not exist in the set or, where that is known, beside it."""
+    """Find a link that names an anchor, a link label or a file that does not exist in the set or, where that is known, beside it; each dead target once."""
+    dead: dict[tuple[str, str], list[Link]] = {}
     for link in document.links:
         problem = _label(document, link) if link.label is not None else _target(document, link)
         if problem:
-            yield _claim(link, *problem)
+            dead.setdefault(problem, []).append(link)
     for path, labels in document.references.items():
         for target, line in labels.values():
             named = Link("", target, None, path, line)
             if target.startswith("#") and (problem := _target(document, named)):
-                yield _claim(named, *problem)
-    yield from _bare_names(document)
+                dead.setdefault(problem, []).append(named)
+    for link, what, why in _bare_names(document):
+        dead.setdefault((what, why), []).append(link)
+    for (what, why), links in dead.items():
+        yield Claim(
+            Severity.LOW,
+            f"Broken link: {what}",
+            f"The text points to {what}, but {why}.",
+            "Point to the place that is meant, or add it.",
+            at(*links),
+            (what,),
+            confidence=0.95,
+        )
 
 
 def _label(document: Document, link: Link) -> tuple[str, str] | None:
@@ -69,7 +81,7 @@ def _target(document: Document, link: Link) -> tuple[str, str] | None:
     return None
 
 
-def _bare_names(document: Document) -> Iterator[Claim]:
+def _bare_names(document: Document) -> Iterator[tuple[Link, str, str]]:
     """In a set of several files, a sibling named by its bare name (research.md) that is not there, while others so named are."""
     names = {p.rsplit("/", 1)[-1] for p in document.files} | {p.rsplit("/", 1)[-1] for p in document.beside or ()}
     folders = {dirname(p).rsplit("/", 1)[-1] for p in document.files} - {""}
@@ -88,21 +100,8 @@ def _bare_names(document: Document) -> Iterator[Claim]:
             continue
         if not folder or folder in folders:
             told.add((mention.path, name))
-            yield _claim(
-                Link(name, name, None, mention.path, mention.line), f"the file {mention.name}", "it is not in the set"
-            )
-
-
-def _claim(link: Link, what: str, why: str) -> Claim:
-    return Claim(
-        Severity.LOW,
-        f"Broken link: {what}",
-        f"The text points to {what}, but {why}.",
-        "Point to the place that is meant, or add it.",
-        at(link),
-        (what,),
-        confidence=0.95,
-    )
+            link = Link(name, name, None, mention.path, mention.line)
+            yield link, f"the file {mention.name}", "it is not in the set"
 
 
 RULE = rule("broken-link", check)

@@ -16,10 +16,11 @@ from nyxlab.reviewer.text.standing import Standing
 _PARTS = ("phase", "step", "task", "story", "milestone", "epic", "stage", "requirement", "section")
 _FOREIGN = re.compile(
     r"""\b(?:RFC|spec(?:ification)?s?|guide|docs?|document(?:ation)?|manual|standard|paper|book|chapter|design|PRD|proposal|README|upstream
-    |plan|issue|PR|repo(?:sitory)?|original|previous|earlier|old|existing|constitution|appendix|law|GDPR|HIPAA|article|of\ the|in\ the|from\ the)\b
-    |\.md\b|https?:|\]\(|#\d""",
+    |plan|issue|PR|repo(?:sitory)?|constitution|appendix|law|GDPR|HIPAA|article)\b
+    |\.md\b|https?:|\]\(|\#\d""",
     re.IGNORECASE | re.VERBOSE,
 )
+_OF = re.compile(r"^\s(?:of|in|from) (?:the|our|that|its)\b", re.IGNORECASE)
 _LEAST = 3
 
 
@@ -27,19 +28,23 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
     """Find a task, step, phase, requirement or section of this set that is cited by a number that nothing has; what another document holds is not asked for."""
     yield from _criteria(plan)
     known = _known(document, plan)
-    missing: list[Label] = []
+    missing: dict[tuple[str, str], list[Label]] = {}
     for label in document.labels:
-        numbers = known.get((dirname(label.path), label.family)) or known.get((label.path, label.family))
-        if not numbers or label.defines or label.of or (label.family.islower() and label.family not in _PARTS):
+        numbers = known.get((_scope(label.family, label.path), label.family), set())
+        if (
+            len(numbers) < _LEAST
+            or label.defines
+            or label.of
+            or (label.family.islower() and label.family not in _PARTS)
+        ):
             continue
-        if len(numbers) >= _LEAST and key_of(label.number) not in numbers and _is_ours(document, label, numbers):
-            missing.append(label)
-    for (_, name), cited in group(((dirname(i.path), i.name), i) for i in missing).items():
-        first = cited[0]
+        if label.key not in numbers and _is_ours(document, label, numbers):
+            missing.setdefault((_scope(label.family, label.path), label.name), []).append(label)
+    for (scope, name), cited in missing.items():
         yield Claim(
             Severity.MEDIUM,
             f"{name} does not exist",
-            f"The text relies on {name}; the plan has {len(known.get((dirname(first.path), first.family)) or known[first.path, first.family])} of that kind, and none with this number.",
+            f"The text relies on {name}; there are {len(known[scope, cited[0].family])} of that kind, and none with this number.",
             "Point to the part that is meant, or add it.",
             at(*cited),
             (name,),
@@ -47,15 +52,19 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
         )
 
 
+def _scope(family: str, path: str) -> str:
+    """Return where a number is unique: in its file, for phases, steps and sections; else in its folder."""
+    return path if family.islower() and family not in ("epic", "story", "requirement") else dirname(path)
+
+
 def _known(document: Document, plan: Plan) -> dict[tuple[str, str], set[Key]]:
-    """Return the numbers that are defined, by folder (sections: by file) and family."""
+    """Return the numbers that are defined, by scope and family."""
     found: dict[tuple[str, str], set[Key]] = {}
-    for family, labels in document.definitions.items():
-        for label in labels:
-            found.setdefault((dirname(label.path), family), set()).add(label.key)
-    for unit in (*plan.phases, *plan.tasks, *plan.requirements):
-        if unit.number and unit.family:
-            found.setdefault((dirname(unit.path), unit.family), set()).add(unit.key)
+    units = [u for u in (*plan.phases, *plan.tasks, *plan.requirements) if u.number and u.family]
+    labels = [i for all_ in document.definitions.values() for i in all_]
+    named = [(u.family, u.path, u.key) for u in units] + [(i.family, i.path, i.key) for i in labels]
+    for family, path, key in named:
+        found.setdefault((_scope(family, path), family), set()).add(key)
     for heading in document.headings:
         if heading.number:
             found.setdefault((heading.path, "section"), set()).add(key_of(heading.number))
@@ -65,7 +74,13 @@ def _known(document: Document, plan: Plan) -> dict[tuple[str, str], set[Key]]:
 def _is_ours(document: Document, label: Label, numbers: set[Key]) -> bool:
     """Whether a citation means this plan: it stands among its claims, names no other document, and has the depth of what is there."""
     sentence = label.sentence
-    if document.standing(sentence) in (Standing.OTHER, Standing.EXAMPLE, Standing.STATUS, Standing.REJECTED):
+    if document.standing(sentence) in (
+        Standing.OTHER,
+        Standing.EXAMPLE,
+        Standing.STATUS,
+        Standing.REJECTED,
+        Standing.FORM,
+    ):
         return False
     deep = {len(k[0]) for k in numbers}
     if len(label.key[0]) not in deep or any(
@@ -75,7 +90,8 @@ def _is_ours(document: Document, label: Label, numbers: set[Key]) -> bool:
     around = sentence.text if label.family.islower() else sentence.text[max(0, label.start - 40) : label.start + 40]
     if label.family == "section" and len(document.files) > 1:
         return False
-    return not _FOREIGN.search(around)
+    after = sentence.prose[label.start + len(label.name) :]
+    return not _FOREIGN.search(around) and not _OF.match(after)
 
 
 def _criteria(plan: Plan) -> Iterator[Claim]:

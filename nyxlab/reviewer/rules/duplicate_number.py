@@ -71,7 +71,9 @@ def _alike(same: tuple[Label, ...]) -> bool:
     """Whether all of them may be one thing: their titles share a word, or one has none."""
     titles = [stems(_title(i)) - _SAYS_NOTHING for i in same]
     where = {i.sentence.where for i in same}
-    return any(not t for t in titles) or len(where) > 1 or bool(frozenset.intersection(*titles))
+    shared = frozenset.intersection(*titles)
+    enough = 1 if same[0].family.islower() else min(map(len, titles)) / 2  # requirements of one plan share some words
+    return any(not t for t in titles) or len(where) > 1 or (bool(shared) and len(shared) >= enough)
 
 
 def _across(document: Document, told: list[Label]) -> Iterator[Claim]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from posixpath import basename, dirname
 
 from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Plan, Task
+from nyxlab.reviewer.plan.model import Plan, Task, Unit
 from nyxlab.reviewer.rules.base import Claim, Place, at, names, rule
 from nyxlab.reviewer.text.code import Code
 from nyxlab.reviewer.text.document import Document, group
@@ -30,7 +30,7 @@ _LEAST = 3  # files that two lists share, before a difference says anything
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find files that the drawn tree marks as new and no task names, files that tasks make and that tree lacks, code whose file the tree has elsewhere or not at all, and a file or function that two tasks are each to make."""
+    """Find files that the drawn tree marks as new and no task names, files that tasks make and that tree lacks, code whose file the tree has elsewhere or not at all, a file or function that two tasks are each to make, and files that the repository, where it is named, has or lacks against what is said."""
     own = [
         m
         for m in document.file_mentions
@@ -43,6 +43,7 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
     yield from _code(document, own)
     yield from _twice(plan)
     yield from _functions(document, plan)
+    yield from _repository(document)
 
 
 def _new(document: Document, plan: Plan, drawn: list[FileMention]) -> Iterator[Claim]:
@@ -148,26 +149,31 @@ def _code(document: Document, drawn: list[FileMention]) -> Iterator[Claim]:
 
 
 def _twice(plan: Plan) -> Iterator[Claim]:
-    """Judge files that several tasks are each to create, all by a label."""
-    by_name: dict[str, list[tuple[Task, FileMention]]] = {}
+    """Judge files that several parts of the work are each to create, or of which one changes what a later one creates, by their labels."""
+    told: dict[str, dict[Unit, FileMention]] = {}
     for task in plan.tasks:
         for mention in task.touches.values():
-            if mention.action == "new" and mention.said == "label" and "/" in mention.name:
-                by_name.setdefault(mention.name, []).append((task, mention))
-    found: dict[tuple[str, ...], list[list[FileMention]]] = {}
-    for made in by_name.values():
-        homes = {id(t.phase) if t.phase and t.phase.family == "task" else id(t) for t, _ in made}
-        if len(homes) > 1 and len({t.path for t, _ in made}) == 1:
-            found.setdefault(
-                tuple(dict.fromkeys(t.phase.name if t.phase and t.phase.family == "task" else t.name for t, _ in made)),
-                [],
-            ).append([m for _, m in made])
-    for tasks, mentions in found.items():
-        files = [group_[0].name for group_ in mentions]
+            if mention.said == "label" and "/" in mention.name and task.phase:
+                home = task.phase if task.lead or task.phase.family == "task" else task
+                told.setdefault(mention.name, {}).setdefault(home, mention)
+    twice: dict[tuple[str, ...], list[FileMention]] = {}
+    for name, uses in told.items():
+        made = [unit for unit, mention in uses.items() if mention.action == "new"]
+        if len({unit.path for unit in uses}) > 1 or not made:
+            continue
+        if len(made) > 1:
+            twice.setdefault(tuple(unit.name for unit in made), []).extend(uses[unit] for unit in made)
+        elif early := [u for u in uses if uses[u].action == "modify" and plan.order[u] < plan.order[made[0]]]:
+            yield _claim(
+                f"{basename(name)} is changed by {early[0].name} and made only by {made[0].name}",
+                "Followed in its own order, the plan changes a file that is not there yet.",
+                "Make it before it is changed, or say that it exists.", [uses[early[0]], uses[made[0]]], Severity.MEDIUM,
+            )  # fmt: skip
+    for units, mentions in twice.items():
         yield _claim(
-            f"{names(tasks)} are each to create {names(files, 3)}",
+            f"{names(units)} are each to create {names((m.name for m in mentions), 3)}",
             "Two tasks make the same file; the second one overwrites or changes what the first one made.",
-            "Let one task create it and the others modify it.", [m for group_ in mentions for m in group_], Severity.MEDIUM,
+            "Let one task create it and the others modify it.", mentions, Severity.MEDIUM,
         )  # fmt: skip
 
 
@@ -189,6 +195,29 @@ def _functions(document: Document, plan: Plan) -> Iterator[Claim]:
                 tuple(Place(t.path, line, line) for t, line in tasks.items()),
                 (function,),
             )
+
+
+def _repository(document: Document) -> Iterator[Claim]:
+    """Judge what is said to be new or existing by the files of the repository, where it was named."""
+    said = [m for m in document.file_mentions if document.repo is not None and m.action and m.said != "verb"]
+    made = {m.name for m in said if m.action == "new"}
+    for name, mentions in group((m.name, m) for m in said).items():
+        first = mentions[0]
+        there = name in (document.repo or ())
+        if there and first.action == "new":
+            told = f"{name} is called new, and the repository has it"
+        elif not there and first.action != "new" and name not in made and "/" in name:
+            told = f"{name} is to be {'deleted' if first.action == 'delete' else 'modified'}, and the repository has no such file"
+        else:
+            continue
+        why = "The plan was written for another state of the repository, or names another file."
+        yield _claim(
+            told,
+            why,
+            "Name the file that is meant, or say what is to be done to it.",
+            list(mentions[:3]),
+            Severity.MEDIUM,
+        )
 
 
 def _bases(task: Task) -> Iterable[str]:

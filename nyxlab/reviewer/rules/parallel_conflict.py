@@ -122,7 +122,7 @@ def _works_in(task: Task, name: str) -> bool:
     if mention.action or len(task.touches) == 1:
         return "/" in name
     before = mention.sentence.text.partition(name)[0][-12:] if mention.sentence else ""
-    return "/" in name and bool(re.search(r"\b(?:in|to) `?$|File\W{1,6}$", before))
+    return "/" in name and bool(re.search(r"(?<!as )(?<!defined )(?<!like )\b(?:in|to) `?$|File\W{1,6}$", before))
 
 
 RULE = rule("parallel-conflict", check)

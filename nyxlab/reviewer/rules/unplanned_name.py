@@ -12,7 +12,7 @@ from nyxlab.reviewer.text.blocks import Sentence
 from nyxlab.reviewer.text.code import spans
 from nyxlab.reviewer.text.document import Document, group
 
-_NAME = re.compile(r"[A-Za-z]\w*(?:[a-z][A-Z]|_)\w*")
+_NAME = re.compile(r"(?<!\w)[A-Za-z]\w{0,60}?(?:[a-z][A-Z]|_)\w{0,60}")
 _LIST = re.compile(r"(?<![\w`])`?([A-Z]\w+)`?((?:,\s(?:and\s)?`?[A-Z]\w+`?){2,12}(?:,?\sand\s`?[A-Z]\w+`?)?)")
 _LEAST = 3
 

@@ -12,14 +12,16 @@ from nyxlab.reviewer.text.words import NEGATION, stems
 Modality = Literal["must", "must not", "should", "should not", "may", "will", "will not", "is", "is not"]
 
 _MODAL = re.compile(
-    r"\b(?P<modal>must|shall|should|may|will|can|is|are|was|were|has to|have to)(?P<not>n['\u2019]t|\s+(?:not|never|no longer)\b)?"
-    r"|\b(?P<joined>cannot|(?:ca|wo|sha)n['\u2019]t|(?:do|does)(?:\s+not|n['\u2019]t))\b",
-    re.IGNORECASE,
+    r"""\b(?P<joined>cannot|(?:ca|wo|sha)n['\u2019]t|(?:do|does)(?:\s+not|n['\u2019]t))\b
+    |\b(?P<modal>must|shall|should|may|will|can|is|are|was|were|has\ to|have\ to)(?:(?P<not>n['\u2019]t|\s+(?:not|never|no\ longer))\b|\b)""",
+    re.IGNORECASE | re.VERBOSE,
 )
 _CONDITION = re.compile(
     r"\b(?:if|when|whenever|unless|until|except|only|while|after|before|once|where|without|otherwise|whether|in case|for (?:local|dev|test|prod)\w*)\b",
     re.IGNORECASE,
 )
+_CLAUSE = re.compile(r"[,;:.\u2014]|\b(?:since|because|so that|for|as|in order|at the latest)\b")
+_LABEL = re.compile(r"^[^\w]*[\w.-]{1,12}\s?[:\u2014\u2013]\s")
 _OPPOSITES = (("enabled", "disabled"), ("allowed", "forbidden"), ("required", "optional"), ("synchronous", "asynchronous"), ("public", "private"), ("mutable", "immutable"), ("encrypted", "unencrypted"))  # fmt: skip
 _SENSE = {word: (pair[0], word == pair[1]) for pair in _OPPOSITES for word in pair}
 
@@ -35,6 +37,8 @@ class Assertion:
     verb: str
     denied: bool
     conditional: bool
+    settled: bool
+    """Whether it says how a thing is to be: a demand, or a state that has an opposite (enabled, disabled)."""
 
 
 def modality(text: str) -> Modality | None:
@@ -77,13 +81,15 @@ def assertion(sentence: Sentence) -> Assertion | None:
         for w in words
         if w.lower() not in ("be", "been", "also", "always", "never", "not")
     ]
-    said = re.sub(r"[A-Za-z]+", lambda w: _SENSE.get(w[0].lower(), (w[0],))[0], text[m.end() :])
+    rest = _CLAUSE.split(text[m.end() :], maxsplit=1)[0]
+    said = re.sub(r"[A-Za-z]+", lambda w: _SENSE.get(w[0].lower(), (w[0],))[0], rest)
     return Assertion(
         sentence,
         how,
-        stems(text[: m.start()]),
+        stems(_LABEL.sub("", text[: m.start()])),
         stems(said),
         verbs[0] if verbs else "",
         denied,
         bool(_CONDITION.search(text)),
+        how not in ("is", "is not") or bool(turned),
     )

@@ -131,7 +131,9 @@ _NAMED = re.compile(r"(?:\)\s*:|->|[\w?]:|Promise<)\s*(?:Promise<|Task<)?([A-Z][
 _TABLE = re.compile(
     r"\bcreate\s+table\s+(?:if\s+not\s+exists\s+)?[\"`]?(?:\w+\.)?(?P<name>\w+)[\"`]?\s*\(", re.IGNORECASE
 )
-_CALL = re.compile(r"(?P<new>\bnew\s+)?(?P<receiver>(?:[\w$]+[?!]?\.){0,4})(?P<name>[A-Za-z_$][\w$]*)\s?\(")
+_CALL = re.compile(
+    r"(?<![\w$.])(?P<new>new\s{1,4})?(?P<receiver>(?:[\w$]++[?!]?\.){0,8}+)(?P<name>[A-Za-z_$][\w$]*+)\s?\("
+)
 _CONSTANT = re.compile(
     r"^\s*(?:(?:export|const|static|final|readonly|public|private|let|var|val|int|long|float|double|Final)\s+)*(?P<name>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\s*(?::\s*\w+\s*)?=\s*(?P<value>\d[\d_.]*|\"[^\"\n]{1,60}\"|'[^'\n]{1,60}')\s*[;,]?\s*(?:(?:#|//)[^\n]*)?$"
 )

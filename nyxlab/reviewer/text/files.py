@@ -112,7 +112,7 @@ def files(sentence: Sentence, intro: Sentence | None = None) -> Iterator[FileMen
         said: Said = "label"
         if after := _AFTER.match(text, end):
             action = action_of(after[1])
-        elif label and label.end() <= m.start() + 1:
+        elif label and (":" in label[0] or not text[label.end() : m.start()].strip(" `*")):
             action = action_of(label[1])
         elif listed := _listed(sentence, intro):
             action = listed

@@ -63,7 +63,7 @@ _PART = re.compile(
 )
 _MORE = re.compile(
     r"""(?P<by>\s{0,3}(?:,\s{0,3}and|,|and|or|&|/|\+)\s{0,3}|\s{0,3}(?:[\u2013\u2014]|-|\.\.\.?|to|through|thru)\s{0,3})
-    (?P<family>(?:[A-Z]{1,10}-?)?)(?P<number>\d{1,4}(?:\.\d{1,3})*[a-z]?)\b(?![%\w]|\.\d|-\w)""",
+    (?P<family>(?:[A-Z]{1,10}-?)?)(?P<number>\d{1,4}(?:\.\d{1,3})*[a-z]?)\b(?![%\w]|\.\d|-\w|\s(?:tasks|files|items|hours|days|weeks|months|tests|minutes|points|lines|users|endpoints|total)\b)""",
     re.VERBOSE,
 )
 _SPREAD = ("\u2013", "\u2014", "-", "to", "through", "thru", "..", "...")
