@@ -11,7 +11,7 @@ from pydantic import Field
 
 from nyxlab.providers.messages import Record
 from nyxlab.reviewer.findings import Finding, Severity
-from nyxlab.reviewer.plan.model import Phase, Plan, Requirement, Unit
+from nyxlab.reviewer.plan.model import Phase, Plan, Requirement, Task, Unit
 from nyxlab.reviewer.text.blocks import Heading
 from nyxlab.reviewer.text.document import Document
 from nyxlab.reviewer.text.files import Said
@@ -22,7 +22,7 @@ BUDGET = 8_000
 _WIDEST = 80  # lines of a section that may stand on top of every phase
 _HEADER = re.compile(
     r"^\W*(?:\d+(?:\.\d+)*[.)]?\s+)?(?:goals?\b(?! \d)|objectives?\b|purpose\b|summary\b|overview\b|global constraints|constraints\b|principles\b|ground rules|conventions\b|non[- ]?goals?\b"
-    r"|goals? (?:/|and|&) non[- ]?goals?|out[- ]of[- ]scope|glossary\b|terminology\b|terms\b|definitions\b|(?:key |settled )?decisions?\b(?! to| log)|quality gates|key facts|tech(?:nical)? (?:stack|context)\b|why$)",
+    r"|goals? (?:/|and|&) non[- ]?goals?|out[- ]of[- ]scope|glossary\b|terminology\b|terms\b|definitions\b|(?:key |settled |resolved )?decisions\b(?! to| log)|quality gates|key facts|tech(?:nical)? (?:stack|context)\b|why$)",
     re.IGNORECASE,
 )
 
@@ -214,7 +214,7 @@ def _compiled(
                 needs=tuple(sorted(needs)),
                 blocks=tuple(blocks),
                 covers=tuple(sorted({c for t in tasks for c in t.cites}, key=_natural)),
-                files=_files(tasks, document.repo),
+                files=_files(tasks, document),
                 findings=tuple(f.id for f in about),
                 blocked_by=tuple(f.id for f in about if f.verified and f.severity.at_least(Severity.HIGH)),
             )
@@ -242,14 +242,18 @@ def _touches(finding: Finding, block: Block) -> bool:
     )
 
 
-def _files(tasks: Iterable[object], repo: frozenset[str] | None) -> tuple[PhaseFile, ...]:
-    """Return the files of some tasks, each once: by the first place that says what is done to it."""
+def _files(tasks: Iterable[Task], document: Document) -> tuple[PhaseFile, ...]:
+    """Return the files of some tasks, each once: what they say is done to it, else what a label, tree or table says elsewhere."""
+    said = {m.name: m for m in reversed(document.file_mentions) if m.action and m.said != "verb"}
+    own = {path.rpartition("/")[2] for path in document.files}
     found: dict[str, PhaseFile] = {}
     for task in tasks:
-        for name, mention in task.touches.items():  # type: ignore[attr-defined]  # tasks
-            if name not in found or (found[name].action is None and mention.action):
-                exists = None if repo is None else name in repo
-                found[name] = PhaseFile(path=name, action=mention.action, said=mention.said, exists=exists)
+        for name, mention in task.touches.items():
+            if name in own or (name in found and (found[name].action or not mention.action)):
+                continue
+            told = mention if mention.action else said.get(name, mention)
+            exists = None if document.repo is None else name in document.repo
+            found[name] = PhaseFile(path=name, action=told.action, said=told.said, exists=exists)
     return tuple(found.values())
 
 

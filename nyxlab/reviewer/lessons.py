@@ -103,7 +103,7 @@ def rule_of(lesson: Lesson) -> Rule:
     starts = {word.split()[0] for word in lesson.words}
 
     def check(document: Document, plan: Plan) -> Iterator[Claim]:
-        if not any(start in file.text.lower() for file in document.files.values() for start in starts):
+        if not any(start in file.small for file in document.files.values() for start in starts):
             return
         when, beside, unless, settled = patterns()
         words = re.compile("|".join(re.escape(word).replace("\\ ", r"\s++") for word in lesson.words))
@@ -188,24 +188,16 @@ def shipped() -> tuple[Rule, ...]:
 
 def _passages(document: Document, words: re.Pattern[str]) -> Iterator[_Passage]:
     """Yield the sentences and the commands in code that stand on a line with one of the words."""
-    hits = {path: lines for path, file in document.files.items() if (lines := _lines_with(words, file.text.lower()))}
-    if not hits:
-        return
-    for s in document.sentences:
-        here = hits.get(s.path)
-        if (
-            here
-            and s.where != "heading"
-            and document.standing(s) in (None, Standing.FORM)
-            and not here.isdisjoint(range(s.line, s.end_line + 1))
-        ):
-            yield _Passage(s.plain, Place(s.path, s.line, min(s.end_line, s.line + MAX_SPAN - 1)), False)
-    for fence in document.fences:
-        here = hits.get(fence.path)
-        if not here or here.isdisjoint(range(fence.line, fence.end_line + 1)):
-            continue
-        if fence.language.lower().split(" ")[0] not in _PROSE_FENCES:
-            yield from _commands(fence, document.files[fence.path].lines, here)
+    hits = {path: lines for path, file in document.files.items() if (lines := _lines_with(words, file.small))}
+    for path, lines in hits.items():
+        spoken = dict.fromkeys(s for n in sorted(lines) for s in document.spoken.get((path, n), ()))
+        for s in spoken:
+            if s.where != "heading" and document.standing(s) in (None, Standing.FORM):
+                yield _Passage(s.plain, Place(s.path, s.line, min(s.end_line, s.line + MAX_SPAN - 1)), False)
+        fences = dict.fromkeys(f for n in sorted(lines) if (f := document.fence_at(path, n)))
+        for fence in fences:
+            if fence.language.lower().split(" ")[0] not in _PROSE_FENCES:
+                yield from _commands(fence, document.files[path].lines, lines)
 
 
 def _commands(fence: Fence, lines: tuple[str, ...], wanted: set[int]) -> Iterator[_Passage]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from posixpath import dirname
 
 from nyxlab.reviewer.findings import Category, Severity
 from nyxlab.reviewer.plan.model import Plan
 from nyxlab.reviewer.rules.base import Claim, Rule, at, names
+from nyxlab.reviewer.text.blocks import plain
 from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.text.labels import Label
 from nyxlab.reviewer.text.standing import Standing
@@ -15,6 +17,7 @@ from nyxlab.reviewer.text.words import listed, stem, stems
 
 _WHOLE = ("phase", "epic", "milestone", "decision", "requirement", "stage", "week", "sprint")
 """Parts that are numbered through a file; steps, tasks and options start anew in each section."""
+_BOLD = re.compile(r"\*\*([^*]{1,200})\*\*")
 _SAYS_NOTHING = frozenset(
     map(stem, listed("implementation details design plan overview testing tasks summary rollout work"))
 )
@@ -45,6 +48,8 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
 def _counts(document: Document, label: Label) -> bool:
     """Whether a definition is the plan's own: a heading, an item or a paragraph, not a cell, a contents entry or a shown example."""
     sentence = label.sentence
+    if label.family.islower() and sentence.where not in ("heading", "paragraph"):
+        return False  # a list that goes through the phases speaks of them
     if sentence.where == "cell" or ("](" in sentence.text[:200] and sentence.where == "item"):
         return False
     section = sentence.section.parent if sentence.where == "heading" and sentence.section else sentence.section
@@ -63,7 +68,8 @@ def _scope(label: Label) -> object:
 
 
 def _title(label: Label) -> str:
-    text = label.sentence.plain
+    text, bold = label.sentence.plain, _BOLD.match(label.sentence.text)
+    text = plain(bold[1]) if bold and label.name in bold[1] and label.sentence.where == "paragraph" else text
     return text[label.start + len(label.name) :].lstrip(" :.)\u2013\u2014-") if label.start < 8 else text
 
 
@@ -87,12 +93,9 @@ def _across(document: Document, told: list[Label]) -> Iterator[Claim]:
     differing: dict[tuple[str, str], list[Label]] = {}
     for (folder, family, _), same in group(((dirname(i.path), i.family, i.key), i) for i in named).items():
         first = same[0]
-        other = next(
-            (i for i in same if i.path != first.path and not stems(_title(i)) & stems(_title(first)) and _title(i)),
-            None,
-        )
-        if other and _title(first):
-            differing.setdefault((folder, family), []).extend((first, other))
+        others = [i for i in same if i.path != first.path and _title(i) and not stems(_title(i)) & stems(_title(first))]
+        if others and _title(first):
+            differing.setdefault((folder, family), []).extend((first, *others))
     for found in differing.values():
         yield Claim(
             Severity.MEDIUM,

@@ -101,17 +101,16 @@ def _types(document: Document) -> Iterator[Claim]:
     """Judge the types that signatures name and nothing else does, by a declared type with the same first and last word."""
     declared = {d.name: d for code in document.code for d in code.declared if d.kind == "type"}
     words = {name: re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]+", name) for name in declared}
+    imported = {name for code in document.code for name in code.imported}
     for code in document.code:
         for name, line in code.named.items():
             own = re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]+", name)
             near = [
                 n for n, w in words.items() if len(own) > 1 and len(w) > len(own) and (w[0], w[-1]) == (own[0], own[-1])
             ]
-            if name in declared or name in code.imported or len(near) != 1:
+            if name in declared or len(near) != 1:
                 continue
-            everywhere = sum(len(re.findall(rf"\b{name}\b", file.text)) for file in document.files.values())
-            shown = sum(len(re.findall(rf"\b{name}\b", c.fence.text)) for c in document.code)
-            if everywhere == shown and not any(name in c.imported for c in document.code):
+            if document.words[name] == document.code_words[name] and name not in imported:
                 home = declared[near[0]]
                 yield Claim(
                     Severity.MEDIUM,

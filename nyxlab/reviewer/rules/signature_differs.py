@@ -156,7 +156,7 @@ def _near(
                 if made[0].arguments is None or d.most is None or d.least <= made[0].arguments <= d.most
             ]
             near, spot = [d.name for d in fits], [Place(d.path, d.line, d.line) for d in fits]
-        everywhere = sum(len(re.findall(rf"\b{re.escape(name)}\b", file.text)) for file in document.files.values())
+        everywhere = document.words[name]
         if len(near) == 1 and everywhere == len(made):
             yield Claim(
                 Severity.MEDIUM,

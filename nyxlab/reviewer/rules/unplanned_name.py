@@ -76,7 +76,7 @@ def _members(document: Document) -> Iterator[Claim]:
             if members - {name} in shorter:
                 extra.setdefault((members, name), []).append(sentence)
     for (members, name), sentences in extra.items():
-        uses = sum(len(re.findall(rf"\b{name}\b", file.text)) for file in document.files.values())
+        uses = document.words[name]
         others = shorter[members - {name}]
         if uses == len(sentences) and {s.path for s in others} - {s.path for s in sentences}:
             yield Claim(

@@ -276,6 +276,7 @@ class _Walk:
         spoken = None
         for number, (start, end, text) in enumerate(sentences_of(uncommented(content))):
             bare = plain(text)
+            bare = text if bare == text else bare  # one string, where nothing was taken away
             prose = plain(CODE.sub("`…`", text)) if "`" in text else bare
             spoken = Sentence(
                 self.path, first_line + start, first_line + end, text, bare, prose, where, self.section, number == 0

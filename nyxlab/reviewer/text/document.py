@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +19,8 @@ from nyxlab.reviewer.text.files import FileMention, files, table_files, tree_fil
 from nyxlab.reviewer.text.labels import Label, labels
 from nyxlab.reviewer.text.links import Link, links
 from nyxlab.reviewer.text.standing import Standing, Standings
+
+_WORD = re.compile(r"\w+")
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -34,6 +38,11 @@ class File:
     def sha256(self) -> str:
         """The digest of the file's text in UTF-8."""
         return hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
+
+    @cached_property
+    def small(self) -> str:
+        """Its text in small letters."""
+        return self.text.lower()
 
     @property
     def length(self) -> int:
@@ -86,14 +95,25 @@ class Document:
     def _labels(self) -> Mapping[int, tuple[Label, ...]]:
         return group((id(i.sentence), i) for i in self.labels)
 
-    def sentence_after(self, path: str, line: int) -> Sentence | None:
-        """Return the sentence that begins within three lines below a line, outside of headings."""
-        found = (self._first.get((path, n)) for n in range(line, line + 4))
-        return next((s for s in found if s and s.where not in ("heading", "cell")), None)
+    @cached_property
+    def spoken(self) -> Mapping[tuple[str, int], tuple[Sentence, ...]]:
+        """The sentences that stand on each line, by file and line."""
+        return group(((s.path, n), s) for s in self.sentences for n in range(s.line, s.end_line + 1))
+
+    def fence_at(self, path: str, line: int) -> Fence | None:
+        """Return the block of code that a line stands in."""
+        starts, fences = self._fences.get(path, ([], ()))
+        at = bisect_right(starts, line)
+        return fences[at - 1] if at and line <= fences[at - 1].end_line else None
 
     @cached_property
-    def _first(self) -> Mapping[tuple[str, int], Sentence]:
-        return {(s.path, s.line): s for s in reversed(self.sentences)}
+    def _fences(self) -> Mapping[str, tuple[list[int], tuple[Fence, ...]]]:
+        return {path: ([f.line for f in all_], all_) for path, all_ in group((f.path, f) for f in self.fences).items()}
+
+    def sentence_after(self, path: str, line: int) -> Sentence | None:
+        """Return the sentence that begins within three lines below a line, outside of headings."""
+        found = (s for n in range(line, line + 4) for s in self.spoken.get((path, n), ()))
+        return next((s for s in found if s.where not in ("heading", "cell")), None)
 
     def intro(self, path: str, line: int) -> Sentence | None:
         """Return the sentence right before the list that has an item on this line."""
@@ -102,6 +122,16 @@ class Document:
     @cached_property
     def _intros(self) -> Mapping[tuple[str, int], Sentence]:
         return {(i.path, i.line): b.intro for b in self.lists if b.intro for i in b.items}
+
+    @cached_property
+    def words(self) -> Counter[str]:
+        """How often each word stands in the files, code and comments included."""
+        return Counter(word for file in self.files.values() for word in _WORD.findall(file.text))
+
+    @cached_property
+    def code_words(self) -> Counter[str]:
+        """How often each word stands in the plan's own code."""
+        return Counter(word for code in self.code for word in _WORD.findall(code.fence.text))
 
     @cached_property
     def links(self) -> tuple[Link, ...]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache, lru_cache
-
-import snowballstemmer
+from typing import Any
 
 
 def listed(text: str) -> tuple[str, ...]:
@@ -63,7 +62,9 @@ _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_'\u2019-]*+")
 
 
 @cache
-def _stemmer() -> snowballstemmer.stemmer:
+def _stemmer() -> Any:
+    import snowballstemmer  # it loads thirty languages; few plans need one
+
     return snowballstemmer.stemmer("english")
 
 
