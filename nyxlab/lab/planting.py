@@ -91,9 +91,9 @@ def _written(texts: dict[str, str], drafts: Sequence[_Draft]) -> tuple[dict[str,
 
 
 def _spots(document: Document, path: str) -> list[int]:
-    """Return the lines after which a paragraph may stand: below a heading; at the end where there is none."""
-    spots = [h.end_line for h in document.headings if h.path == path and h.level > 1]
-    return spots or [document.files[path].length]
+    """Return the lines after which a paragraph is a claim of the plan: below a heading of what is to be built; else at the end."""
+    own = [h for h in document.headings if h.path == path and h.level > 1 and document.standings.heading(h) is None]
+    return [h.end_line for h in own] or [document.files[path].length]
 
 
 def _plain(text: str) -> Maker:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from nyxlab.reviewer.plan.model import Plan
 from nyxlab.reviewer.plan.read import read_plan
+from nyxlab.reviewer.review import Review, open_documents, review_documents
 from nyxlab.reviewer.text.document import parse_documents
 
 SPEC_KIT = {
@@ -110,3 +113,39 @@ def test_superpowers_keeps_code_with_its_step() -> None:
 def test_needs_are_read_once_for_rules_and_prompt(text: str, needs: set[tuple[str, str]]) -> None:
     """Verbs of either direction, tables of either spelling, negations and brackets are understood."""
     assert {(n.of.name, n.on.name) for n in plan({"plan.md": text}).needs} == needs
+
+
+PLANS = Path(__file__).parents[2] / "data" / "plans"
+FAULTS = {
+    "spec-kit/faulty": {
+        "impossible-order",
+        "file-ledger",
+        "uncovered-requirement",
+        "parallel-conflict",
+        "numbering-gap",
+    },
+    "kiro/faulty": {"uncovered-requirement", "status-differs", "dangling-reference"},
+    "openspec/faulty": {"status-differs", "unplanned-name"},
+    "superpowers/faulty.md": {"signature-differs", "file-ledger"},
+    "bmad/faulty": {"duplicate-number", "numbering-gap", "broken-link"},
+}
+
+
+def of_ours(name: str) -> Review:
+    path = PLANS / name
+    files = [path] if path.is_file() else sorted(path.rglob("*.md"))
+    return review_documents(open_documents([p.relative_to(PLANS) for p in files], PLANS))
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_our_faulty_plan_of_each_form_draws_what_is_wrong_in_it(name: str) -> None:
+    """The small plans in data/plans/ hold the faults that their form invites, and each is found, and nothing else."""
+    assert {f.rule for f in of_ours(name).findings} == FAULTS[name]
+
+
+@pytest.mark.parametrize("name", [name.replace("faulty", "sound") for name in FAULTS])
+def test_our_sound_plan_of_each_form_passes_in_silence(name: str) -> None:
+    """A plan of each form with nothing wrong gets PASS and not one finding, and is read as one form."""
+    review = of_ours(name)
+    assert (review.verdict, review.findings) == ("PASS", ())
+    assert len(review.read.forms) == 1

@@ -10,11 +10,11 @@ _FAMILIES = ("FR", "NFR", "CR")
 
 
 def claims(facts: Facts, path: str) -> bool:
-    """Whether a file is of this form: stories with two numbers below an epic, or requirements FR1 \u2026 NFR1 \u2026."""
+    """Whether a file is of this form: stories with two numbers below an epic, a list of epics, or requirements FR1 \u2026 NFR1 \u2026."""
     units = [(family, number) for _, family, number, _ in headed(h for h in facts.document.headings if h.path == path)]
     stories = sum(family == "story" and "." in number for family, number in units)
-    families = {i.family for i in facts.labels(path, 1, 10**9) if i.defines}
-    return stories >= 2 or {"FR", "NFR"} <= families
+    defined = [i.family for i in facts.labels(path, 1, 10**9) if i.defines]
+    return stories >= 2 or {"FR", "NFR"} <= set(defined) or defined.count("epic") >= 2
 
 
 def read(facts: Facts, paths: tuple[str, ...]) -> Part:

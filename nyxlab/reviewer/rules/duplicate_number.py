@@ -99,7 +99,7 @@ def _across(document: Document, told: list[Label]) -> Iterator[Claim]:
     for found in differing.values():
         yield Claim(
             Severity.MEDIUM,
-            f"{names(i.name for i in found)} mean different things in different files",
+            f"{names(i.name for i in found)} {'means' if len({i.name for i in found}) == 1 else 'mean'} different things in different files",
             "; ".join(f'{i.name} in {i.path}: "{_title(i)[:50]}"' for i in found[:6]) + ".",
             "Give each part one number in all files.",
             at(*found),
