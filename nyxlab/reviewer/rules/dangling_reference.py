@@ -41,8 +41,9 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
         if label.key not in numbers and _is_ours(document, label, numbers):
             missing.setdefault((_scope(label.family, label.path), label.name), []).append(label)
     for (scope, name), cited in missing.items():
+        beyond = cited[0].family.islower() and cited[0].key > max(known[scope, cited[0].family])
         yield Claim(
-            Severity.MEDIUM,
+            Severity.LOW if beyond else Severity.MEDIUM,
             f"{name} does not exist",
             f"The text relies on {name}; there are {len(known[scope, cited[0].family])} of that kind, and none with this number.",
             "Point to the part that is meant, or add it.",
@@ -90,6 +91,12 @@ def _is_ours(document: Document, label: Label, numbers: set[Key]) -> bool:
     around = sentence.text if label.family.islower() else sentence.text[max(0, label.start - 40) : label.start + 40]
     if label.family == "section" and len(document.files) > 1:
         return False
+    if any(
+        i.number == label.key[0][-1]
+        for i in document.items
+        if i.path == label.path and label.family in ("step", "task")
+    ):
+        return False  # a numbered list has such an item
     after = sentence.prose[label.start + len(label.name) :]
     return not _FOREIGN.search(around) and not _OF.match(after)
 

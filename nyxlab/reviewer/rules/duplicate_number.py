@@ -15,8 +15,6 @@ from nyxlab.reviewer.text.labels import Label
 from nyxlab.reviewer.text.standing import Standing
 from nyxlab.reviewer.text.words import listed, stem, stems
 
-_WHOLE = ("phase", "epic", "milestone", "decision", "requirement", "stage", "week", "sprint")
-"""Parts that are numbered through a file; steps, tasks and options start anew in each section."""
 _BOLD = re.compile(r"\*\*([^*]{1,200})\*\*")
 _SAYS_NOTHING = frozenset(
     map(stem, listed("implementation details design plan overview testing tasks summary rollout work"))
@@ -60,9 +58,7 @@ def _counts(document: Document, label: Label) -> bool:
 def _scope(label: Label) -> object:
     """Return the section in which a number is unique; None where it is the whole file."""
     section = label.sentence.section
-    if not label.family.islower() or (
-        label.sentence.where == "heading" and (label.family in _WHOLE or len(label.key[0]) > 1)
-    ):
+    if not label.family.islower():
         return None
     return section.parent if label.sentence.where == "heading" and section else section
 

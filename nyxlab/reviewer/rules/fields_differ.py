@@ -13,8 +13,12 @@ from nyxlab.reviewer.text.code import Code, Record, spans
 from nyxlab.reviewer.text.document import Document
 
 _SPAN = r"`\w+`"
+_KIND = r"(?:record|entity|table|type|class|struct|model|DTO|interface)s?"
+_LIST = rf"(?P<list>{_SPAN}(?:(?:,\s(?:and\s)?|\sand\s){_SPAN}){{0,12}})(?=\)|\.|;|$)"
+_OF = r"`(?:[\w./-]*/)?(?P<of>[A-Z]\w+)(?:\.\w+)?`"
 _FIELDS = re.compile(
-    rf"`(?:[\w./-]*/)?(?P<of>[A-Z]\w+)(?:\.\w+)?`(?:\s(?:record|entity|table|type|class|struct|model|DTO)s?)?\s?(?:\(|(?:carries|contains|consists of|has(?: the)? fields?:?|with fields?:?)\s)(?P<list>{_SPAN}(?:(?:,\s(?:and\s)?|\sand\s){_SPAN}){{0,12}})(?=\)|\.|;|$)"
+    rf"{_OF}(?:\s{_KIND})?\s(?:carries|contains|consists of|has(?: the)? fields?:?|with fields?:?)\s{_LIST}"
+    rf"|(?:(?:Create|Define|Add)\s{_OF.replace('<of>', '<made>')}(?:\s{_KIND})?|{_OF.replace('<of>', '<kind>')}\s{_KIND})\s\({_LIST.replace('<list>', '<fields>')}"
 )
 _METHODS = re.compile(
     r"`(?:[\w./-]*/)?(?P<of>I?[A-Z]\w+)(?:\.\w+)?`\s(?:interface\s)?(?:exposes|defines|declares|has|with|provides)\s(?:\w+\s){0,2}(?:methods?:?\s)?(?P<list>`\w+\([^`]*`(?:(?:,\s(?:and\s)?|\sand\s)`\w+\([^`]*`)*)"
@@ -42,8 +46,9 @@ def _listed(document: Document, pattern: re.Pattern[str], noun: str, severity: S
         for m in (
             pattern.finditer(sentence.text) if "`" in sentence.text and document.standing(sentence) is None else ()
         ):
-            members = frozenset(s.partition("(")[0] for s in spans(m["list"]))
-            told.setdefault(m["of"], []).append((members, sentence))
+            groups = m.groupdict()
+            members = frozenset(s.partition("(")[0] for s in spans(m["list"] or groups.get("fields") or ""))
+            told.setdefault(m["of"] or groups.get("made") or groups.get("kind") or "", []).append((members, sentence))
     for name, lists in told.items():
         first = lists[0]
         for members, sentence in lists[1:]:

@@ -49,7 +49,7 @@ def _roles(document: Document) -> Iterator[Claim]:
     for roles_, found in drifts.items():
         told = ", ".join(f"{base}{one} and {base}{two}" for base, one, two, _, _ in found[:4])
         yield Claim(
-            Severity.MEDIUM,
+            Severity.LOW,
             f"One thing, two names: {told}",
             "The two names stand in parts of their own and never side by side; only one of them will exist.",
             "Choose one name and use it everywhere.",

@@ -17,6 +17,9 @@ _TOGETHER = re.compile(
     re.IGNORECASE,
 )
 _APART = re.compile(r"\bdifferent (?:test|case|function|method|section|part)", re.IGNORECASE)
+_ASIDE = re.compile(
+    r"\b(?:as in|like|see|from|per|than|of|by|against|(?:defined|declared|described|found|used) in) `?$", re.IGNORECASE
+)
 _WAITS = re.compile(r"\b(?:wait\w*|depend\w*|blocked|needs?|requires?)\b", re.IGNORECASE)
 _HEADED = re.compile(r"\b(?:in parallel|parallel|simultaneously|concurrently)\b", re.IGNORECASE)
 _NOT = re.compile(
@@ -117,12 +120,16 @@ def _claim(tasks: Sequence[Task], files: Sequence[str], how: str, said: tuple[Se
 
 
 def _works_in(task: Task, name: str) -> bool:
-    """Whether a task edits a file: it says so, or the file is the only one that it names."""
+    """Whether a task edits a file: it says what is done to it, or names it last, as the place of the work."""
     mention = task.touches[name]
-    if mention.action or len(task.touches) == 1:
-        return "/" in name
-    before = mention.sentence.text.partition(name)[0][-12:] if mention.sentence else ""
-    return "/" in name and bool(re.search(r"(?<!as )(?<!defined )(?<!like )\b(?:in|to) `?$|File\W{1,6}$", before))
+    own = [
+        m
+        for m in task.files
+        if m.line == task.line and not (m.sentence and _ASIDE.search(m.sentence.text.partition(m.name)[0]))
+    ]
+    last = bool(own) and own[-1].name == name
+    labelled = mention.said == "label" or (mention.sentence is not None and mention.sentence.plain.startswith("File"))
+    return "/" in name and (last or labelled or mention.action == "new")
 
 
 RULE = rule("parallel-conflict", check)

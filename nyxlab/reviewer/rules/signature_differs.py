@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from nyxlab.reviewer.findings import Severity
@@ -55,10 +56,9 @@ def _arity(
     """Judge calls by the only signature of that name in the set."""
     makers = group((d.owner, d) for all_ in declared.values() for d in all_ if d.kind == "constructor")
     told: set[tuple[str, int | None]] = set()
+    own = {m.base.partition(".")[0] for m in document.file_mentions}  # what is imported from the plan's own files
     for code, call in calls:
-        if call.arguments is None or (
-            call.name in code.imported and call.name not in makers and len(declared.get(call.name, ())) != 1
-        ):
+        if call.arguments is None or (call.name in code.imported and not own & code.imported):
             continue
         if call.receiver == "new" or (call.receiver == "" and call.name[:1].isupper()):
             takers = makers.get(call.name, ())
@@ -92,16 +92,18 @@ def _methods(document: Document, calls: list[tuple[Code, Call]]) -> Iterator[Cla
     classes: dict[str, tuple[Code, Declared]] = {}
     functions = [d for code in document.code for d in code.declared if d.kind == "function"]
     methods: dict[str, set[str]] = {}
+    shown: Counter[str] = Counter()  # a class that is shown in pieces says nothing
     for code in document.code:
         for d in code.declared:
-            if d.kind == "type" and code.bases[d.name].startswith("class") and d.name not in classes:
-                classes[d.name] = (code, d)
+            if d.kind == "type" and code.bases[d.name].startswith("class"):
+                shown[d.name] += 1
+                classes.setdefault(d.name, (code, d))
             elif d.owner:
                 methods.setdefault(d.owner, set()).add(d.name)
     found: dict[tuple[str, str], list[Call]] = {}
     for _, call in calls:
         name = call.inside if call.receiver == "this" else call.receiver
-        if name not in classes or call.name in methods.get(name, ()) or not methods.get(name):
+        if shown[name] != 1 or call.name in methods.get(name, ()) or not methods.get(name):
             continue
         home, own = classes[name]
         if (re.search(r"extends|implements|:", home.bases[name]) and "extends" in home.bases[name]) or _ELIDED.search(

@@ -1,4 +1,4 @@
-"""Words that say that the plan is not finished, and questions that it asks and never answers."""
+"""Words that say that the plan is not finished."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from collections.abc import Iterator
 
 from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Place, at, names, rule
+from nyxlab.reviewer.rules.base import Claim, at, rule
 from nyxlab.reviewer.text.blocks import Sentence
-from nyxlab.reviewer.text.document import Document, group
+from nyxlab.reviewer.text.document import Document
 from nyxlab.reviewer.text.standing import Standing
-from nyxlab.reviewer.text.words import stems
 
 _MARKER = re.compile(
     r"""(?<![\w`"'\u201c/-])(?:(?:TBD|TBC|FIXME)(?=\W{0,2}$|[.,;:)\]]|\s(?:at|until|by|in|after|pending|with|once|\(|-|\u2014))
@@ -23,11 +22,10 @@ _TALK = re.compile(
     r"\b(?:no|any|without|zero|remaining|mark(?:er|ed)?s?|placeholders?|resolve[ds]?|replace|comments?|search|grep|scan(?:ned)?|says?|shows?)\b",
     re.IGNORECASE,
 )
-_EDGE = re.compile(r"^\W*edge cases?\b", re.IGNORECASE)
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find TBD, TODO:, NEEDS CLARIFICATION in what is to be built, and questions under "Edge Cases" that nothing answers; markers in quotes, code, or that a sentence speaks about are none."""
+    """Find TBD, TODO:, NEEDS CLARIFICATION in what is to be built; markers in quotes, code, or that a sentence speaks about are none."""
     marked: dict[str, list[Sentence]] = {}
     for sentence in document.sentences:
         m = _MARKER.search(sentence.prose)
@@ -54,34 +52,6 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
             at(*found),
             tuple(s.plain[:80] for s in found[:3]),
         )
-    yield from _questions(document)
-
-
-def _questions(document: Document) -> Iterator[Claim]:
-    """Judge the questions under "Edge Cases" by the words of everything that is no question."""
-    asked = [
-        i for i in document.items
-        if i.section and _EDGE.match(i.section.text) and i.text.rstrip().endswith("?") and i.end_line - i.line < 3
-    ]  # fmt: skip
-    if not asked:
-        return
-    answers = [
-        stems(s.plain)
-        for s in document.sentences
-        if s.where != "heading" and not s.plain.endswith("?") and not (s.section and _EDGE.match(s.section.text))
-    ]
-    for path, found in group((i.path, i) for i in asked).items():
-        left = [i for i in found if not any(2 * len(stems(i.text) & a) >= len(stems(i.text)) for a in answers)]
-        if left:
-            yield Claim(
-                Severity.LOW,
-                f"{len(left)} {'question' if len(left) == 1 else 'questions'} under Edge Cases: answered nowhere",
-                f"{names((chr(34) + i.text[:90] + chr(34) for i in left), 3)}: nothing in the plan speaks of it.",
-                "Answer each where it is asked, or in a requirement.",
-                tuple(Place(path, i.line, i.line) for i in left),
-                tuple(i.text[:80] for i in left[:3]),
-                confidence=0.8,
-            )
 
 
 RULE = rule("unfinished-marker", check)

@@ -78,7 +78,8 @@ def _members(document: Document) -> Iterator[Claim]:
     for (members, name), sentences in extra.items():
         uses = document.words[name]
         others = shorter[members - {name}]
-        if uses == len(sentences) and {s.path for s in others} - {s.path for s in sentences}:
+        coded = any(s.text.count("`") >= 2 * _LEAST for s in (*sentences, *others))
+        if coded and uses == len(sentences) and {s.path for s in others} - {s.path for s in sentences}:
             yield Claim(
                 Severity.LOW,
                 f"{name} stands in a list, and nowhere else",

@@ -137,6 +137,7 @@ _CALL = re.compile(
 _CONSTANT = re.compile(
     r"^\s*(?:(?:export|const|static|final|readonly|public|private|let|var|val|int|long|float|double|Final)\s+)*(?P<name>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\s*(?::\s*\w+\s*)?=\s*(?P<value>\d[\d_.]*|\"[^\"\n]{1,60}\"|'[^'\n]{1,60}')\s*[;,]?\s*(?:(?:#|//)[^\n]*)?$"
 )
+_TRAILING = re.compile(r"\s{0,3}\)\s?\{")  # a lambda after the list is an argument too, in Kotlin and Swift
 _OBJECT = re.compile(r"^\s*(?:export\s+)?(?:const|let|var)\s+(?P<name>\w+)\s*(?::\s*\w+\s*)?=\s*\{\s*$")
 _KEY = re.compile(r"^\s*(?P<name>\w+)\s*:\s*(?P<value>.*)$")
 _READ = re.compile(r"(?<![\w.])(?P<name>[a-z]\w*)\.(?P<rest>[a-zA-Z_]\w*(?:\.[a-zA-Z_]\w*){0,3})(?![\w(])")
@@ -226,7 +227,7 @@ def read_code(fence: Fence) -> Code:
         for name in _NAMED.findall(line):
             found.named.setdefault(name, number)
         if _IMPORT.match(line):
-            found.imported.update(_WORD.findall(line))
+            found.imported.update(_WORD.findall(raw[offset]))
         for m in _CALL.finditer(line):
             if m["name"] != own and m["name"] not in _KEYWORDS:
                 receiver = "new" if m["new"] else m["receiver"].rstrip(".").replace("?", "").replace("!", "")
@@ -332,7 +333,9 @@ def _parameters(text: str, start: int) -> tuple[int, int | None]:
 
 def _arguments(text: str, start: int) -> int | None:
     parts = split_list(text, start)
-    if parts is None or any(p.strip().startswith(("...", "*")) or "=" in re.sub(r"=>|[=!<>]=+", "", p) for p in parts):
+    if parts is None or _TRAILING.match(text, start + sum(map(len, parts)) + max(0, len(parts) - 1)):
+        return None
+    if any(p.strip().startswith(("...", "*")) or "=" in re.sub(r"=>|[=!<>]=+", "", p) for p in parts):
         return None
     return len(parts)
 
