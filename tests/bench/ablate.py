@@ -27,11 +27,10 @@ def texts(folders: list[Path]) -> list[dict[str, str]]:
     found = [{"plan.md": e} if isinstance(e, str) else dict(e) for r in RULES for e in (*r.firing, *r.quiet)]
     plans = ROOT / "data" / "plans"
     sets = [p for p in plans.rglob("*") if p.is_dir() and any(p.glob("*.md"))]
-    for folder in [*sets, *(d for f in folders if f.is_dir() for d in sorted(f.iterdir()) if d.is_dir())]:
-        found.append(
-            {p.relative_to(folder).as_posix(): p.read_text("utf-8", "replace") for p in sorted(folder.rglob("*.md"))}
-        )
-    return found
+    sets += [d for f in folders if f.is_dir() for d in sorted(f.iterdir()) if d.is_dir()]
+    return found + [
+        {p.relative_to(f).as_posix(): p.read_text("utf-8", "replace") for p in sorted(f.rglob("*.md"))} for f in sets
+    ]
 
 
 def said(sets: list[dict[str, str]]) -> list[object]:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from posixpath import dirname
 
-from nyxlab.reviewer.findings import Category, Severity
+from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Rule, at, names
+from nyxlab.reviewer.rules.base import Claim, at, names, rule
 from nyxlab.reviewer.text.blocks import plain
 from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.text.labels import Label
@@ -103,24 +103,4 @@ def _across(document: Document, told: list[Label]) -> Iterator[Claim]:
         )
 
 
-RULE = Rule(
-    id="duplicate-number",
-    kind="numbering",
-    category=Category.DUPLICATE,
-    consequence="A reference to the number means either of the two.",
-    severities={
-        Severity.MEDIUM: "files of one set send their reader to different parts",
-        Severity.LOW: "a reader can tell them apart by their titles",
-    },
-    firing=(
-        "- **FR-1**: Users log in.\n- **FR-1**: Mails are sent.\n",
-        "## Now\n\n### Phase 2: Storage\n\nText.\n\n## Then\n\n### Phase 2: Billing\n\nText.\n",
-        {"a/list.md": "# Epics\n\n## Epic 3: Orders\n", "a/epic-3.md": "# Epic 3: Inventory\n\nText.\n"},
-    ),
-    quiet=(
-        "## Task 1\n\n### Step 1: Write\n\n## Task 2\n\n### Step 1: Read\n",
-        "### Phase 2: Storage\n\nText.\n\n## Status\n\n### Phase 2: Done\n",
-        {"a/list.md": "# Epics\n\n## Epic 3: Order handling\n", "a/epic-3.md": "# Epic 3: Orders\n\nText.\n"},
-    ),
-    check=check,
-)
+RULE = rule("duplicate-number", check)
