@@ -63,7 +63,14 @@ def main(folders: list[str]) -> None:
         setattr(module, name, NEVER)
         try:
             same = said(sets) == usual
-        except (TypeError, AttributeError, KeyError, IndexError, ValueError):  # what cannot be without it is not idle
+        except (
+            TypeError,
+            AttributeError,
+            KeyError,
+            IndexError,
+            ValueError,
+            re.error,
+        ):  # what cannot be without it is not idle
             same = False
         finally:
             setattr(module, name, pattern)

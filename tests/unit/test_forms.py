@@ -107,6 +107,7 @@ def test_superpowers_keeps_code_with_its_step() -> None:
         ("### Step 1: a\n\nDoes not depend on Step 2.\n\n### Step 2: b\n\nx\n", set()),
         ("| Step | Needs |\n|---|---|\n| Step 1 | Step 2 |\n\n### Step 1: a\n\nx\n\n### Step 2: b\n\nx\n", {("Step 1", "Step 2")}),
         ("| # | Task | Depends on |\n|---|---|---|\n| 1 | a | - |\n| 2 | b | 1 |\n\n### Task 1: a\n\nx\n\n### Task 2: b\n\nx\n", {("Task 2", "Task 1")}),
+        ("### Task 1: a\n\n- Consumes: `make(path)`\n\n- [ ] **Step 1: x**\n- [ ] **Step 2: y**\n\n### Task 2: b\n\n- Produces: `make(path)`\n\n- [ ] **Step 1: z**\n", {("Task 1", "Task 2")}),
         ("### Step 1: a\n\nStep 2 depends on Step 1 (Step 3 is not required).\n\n### Step 2: b\n\nx\n\n### Step 3: c\n\nx\n", {("Step 2", "Step 1")}),
     ],
 )  # fmt: skip

@@ -6,7 +6,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
-from nyxlab.reviewer.plan.model import Need, Plan, Task, Unit
+from nyxlab.reviewer.plan.model import Need, Phase, Plan, Task, Unit
 from nyxlab.reviewer.plan.reading import Facts
 from nyxlab.reviewer.text.blocks import Row, Sentence, Table
 from nyxlab.reviewer.text.document import Document, group
@@ -14,7 +14,7 @@ from nyxlab.reviewer.text.labels import Label, labels
 from nyxlab.reviewer.text.words import NEGATION, WORK
 
 _VERB = re.compile(
-    r"""\b(?P<needs>depends?\ (?:up)?on|dependent\ on|needs?\b(?!\s+to\b)|requires?|blocked\ by|waits?\ for|prerequisites?\s?:|dependenc(?:y|ies)\s?:
+    r"""\b(?P<needs>depends?\ (?:up)?on|dependent\ on|needs?\b(?!\s+to\b)|requires?|blocked\ by|waits?\ for|consumes\s?:|prerequisites?\s?:|dependenc(?:y|ies)\s?:
     |(?:start|begin|come|run|do|done|implement(?:ed)?|proceed|parallel)\w*\s(?:\w+\s){0,2}?(?:after|once)|(?<=\()after(?=\s[^()]{1,40}\))|once(?=\s(?-i:[A-Z])))
     |\b(?P<before>(?:must|should|has\ to|have\ to)\s(?:be\s)?(?:complete|finish|done|come|land|ship|run|exist)\w*\s(?:\w+\s)?before|(?:is|are)\s(?:\w+\s)?(?:needed|required)\s(?:by|for|before)|blocks|before(?=\s(?-i:[A-Z]))|prerequisites?\sfor|unblocks)""",
     re.IGNORECASE | re.VERBOSE,
@@ -28,6 +28,8 @@ _SUBJECT = re.compile(
     r"^(?:#|(?:id|no\.?|step|phase|task|stage|milestone|story|epic|item|order|unit|week|sprint|ticket|pr)\b)",
     re.IGNORECASE,
 )
+_INTERFACE = re.compile(r"^\W*(produces|consumes)\b", re.IGNORECASE)
+_CALLED = re.compile(r"`(?:async )?(?:function |def |class )?([A-Za-z_]\w{2,60})(?=[(`<:])")
 _NEAR = 60  # characters between a verb and the first thing that is needed
 _NUMBER = re.compile(r"(?<![\w.])(\d{1,3}(?:\.\d{1,3})*)(?![\w.])")
 
@@ -46,6 +48,25 @@ def needs_of(facts: Facts, plan: Plan) -> Iterator[Need]:
         yield from _said(facts, plan, holder, sentence)
     for table in document.tables:
         yield from _tabled(plan, table)
+    yield from _interfaces(facts, plan)
+
+
+def _interfaces(facts: Facts, plan: Plan) -> Iterator[Need]:
+    """Yield what the interfaces of phases say: who consumes a name needs whoever produces it."""
+    made: dict[str, Phase] = {}
+    used: list[tuple[str, Phase, Sentence]] = []
+    for phase in plan.phases:
+        for sentence in facts.sentences(phase.path, phase.line, phase.end_line):
+            m = _INTERFACE.match(sentence.prose) if "`" in sentence.text else None
+            for name in _CALLED.findall(sentence.text) if m else ():
+                if m and m[1].lower() == "produces":
+                    made.setdefault(name, phase)
+                else:
+                    used.append((name, phase, sentence))
+    for name, phase, sentence in used:
+        on = made.get(name)
+        if on and on is not phase and on.path == phase.path:
+            yield Need(phase, on, sentence.path, sentence.line, sentence, f"consumes {name}", True)
 
 
 class _Holders:

@@ -30,17 +30,18 @@ _LEAST = 3  # files that two lists share, before a difference says anything
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find files that the drawn tree marks as new and no task names, files that tasks make and that tree lacks, code whose file the tree has elsewhere or not at all, a file or function that two tasks are each to make, and files that the repository, where it is named, has or lacks against what is said."""
+    """Find files that the drawn tree or the list of files marks as new and no task names, files that tasks make and that it lacks, code whose file the tree has elsewhere or not at all, a file or function that two tasks are each to make, and files that the repository, where it is named, has or lacks against what is said."""
+    inside = {(t.path, n) for t in plan.tasks for n in range(t.line, t.end_line + 1)}
+    aside = (Standing.REJECTED, Standing.STATUS, Standing.FORM)
     own = [
         m
         for m in document.file_mentions
-        if m.said == "tree"
-        and document.standings.heading(document.section_at(m.path, m.line))
-        not in (Standing.REJECTED, Standing.STATUS, Standing.FORM)
+        if (m.said == "tree" or (m.said in ("label", "table") and "/" in m.name and (m.path, m.line) not in inside))
+        and document.standings.heading(document.section_at(m.path, m.line)) not in aside
     ]
     yield from _new(document, plan, [m for m in own if m.action == "new"])
     yield from _undrawn(plan, own)
-    yield from _code(document, own)
+    yield from _code(document, [m for m in own if m.said == "tree"])
     yield from _twice(plan)
     yield from _functions(document, plan)
     yield from _repository(document)
@@ -52,9 +53,9 @@ def _new(document: Document, plan: Plan, drawn: list[FileMention]) -> Iterator[C
     missing = [m for m in drawn if m.base not in named]
     if len(drawn) - len(missing) >= _LEAST and missing and 2 * len(missing) < len(drawn):
         claim = _claim(
-            f"{names((m.base for m in missing), 4)}: new in the tree, and in no task",
-            f"{len(drawn) - len(missing)} of {len(drawn)} files that the tree marks as new are made by a task, these are not.",
-            "Add the task that makes each, or take it out of the tree.", missing, Severity.MEDIUM,
+            f"{names((m.base for m in missing), 4)}: new in the list of files, and in no task",
+            f"{len(drawn) - len(missing)} of {len(drawn)} files that are listed or drawn as new are made by a task, these are not.",
+            "Add the task that makes each, or take it out of the list.", missing, Severity.MEDIUM,
         )  # fmt: skip
         left_out = [
             s for s in document.sentences if _SCOPE.search(s.prose) and any(_speaks(s.plain, m.base) for m in missing)
@@ -81,9 +82,9 @@ def _undrawn(plan: Plan, drawn: list[FileMention]) -> Iterator[Claim]:
     )
     if len(marked) >= _LEAST and missing and 2 * len(missing) < len({m.name for m in made}):
         yield _claim(
-            f"{names((m.base for m in missing), 4)}: made by a task, and not in the tree",
-            "The tree draws what is new in these folders; these files are made there too.",
-            "Add them to the tree, or say why they are not part of it.", missing, Severity.LOW, drawn[:1],
+            f"{names((m.base for m in missing), 4)}: made by a task, and not in the list of files",
+            "The list or tree names what is new in these folders; these files are made there too.",
+            "Add them to the list, or say why they are not part of it.", missing, Severity.LOW, drawn[:1],
         )  # fmt: skip
 
 
