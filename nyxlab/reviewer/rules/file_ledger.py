@@ -36,7 +36,7 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
     own = [
         m
         for m in document.file_mentions
-        if (m.said == "tree" or (m.said in ("label", "table") and "/" in m.name and (m.path, m.line) not in inside))
+        if (m.said == "tree" or (_listed(m) and (m.path, m.line) not in inside))
         and document.standings.heading(document.section_at(m.path, m.line)) not in aside
     ]
     yield from _new(document, plan, [m for m in own if m.action == "new"])
@@ -45,6 +45,12 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
     yield from _twice(plan)
     yield from _functions(document, plan)
     yield from _repository(document)
+
+
+def _listed(mention: FileMention) -> bool:
+    """Whether a file stands in a list or table of files, with what is to be done to it."""
+    item = mention.sentence is not None and mention.sentence.where == "item"
+    return "/" in mention.name and (mention.said == "table" or (mention.said == "label" and item))
 
 
 def _new(document: Document, plan: Plan, drawn: list[FileMention]) -> Iterator[Claim]:
