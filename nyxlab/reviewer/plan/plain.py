@@ -16,7 +16,7 @@ _WORK = re.compile(
     r"\b(?:implementation|steps|tasks|to-?dos?|milestones|roadmap|work breakdown|phases|plan|checklist|rollout|migration)\b",
     re.IGNORECASE,
 )
-_REQUIREMENTS = re.compile(r"^(?:FR|NFR|REQ|R|SC|US|AC|BR|TR|UR|SR)-?$")
+_REQUIREMENTS = re.compile(r"^(?:FR|NFR|REQ|SC|US|AC|BR|TR|UR|SR)-?$")
 _STATUS = (Standing.STATUS, Standing.REJECTED, Standing.EXAMPLE)
 
 

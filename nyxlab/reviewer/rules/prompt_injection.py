@@ -11,7 +11,7 @@ from nyxlab.reviewer.rules.base import Claim, Place, at, rule
 from nyxlab.reviewer.text.document import Document
 
 _ORDER = re.compile(
-    r"\b(?:ignore|disregard|forget|override)\b.{0,20}\b(?:previous|prior|above|earlier|preceding|foregoing|your|system)\b.{0,20}\b(?:instructions?|prompts?|rules|directions|guidelines)\b"
+    r"(?:^|[.!:;,\"'(]\s?|\b(?:please|now|and|then|must|should|to|you)\s)(?:ignore|disregard|forget|override)\b.{0,20}\b(?:previous|prior|above|earlier|preceding|foregoing|your|system)\b.{0,20}\b(?:instructions?|prompts?|rules|directions|guidelines)\b"
     r"|\b(?:report|return|output|list|raise|give|answer with)\s{1,3}(?:exactly\s)?(?:zero|no|0)\s{1,3}(?:findings|issues|problems|inconsistencies|errors|concerns)\b"
     r"|\b(?:do not|don't|never)\s{1,3}(?:report|mention|flag|raise|reveal)\b.{0,40}\b(?:findings?|issues?|inconsistenc(?:y|ies)|problems?)\b.{0,30}\b(?:review|plan|document)\b"
     r"|\byou are (?:now )?(?:an? )?(?:AI|assistant|language model|reviewer|chatbot)\b"

@@ -37,7 +37,7 @@ _FAMILIES = {
     "tasks": "task",
     "stories": "story",
 }
-_NAMED = re.compile(r"\b[A-Z]\w*\s$")
+_NAMED = re.compile(r"\b(?:[A-Z]\w*|tier|level|phase|stage|step|part|version|priority|type|class|group|python|node)\s$")
 _EACH = re.compile(
     r"\b\d{1,2} (?P<outer>phases|epics|milestones) with (?P<count>\d{1,2}) (?P<inner>steps|tasks|stories) each",
     re.IGNORECASE,

@@ -19,7 +19,7 @@ _MARKER = re.compile(
     re.VERBOSE,
 )
 _TALK = re.compile(
-    r"\b(?:no|any|without|zero|remaining|mark(?:er|ed)?s?|placeholders?|resolve[ds]?|replace|comments?|search|grep|scan(?:ned)?|says?|shows?)\b",
+    r"\b(?:no|any|without|zero|remaining|mark(?:er|ed)?s?|placeholders?|resolve[ds]?|replace|comments?|search|grep|scan(?:ned)?|says?|shows?|outdated|obsolete|stale|removed?|fixed)\b",
     re.IGNORECASE,
 )
 

@@ -200,7 +200,7 @@ def read_code(fence: Fence) -> Code:
             found.records[m["name"]] = Record(number, cut="..." in text, is_class=m["word"] == "class")
         elif m := _FUNCTION.match(line):
             own = m["name"]
-            least, most = _parameters(text, starts + m.end())
+            least, most = _parameters(text, fence.text, starts + m.end())
             name = "constructor" if own == "__init__" else own
             kind: Kind = "constructor" if own == "__init__" else "method" if owner else "function"
             found.declared.append(
@@ -214,7 +214,7 @@ def read_code(fence: Fence) -> Code:
             and m["name"] not in _KEYWORDS
         ):
             own = m["name"]
-            least, most = _parameters(text, starts + m.end())
+            least, most = _parameters(text, fence.text, starts + m.end())
             kind = "constructor" if own == "constructor" else "method"
             found.declared.append(
                 Declared(kind, own, owner, least, most, fence.path, number, fence, _types(text, starts + m.end()))
@@ -327,8 +327,10 @@ def arity(parameters: list[str] | None) -> tuple[int, int | None]:
     return sum("=" not in re.sub("=>", "", p) and not re.match(r"(?:\w+\s+)*\w+\s*\?", p) for p in names), len(names)
 
 
-def _parameters(text: str, start: int) -> tuple[int, int | None]:
-    return arity(split_list(text, start))
+def _parameters(text: str, raw: str, start: int) -> tuple[int, int | None]:
+    """Return how many arguments a list that opens before ``start`` takes; one that a comment cuts short takes any number."""
+    parts = split_list(text, start)
+    return (0, None) if not parts and "..." in raw[start : raw.find(")", start)] else arity(parts)
 
 
 def _arguments(text: str, start: int) -> int | None:

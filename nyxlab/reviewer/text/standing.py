@@ -44,6 +44,7 @@ _SENTENCE: tuple[tuple[Standing, re.Pattern[str]], ...] = tuple(
 )  # fmt: skip
 
 
+_HISTORY = re.compile(r"\b(?:change ?log|changes|release notes|(?:release )?history)$", re.IGNORECASE)
 _CHOSEN = re.compile(
     r"\b(?:recommended|chosen|selected|preferred|decided|we (?:use|take))\b|\u2705|\u2b50", re.IGNORECASE
 )
@@ -66,7 +67,9 @@ class Standings:
             node = node.parent
         above = self._of[id(node)] if node is not None else None
         for each in reversed(found):
-            own = next((s for s, p in _HEADINGS if p.match(each.text)), None) if each.level > 1 else None
+            own = next((s for s, p in _HEADINGS if p.match(each.text)), None)
+            if each.level == 1 and not _HISTORY.search(each.text):  # a title names the whole, whatever its words
+                own = None
             own = None if own is Standing.REJECTED and _CHOSEN.search(each.text) else own
             above = self._of[id(each)] = own or above
         return above
