@@ -26,6 +26,7 @@ def texts(folders: list[Path]) -> list[dict[str, str]]:
     """Return the sets that are reviewed: examples, our plans, and each folder's sets."""
     found = [{"plan.md": e} if isinstance(e, str) else dict(e) for r in RULES for e in (*r.firing, *r.quiet)]
     plans = ROOT / "data" / "plans"
+    found += [{p.name: p.read_text("utf-8")} for p in sorted(plans.glob("*.md"))]
     sets = [p for p in plans.rglob("*") if p.is_dir() and any(p.glob("*.md"))]
     sets += [d for f in folders if f.is_dir() for d in sorted(f.iterdir()) if d.is_dir()]
     return found + [

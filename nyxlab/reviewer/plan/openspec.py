@@ -8,7 +8,6 @@ from nyxlab.reviewer.plan.model import Part, Phase, Requirement
 from nyxlab.reviewer.plan.reading import Facts, bare, fill
 
 COMPANIONS = ("proposal.md", "design.md", "tasks.md", "spec.md")
-_DELTA = re.compile(r"^(?:ADDED|MODIFIED|REMOVED|RENAMED) Requirements$")
 _REQUIREMENT = re.compile(r"^Requirement:\s*(.+)")
 _PROPOSAL = {"why", "what changes", "impact"}
 
@@ -17,7 +16,7 @@ def claims(facts: Facts, path: str) -> bool:
     """Whether a file is of this form: it changes requirements with scenarios, or says why and what changes."""
     titles = [h.text for h in facts.document.headings if h.path == path]
     named = any(_REQUIREMENT.match(t) for t in titles) and any(t.startswith("Scenario:") for t in titles)
-    return named or any(_DELTA.match(t) for t in titles) or len(_PROPOSAL & {t.lower() for t in titles}) >= 2
+    return named or len(_PROPOSAL & {t.lower() for t in titles}) >= 2
 
 
 def read(facts: Facts, paths: tuple[str, ...]) -> Part:
