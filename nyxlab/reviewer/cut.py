@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Annotated, Literal
@@ -10,10 +11,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from nyxlab.providers.messages import Record
-from nyxlab.reviewer.findings import Finding, Severity
-from nyxlab.reviewer.plan.model import Phase, Plan, Requirement, Task, Unit
+from nyxlab.reviewer.findings import Evidence, Finding, Severity
+from nyxlab.reviewer.plan.model import Phase, Plan, Requirement, Task
 from nyxlab.reviewer.text.blocks import Heading
-from nyxlab.reviewer.text.document import Document
+from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.text.files import Said
 from nyxlab.reviewer.text.standing import Standing
 
@@ -84,19 +85,22 @@ def cut(document: Document, plan: Plan, findings: Iterable[Finding], budget: int
     owners: dict[str, list[Owner]] = {path: ["appendix"] * len(file.lines) for path, file in document.files.items()}
     for heading in _header_sections(document):
         _paint(owners, heading.path, heading.line, document.section_ends[heading], "header")
+    for n, phase in enumerate(plan.phases):
+        _paint(owners, phase.path, phase.line, phase.end_line, (n, 0))
+    for n, start, end, path in _cited_by_one(document, plan):
+        if owners[path][start - 1] == "appendix" and "header" not in owners[path][start - 1 : end]:
+            _paint(owners, path, start, end, (n, 0))
+    if not plan.phases:
+        owners = {p: [(0, 0) if o == "appendix" else o for o in own] for p, own in owners.items()}
+    lines: dict[Owner, list[tuple[str, int]]] = {}
+    for path, own in owners.items():
+        for at, owner in enumerate(own):
+            lines.setdefault(owner, []).append((path, at))
+    heads = group((h.path, h.line) for h in document.headings)
     parts: list[tuple[Phase | None, int, int]] = []
-    if plan.phases:
-        for n, phase in enumerate(plan.phases):
-            _paint(owners, phase.path, phase.line, phase.end_line, (n, 0))
-        for n, start, end, path in _cited_by_one(document, plan):
-            if "header" not in owners[path][start - 1 : end]:
-                _paint(owners, path, start, end, (n, 0))
-    else:
-        for path, lines in owners.items():
-            owners[path] = [(0, 0) if owner == "appendix" else owner for owner in lines]
-    for n, phase_ in enumerate(plan.phases or (None,)):
-        count = _split(document, phase_, owners, n, budget)
-        parts += [(phase_, part, count) for part in range(count)]
+    for n, each in enumerate(plan.phases or (None,)):
+        count = _split(document, _starts(each, heads), owners, lines.get((n, 0), []), budget)
+        parts += [(each, part, count) for part in range(count)]
     return _compiled(document, plan, owners, parts, list(findings))
 
 
@@ -131,41 +135,37 @@ def _cited_by_one(document: Document, plan: Plan) -> Iterator[tuple[int, int, in
         holders = (
             citing.get(m[2], set()) if m[1].lower() == "requirement" else {stories[m[2]]} if m[2] in stories else set()
         )
-        inside = any(p.path == heading.path and p.line <= heading.line <= p.end_line for p in plan.phases)
-        if len(holders) == 1 and not inside:
+        if len(holders) == 1:
             yield next(iter(holders)), heading.line, document.section_ends[heading], heading.path
 
 
-def _split(document: Document, phase: Phase | None, owners: dict[str, list[Owner]], n: int, budget: int) -> int:
-    """Split what a phase holds into parts of at most ``budget`` tokens, between its tasks (or sections); return how many."""
+def _split(
+    document: Document, starts: set[tuple[str, int]], owners: dict[str, list[Owner]], mine: list[tuple[str, int]], budget: int
+) -> int:  # fmt: skip
+    """Split the lines of a phase into parts of at most ``budget`` tokens, before some of its lines; return how many."""
+    pieces: list[list[tuple[str, int]]] = []
+    for path, at in mine:
+        if not pieces or (path, at + 1) in starts or pieces[-1][-1][0] != path:
+            pieces.append([])
+        pieces[-1].append((path, at))
     part, used = 0, 0
-    for path, own in owners.items():
-        lines = document.files[path].lines
-        starts = _starts(document, phase, path)
-        first = next((i for i, owner in enumerate(own) if owner == (n, 0)), None)
-        if first is None:
-            continue
-        bounds = sorted({first, *(s - 1 for s in starts if s - 1 > first)})
-        for begin, end in zip(bounds, [*bounds[1:], len(own)], strict=True):
-            mine = [i for i in range(begin, end) if own[i] == (n, 0)]
-            size = sum(len(lines[i]) + 1 for i in mine) // 4
-            if used and used + size > budget:
-                part, used = part + 1, 0
-            used += size
-            for i in mine:
-                own[i] = (n, part) if part else own[i]
+    for piece in pieces:
+        size = sum(len(document.files[path].lines[at]) + 1 for path, at in piece) // 4
+        part, used = (part + 1, size) if used and used + size > budget else (part, used + size)
+        for path, at in piece if part else ():
+            owner = owners[path][at]
+            owners[path][at] = (owner[0], part) if isinstance(owner, tuple) else owner
     return part + 1
 
 
-def _starts(document: Document, phase: Phase | None, path: str) -> list[int]:
-    """Return the lines at which a phase may be split: where a task begins, with the headings right above it."""
-    heads = [h.line for h in document.headings if h.path == path]
-    if phase is None or phase.path != path:
-        return heads
-    found, last = [], phase.line
-    for task in sorted((t for t in phase.tasks if t.path == path), key=lambda t: t.line):
-        above = [h for h in heads if last < h <= task.line]
-        found.append(above[0] if above else task.line)
+def _starts(phase: Phase | None, heads: Mapping[str, tuple[int, ...]]) -> set[tuple[str, int]]:
+    """Return the lines before which a phase may be split: where a task begins, with the headings right above it; else headings."""
+    found = {(path, line) for path, lines in heads.items() if not phase or path != phase.path for line in lines}
+    last = phase.line if phase else 0
+    own = heads.get(phase.path, ()) if phase else ()
+    for task in sorted((t for t in phase.tasks if t.path == phase.path), key=lambda t: t.line) if phase else ():
+        above = own[bisect_right(own, last) : bisect_right(own, task.line)]
+        found.add((task.path, above[0] if above else task.line))
         last = task.line
     return found
 
@@ -183,30 +183,24 @@ def _compiled(
                 held.setdefault(owner, []).append(Block(path=path, start_line=at[0] + 1, end_line=at[-1] + 1))
     index = {phase: n for n, phase in enumerate(plan.phases)}
     shown = [(p, part, count) for p, part, count in parts if (index.get(p, 0) if p else 0, part) in held]
-    numbers: dict[tuple[Phase | None, int], int] = {(p, part): n for n, (p, part, _) in enumerate(shown, 1)}
-    needed: dict[Unit, list[Unit]] = {}
-    for need in plan.needs:
-        needed.setdefault(need.of, []).append(need.on)
-    phases, told = [], set()
+    numbers = {(p, part): n for n, (p, part, _) in enumerate(shown, 1)}
+    last = {phase: n for (phase, _), n in numbers.items()}
+    needed = group((need.of, need.on) for need in plan.needs)
+    about: dict[Owner, list[Finding]] = {}
+    for finding in (f for f in findings if f.active):
+        seen = dict.fromkeys(o for e in (*finding.evidence, *finding.places) for o in _owners(owners, e))
+        for owner in seen:
+            about.setdefault(owner, []).append(finding)
+    phases: list[CutPhase] = []
     for phase, part, count in shown:
-        blocks = held[(index[phase] if phase else 0, part)]
-        blocks.sort(key=lambda b: phase is not None and b.path != phase.path)
-        about = [f for f in findings if f.active and any(_touches(f, b) for b in blocks)]
-        told |= {f.id for f in about}
-        tasks = (
-            [t for t in phase.tasks if any(b.path == t.path and b.start_line <= t.line <= b.end_line for b in blocks)]
-            if phase
-            else []
-        )
-        on = [u for unit in (phase, *tasks) if unit for u in needed.get(unit, ())]
-        homes = [getattr(u, "phase", None) or u for u in on]
-        needs = {
-            max(n for (p, _), n in numbers.items() if p is home)
-            for home in homes
-            if home is not phase and any(p is home for p, _ in numbers)
-        }
-        needs |= {numbers[phase, part - 1]} if part else set()
+        owner = (index[phase] if phase else 0, part)
+        blocks = sorted(held[owner], key=lambda b: phase is not None and b.path != phase.path)
+        tasks = [t for t in phase.tasks if owners[t.path][t.line - 1] == owner] if phase else []
+        homes = [getattr(u, "phase", None) or u for unit in (phase, *tasks) if unit for u in needed.get(unit, ())]
+        needs = {last[home] for home in homes if home is not phase and home in last}
+        needs |= {numbers[phase, part - 1]} if (phase, part - 1) in numbers else set()
         title = (f"{phase.name}: {phase.title}" if phase.number else phase.title) if phase else "The plan"
+        told = about.get(owner, [])
         phases.append(
             CutPhase(
                 number=numbers[phase, part],
@@ -215,13 +209,14 @@ def _compiled(
                 blocks=tuple(blocks),
                 covers=tuple(sorted({c for t in tasks for c in t.cites}, key=_natural)),
                 files=_files(tasks, document),
-                findings=tuple(f.id for f in about),
-                blocked_by=tuple(f.id for f in about if f.verified and f.severity.at_least(Severity.HIGH)),
+                findings=tuple(f.id for f in told),
+                blocked_by=tuple(f.id for f in told if f.verified and f.severity.at_least(Severity.HIGH)),
             )
         )
+    placed = {f.id for owner, found in about.items() if isinstance(owner, tuple) for f in found}
     deferred = [
         Deferral(finding=f.id, reason="it is about lines of the header or the appendix: settle it before the first phase")
-        for f in findings if f.active and f.id not in told
+        for f in findings if f.active and f.id not in placed
     ]  # fmt: skip
     return Cut(
         phases=tuple(phases),
@@ -235,16 +230,14 @@ def _natural(name: str) -> list[object]:
     return [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", name)]
 
 
-def _touches(finding: Finding, block: Block) -> bool:
-    return any(
-        e.path == block.path and e.start_line <= block.end_line and block.start_line <= e.end_line
-        for e in (*finding.evidence, *finding.places)
-    )
+def _owners(owners: dict[str, list[Owner]], evidence: Evidence) -> list[Owner]:
+    """Return who holds the lines of a piece of evidence."""
+    return owners.get(evidence.path, [])[evidence.start_line - 1 : evidence.end_line]
 
 
 def _files(tasks: Iterable[Task], document: Document) -> tuple[PhaseFile, ...]:
     """Return the files of some tasks, each once: what they say is done to it, else what a label, tree or table says elsewhere."""
-    said = {m.name: m for m in reversed(document.file_mentions) if m.action and m.said != "verb"}
+    said = document.said_of
     own = {path.rpartition("/")[2] for path in document.files}
     found: dict[str, PhaseFile] = {}
     for task in tasks:

@@ -135,8 +135,12 @@ class ImplementationPrompt(Record):
 
     def text_of(self, block: Block) -> str:
         """Return the lines of a block exactly as they stand in the plan, with LF between them."""
-        lines = self.texts[block.path].split("\n")[block.start_line - 1 : block.end_line]
+        lines = self._lines[block.path][block.start_line - 1 : block.end_line]
         return "\n".join(line.removesuffix("\r") for line in lines)
+
+    @cached_property
+    def _lines(self) -> dict[str, list[str]]:
+        return {path: text.split("\n") for path, text in self.texts.items()}
 
     @cached_property
     def ledger(self) -> tuple[tuple[PhaseFile, tuple[int, ...]], ...]:

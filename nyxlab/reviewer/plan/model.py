@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from posixpath import dirname
 
 from nyxlab.reviewer.text.blocks import Heading, Sentence
+from nyxlab.reviewer.text.document import group
 from nyxlab.reviewer.text.files import FileMention
 from nyxlab.reviewer.text.labels import Key, key_of, name_of
 from nyxlab.reviewer.text.standing import Standing
@@ -152,19 +154,21 @@ class Plan:
                     return unit
         return None
 
-    @property
+    @cached_property
     def files(self) -> Mapping[str, tuple[Task, ...]]:
         """The files that tasks name, with those tasks."""
-        found: dict[str, list[Task]] = {}
-        for task in self.tasks:
-            for name in task.touches:
-                found.setdefault(name, []).append(task)
-        return {name: tuple(tasks) for name, tasks in found.items()}
+        return group((name, task) for task in self.tasks for name in task.touches)
 
     @property
     def task_count(self) -> int:
         """How many tasks there are; a phase that names none is one itself."""
         return sum(not t.lead or len(t.phase.tasks if t.phase else ()) == 1 for t in self.tasks)
+
+    @cached_property
+    def of_family(self) -> Mapping[tuple[str, str], tuple[Unit, ...]]:
+        """The phases and tasks by file and family, of those families whose numbers do not start anew."""
+        families = group(((u.path, u.family), u) for u in self.numbered())
+        return {name: units for name, units in families.items() if len({u.key for u in units}) == len(units)}
 
     def numbered(self) -> Iterable[Unit]:
         """Every phase and task that has a number."""

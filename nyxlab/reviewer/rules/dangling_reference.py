@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from posixpath import dirname
+from typing import NamedTuple
 
 from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Plan
 from nyxlab.reviewer.rules.base import Claim, Place, at, names, rule
 from nyxlab.reviewer.text.document import Document, group
-from nyxlab.reviewer.text.labels import Key, Label, key_of
+from nyxlab.reviewer.text.labels import Key, Label
 from nyxlab.reviewer.text.standing import Standing
 
 _PARTS = ("phase", "step", "task", "story", "milestone", "epic", "stage", "requirement", "section")
@@ -27,30 +28,46 @@ _LEAST = 3
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
     """Find a task, step, phase, requirement or section of this set that is cited by a number that nothing has; what another document holds is not asked for."""
     yield from _criteria(plan)
-    known = _known(document, plan)
+    known = {key: _Known.of(numbers) for key, numbers in _known(document, plan).items()}
+    listed = group((i.path, i.number) for i in document.items if i.number is not None)
+    items = {path: frozenset(numbers) for path, numbers in listed.items()}
     missing: dict[tuple[str, str], list[Label]] = {}
     for label in document.labels:
-        numbers = known.get((_scope(label.family, label.path), label.family), set())
+        of = known.get((_scope(label.family, label.path), label.family))
+        cites = not label.defines and not label.of and (label.family in _PARTS or not label.family.islower())
         if (
-            len(numbers) < _LEAST
-            or label.defines
-            or label.of
-            or (label.family.islower() and label.family not in _PARTS)
+            of
+            and cites
+            and len(of.numbers) >= _LEAST
+            and label.key not in of.numbers
+            and _is_ours(document, label, of, items)
         ):
-            continue
-        if label.key not in numbers and _is_ours(document, label, numbers):
             missing.setdefault((_scope(label.family, label.path), label.name), []).append(label)
     for (scope, name), cited in missing.items():
-        beyond = cited[0].family.islower() and cited[0].key > max(known[scope, cited[0].family])
+        of = known[scope, cited[0].family]
+        beyond = cited[0].family.islower() and cited[0].key > max(of.numbers)
         yield Claim(
             Severity.LOW if beyond else Severity.MEDIUM,
             f"{name} does not exist",
-            f"The text relies on {name}; there are {len(known[scope, cited[0].family])} of that kind, and none with this number.",
+            f"The text relies on {name}; there are {len(of.numbers)} of that kind, and none with this number.",
             "Point to the part that is meant, or add it.",
             at(*cited),
             (name,),
             confidence=0.85,
         )
+
+
+class _Known(NamedTuple):
+    """The numbers of one kind of part, how deep they are, and the numbers that have parts of their own."""
+
+    numbers: frozenset[Key]
+    depths: frozenset[int]
+    parents: frozenset[tuple[int, ...]]
+
+    @classmethod
+    def of(cls, numbers: set[Key]) -> _Known:
+        parents = {whole[:n] for whole, _ in numbers for n in range(1, len(whole))}
+        return cls(frozenset(numbers), frozenset(len(whole) for whole, _ in numbers), frozenset(parents))
 
 
 def _scope(family: str, path: str) -> str:
@@ -66,39 +83,22 @@ def _known(document: Document, plan: Plan) -> dict[tuple[str, str], set[Key]]:
     named = [(u.family, u.path, u.key) for u in units] + [(i.family, i.path, i.key) for i in labels]
     for family, path, key in named:
         found.setdefault((_scope(family, path), family), set()).add(key)
-    for heading in document.headings:
-        if heading.number:
-            found.setdefault((heading.path, "section"), set()).add(key_of(heading.number))
+    for path, keys in document.heading_numbers.items():
+        found.setdefault((path, "section"), set()).update(keys)
     return found
 
 
-def _is_ours(document: Document, label: Label, numbers: set[Key]) -> bool:
-    """Whether a citation means this plan: it stands among its claims, names no other document, and has the depth of what is there."""
-    sentence = label.sentence
-    if document.standing(sentence) in (
-        Standing.OTHER,
-        Standing.EXAMPLE,
-        Standing.STATUS,
-        Standing.REJECTED,
-        Standing.FORM,
-    ):
+def _is_ours(document: Document, label: Label, of: _Known, items: Mapping[str, frozenset[int | None]]) -> bool:
+    """Whether a citation means this plan: it stands among its claims, names no other document, and is as deep as what is there."""
+    sentence, whole = label.sentence, label.key[0]
+    if document.standing(sentence) not in (None, Standing.FUTURE, Standing.TERMS):
         return False
-    deep = {len(k[0]) for k in numbers}
-    if len(label.key[0]) not in deep or any(
-        len(k[0]) > len(label.key[0]) and k[0][: len(label.key[0])] == label.key[0] for k in numbers
-    ):
+    if len(whole) not in of.depths or whole in of.parents or (label.family == "section" and len(document.files) > 1):
         return False
+    if label.family in ("step", "task") and whole[-1] in items.get(label.path, ()):
+        return False  # "Step 6" may be the sixth item of a list
     around = sentence.text if label.family.islower() else sentence.text[max(0, label.start - 40) : label.start + 40]
-    if label.family == "section" and len(document.files) > 1:
-        return False
-    if any(
-        i.number == label.key[0][-1]
-        for i in document.items
-        if i.path == label.path and label.family in ("step", "task")
-    ):
-        return False  # a numbered list has such an item
-    after = sentence.prose[label.start + len(label.name) :]
-    return not _FOREIGN.search(around) and not _OF.match(after)
+    return not _FOREIGN.search(around) and not _OF.match(sentence.prose[label.start + len(label.name) :])
 
 
 def _criteria(plan: Plan) -> Iterator[Claim]:

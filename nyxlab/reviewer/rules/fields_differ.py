@@ -101,18 +101,17 @@ def _reads(document: Document, records: dict[str, tuple[Code, Record]]) -> Itera
     """Judge reads of private fields through typed variables, and setters of read-only ones."""
     found: dict[str, dict[str, list[Place]]] = {}
     for code in document.code:
-        for variable, type_ in code.typed:
-            home = records.get(type_)
-            for name, rest, line in code.uses if home else ():
-                key = rest.partition(".")[0]
-                if (
-                    name == variable
-                    and home
-                    and home[1].fields.get(key, "").startswith("private")
-                    and key not in home[1].getters
-                    and code.owner_at(line) != type_
-                ):
-                    found.setdefault(type_, {}).setdefault(key, []).append(Place(code.fence.path, line, line))
+        typed = {variable: type_ for variable, type_ in code.typed if type_ in records}
+        for name, rest, line in code.uses if typed else ():
+            type_, key = typed.get(name, ""), rest.partition(".")[0]
+            how = records[type_][1] if type_ else None
+            if (
+                how
+                and how.fields.get(key, "").startswith("private")
+                and key not in how.getters
+                and code.owner_at(line) != type_
+            ):
+                found.setdefault(type_, {}).setdefault(key, []).append(Place(code.fence.path, line, line))
     for type_, keys in found.items():
         home = records[type_]
         places = [p for each in keys.values() for p in each[:2]]
@@ -152,8 +151,8 @@ def _reads(document: Document, records: dict[str, tuple[Code, Record]]) -> Itera
 def _columns(document: Document) -> Iterator[Claim]:
     """Judge the tables of SQL by "every table has \u2026"."""
     tables = [(code, name, line, columns) for code in document.code for name, (line, columns) in code.tables.items()]
-    for sentence in document.sentences:
-        m = _EVERY.search(sentence.text) if tables and document.standing(sentence) is None else None
+    for sentence in [s for s in document.sentences if "table" in s.text][:40] if tables else ():
+        m = _EVERY.search(sentence.text) if document.standing(sentence) is None else None
         wanted = [s.split()[0] for s in spans(m["list"])] if m else []
         lacking = [(code, name, line, [w for w in wanted if w not in columns]) for code, name, line, columns in tables]
         lacking = [each for each in lacking if each[3]]

@@ -104,10 +104,9 @@ def _made(mention: FileMention) -> bool:
 
 def _below(name: str, folders: set[str]) -> bool:
     """Whether the tree draws the file's own folder, or the one above it."""
-    return any(
-        f and (dirname(name) == f or f"{dirname(name)}/".endswith(f"/{f}/") or dirname(dirname(name)) == f)
-        for f in folders
-    )
+    parts = dirname(name).split("/")
+    ends = {"/".join(parts[n:]) for n in range(len(parts))} | {dirname(dirname(name))}
+    return bool((ends & folders) - {""})
 
 
 def _code(document: Document, drawn: list[FileMention]) -> Iterator[Claim]:

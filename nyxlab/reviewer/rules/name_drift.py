@@ -10,7 +10,7 @@ from nyxlab.reviewer.plan.model import Plan
 from nyxlab.reviewer.rules.base import Claim, Place, rule
 from nyxlab.reviewer.text.blocks import CODE
 from nyxlab.reviewer.text.code import is_code
-from nyxlab.reviewer.text.document import Document
+from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.text.standing import Standing
 
 _ROLES = ("Manager", "Handler", "Controller", "Coordinator", "Processor", "Helper", "Executor", "Supervisor")
@@ -18,6 +18,7 @@ _ROLES = ("Manager", "Handler", "Controller", "Coordinator", "Processor", "Helpe
 _NAME = re.compile(rf"(?<![\w.])I?([A-Z][a-z]\w{{2,40}}?)({'|'.join(_ROLES)})(?![\w(])")
 _ROUTE = re.compile(r"(?<![\w.:])(/[a-z][\w/-]*(?:\{\w+\}|:\w+)[\w/{}:-]*)")
 _PARAMETER = re.compile(r"\{(\w+)\}|:(\w+)")
+_HUMPS = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]+")
 _STARRED = re.compile(r"(?<![*\w])([A-Z]\w*(?:\*\w+)+(?:_\w+)?)(?![*\w])")
 
 
@@ -100,14 +101,16 @@ def _routes(document: Document) -> Iterator[Claim]:
 def _types(document: Document) -> Iterator[Claim]:
     """Judge the types that signatures name and nothing else does, by a declared type with the same first and last word."""
     declared = {d.name: d for code in document.code for d in code.declared if d.kind == "type"}
-    words = {name: re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]+", name) for name in declared}
+    by_ends = group(((w[0], w[-1]), n) for n in declared if len(w := _HUMPS.findall(n)) > 2)
     imported = {name for code in document.code for name in code.imported}
     for code in document.code:
         for name, line in code.named.items():
-            own = re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]+", name)
-            near = [
-                n for n, w in words.items() if len(own) > 1 and len(w) > len(own) and (w[0], w[-1]) == (own[0], own[-1])
-            ]
+            own = _HUMPS.findall(name)
+            near = (
+                [n for n in by_ends.get((own[0], own[-1]), ()) if len(_HUMPS.findall(n)) > len(own)]
+                if len(own) > 1
+                else []
+            )
             if name in declared or len(near) != 1:
                 continue
             if document.words[name] == document.code_words[name] and name not in imported:

@@ -37,13 +37,15 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
         yield _claim(
             [t for users, _ in found for t in users], [f for _, files in found for f in files], "marked [P]", ()
         )
+    by_phase = [(p, n) for n in plan.needs if (p := _phase(n.of)) and p is not n.of]
+    needs = group([*((n.of, n) for n in plan.needs), *by_phase])
     known = {t for found in marked.values() for users, _ in found for t in users}
     for sentence, units in _said(document, plan):
         tasks = [u for u in units if isinstance(u, Task)]
         for users, files in _shared(tasks) if not _APART.search(sentence.prose) else ():
             if not known.issuperset(users):
                 yield _claim(users, files, "said to run in parallel", (sentence,))
-        for need in plan.needs:
+        for need in [n for unit in units for n in needs.get(unit, ())]:
             of, on = (need.of, need.on) if tasks else (_phase(need.of), _phase(need.on))
             if of and on and of is not on and of in units and on in units and need.sentence is not sentence:
                 yield Claim(

@@ -87,23 +87,17 @@ def _keys(document: Document) -> Iterator[Claim]:
         for name, keys in code.keys.items()
         if "config" in name.lower() or "settings" in name.lower()
     )
+    reads = group((used, (code.fence.path, key, line)) for code in document.code for used, key, line in code.uses)
     for name, homes in defined.items():
         code, keys = homes[0]
         if len(homes) > 1 or len(keys) < 4 or "*" in keys:
             continue
+        inner = {k.rpartition(".")[0] for k in keys}
         missing: dict[str, Place] = {}
-        for other in document.code:
-            for used, key, line in other.uses:
-                parts = key.split(".")
-                parent = ".".join(parts[:-1])
-                if (
-                    used == name
-                    and key not in keys
-                    and len(parts) > 1
-                    and parent in keys
-                    and any(k.startswith(f"{parent}.") for k in keys)
-                ):
-                    missing.setdefault(key, Place(other.fence.path, line, line))
+        for path, key, line in reads.get(name, ()):
+            parent = key.rpartition(".")[0]
+            if key not in keys and parent and parent in keys and parent in inner:
+                missing.setdefault(key, Place(path, line, line))
         for key, place in missing.items():
             beside = [k for k in keys if k.startswith(key.rpartition(".")[0] + ".")]
             line = next(

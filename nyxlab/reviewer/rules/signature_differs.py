@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 
 from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Plan
@@ -31,7 +32,7 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
     if plan.tasks:  # examples in a text that plans nothing may each stand alone
         yield from _arity(document, declared, calls)
     yield from _methods(document, calls)
-    yield from _near(document, plan, declared, calls)
+    yield from _near(document, declared, calls)
 
 
 def _constructors(document: Document) -> Iterator[Declared]:
@@ -107,19 +108,15 @@ def _methods(document: Document, calls: list[tuple[Code, Call]]) -> Iterator[Cla
         if shown[name] != 1 or call.name in methods.get(name, ()) or not methods.get(name):
             continue
         home, own = classes[name]
-        if (re.search(r"extends|implements|:", home.bases[name]) and "extends" in home.bases[name]) or _ELIDED.search(
-            home.fence.text
-        ):
+        if "extends" in home.bases[name] or _is_cut(home.fence.text):
             continue
-        if re.search(rf"\b{re.escape(call.name)}\b\s*(?:[=:?]|\()", home.fence.text) and call.receiver != "this":
-            continue
-        if call.receiver == "this" and re.search(rf"\b{re.escape(call.name)}\s*[:=?!]", home.fence.text):
+        if call.name in _set_in(home.fence.text, called=call.receiver != "this"):
             continue
         found.setdefault((name, call.name), []).append(call)
     for (name, method), made in found.items():
         own = classes[name][1]
         wanted = set(_words(method))
-        near = [d for d in functions if len(wanted & set(_words(d.name))) >= 2]
+        near = [d for d in functions[:400] if len(wanted & set(_words(d.name))) >= 2]
         yield Claim(
             Severity.MEDIUM,
             f"{name} has no {method}()",
@@ -134,30 +131,39 @@ def _methods(document: Document, calls: list[tuple[Code, Call]]) -> Iterator[Cla
         )
 
 
+@lru_cache(maxsize=64)
+def _is_cut(text: str) -> bool:
+    """Whether a block leaves something out, and says so."""
+    return bool(_ELIDED.search(text))
+
+
+@lru_cache(maxsize=64)
+def _set_in(text: str, *, called: bool) -> frozenset[str]:
+    """Return the names that a block sets or declares ("x = ", "x: "), and those that it calls or defines, if asked for."""
+    return frozenset(re.findall(r"\b(\w{1,80})\s?[=:?!(]" if called else r"\b(\w{1,80})\s?[=:?!]", text))
+
+
 def _near(
-    document: Document, plan: Plan, declared: dict[str, tuple[Declared, ...]], calls: list[tuple[Code, Call]]
+    document: Document, declared: dict[str, tuple[Declared, ...]], calls: list[tuple[Code, Call]]
 ) -> Iterator[Claim]:
     """Judge names that code uses and nothing in the set declares, imports or speaks of, by a declared one with the same words."""
     imported = {name for code in document.code for name in code.imported}
     used = {call.name for _, call in calls} | {w for code in document.code for w in code.imported}
     drawn = {m.base.partition(".")[0]: m for m in document.file_mentions if m.said == "tree"}
+    types = group((_words(n)[:2], n) for n in drawn if n[:1].isupper() and len(_words(n)) > 2)
+    classes = {_words(n)[:2] for n in declared if n[0].isupper() and len(_words(n)) > 2}
+    idle = [n for n, all_ in declared.items() if n not in used and all_[0].kind == "function" and len(_words(n)) > 1]
+    siblings = group((_words(n)[1:], n) for n in idle)
     for name, made in group((call.name, call) for _, call in calls if call.receiver in ("", "new")).items():
-        if name in declared or name in imported or name in drawn or _ERRORS.match(name) or len(_words(name)) < 2:
+        own = _words(name)
+        if name in declared or name in imported or name in drawn or _ERRORS.match(name) or len(own) < 2:
             continue
         if made[0].receiver == "new" or name[0].isupper():
-            near = [n for n in drawn if n[:1].isupper() and _shares(n, name)]
-            near = near if not any(_shares(n, name) for n in declared if n[0].isupper()) else []
+            near = [n for n in types.get(own[:2], ()) if _words(n)[-1] != own[-1]]
+            near = near if len(own) > 2 and own[:2] not in classes else []
             spot = [Place(drawn[n].path, drawn[n].line, drawn[n].line) for n in near]
         else:
-            near = [
-                n for n, all_ in declared.items() if n not in used and all_[0].kind == "function" and _sibling(n, name)
-            ]
-            fits = [
-                d
-                for n in near
-                for d in declared[n]
-                if made[0].arguments is None or d.most is None or d.least <= made[0].arguments <= d.most
-            ]
+            fits = [d for n in siblings.get(own[1:], ()) for d in declared[n] if _takes(d, made[0].arguments)]
             near, spot = [d.name for d in fits], [Place(d.path, d.line, d.line) for d in fits]
         everywhere = document.words[name]
         if len(near) == 1 and everywhere == len(made):
@@ -173,20 +179,13 @@ def _near(
             )
 
 
-def _words(name: str) -> list[str]:
-    return [w.lower() for w in _HUMP.findall(name)]
+@lru_cache(maxsize=16_384)
+def _words(name: str) -> tuple[str, ...]:
+    return tuple(w.lower() for w in _HUMP.findall(name))
 
 
-def _shares(one: str, two: str) -> bool:
-    """Whether two types begin with the same two words and end in other roles."""
-    a, b = _words(one), _words(two)
-    return len(a) >= 3 and len(b) >= 3 and a[:2] == b[:2] and a[-1] != b[-1]
-
-
-def _sibling(one: str, two: str) -> bool:
-    """Whether two functions do the same to the same thing, as far as their names say: all but the verb is alike."""
-    a, b = _words(one), _words(two)
-    return len(a) == len(b) >= 2 and a[1:] == b[1:] and a[0] != b[0]
+def _takes(declared: Declared, arguments: int | None) -> bool:
+    return arguments is None or declared.most is None or declared.least <= arguments <= declared.most
 
 
 RULE = rule("signature-differs", check)

@@ -196,12 +196,10 @@ def _summary(document: Document, plan: Plan) -> Iterator[Claim]:
 def _units(document: Document, plan: Plan, sentence: Sentence, noun: str, value: int) -> Iterator[Claim]:
     """Compare a number with the phases or tasks of that name in the same file."""
     family = _FAMILIES.get(noun)
-    own = [
-        u
-        for u in plan.numbered()
-        if u.path == sentence.path and (u.family == family or (family == "task" and u.family == "T"))
-    ]
-    if family and len(own) >= 3 and len({u.key for u in own}) == len(own) != value and not document.standing(sentence):
+    own = plan.of_family.get(
+        (sentence.path, "T" if family == "task" else ""), plan.of_family.get((sentence.path, family or ""), ())
+    )
+    if family and len(own) >= 3 and len(own) != value and not document.standing(sentence):
         first = Place(own[0].path, own[0].line, own[0].line)
         last = Place(own[-1].path, own[-1].line, own[-1].line)
         yield _claim(f"{value} {noun}", value, len(own), noun, sentence, first, last)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -106,7 +107,8 @@ class Code:
 
     def owner_at(self, line: int) -> str:
         """Return the type in whose body a line stands, or ""."""
-        return next((name for first, last, name in reversed(self.owners) if first <= line <= last), "")
+        at = bisect_right(self.owners, (line, 10**9, ""))
+        return next((name for first, last, name in reversed(self.owners[max(0, at - 4) : at]) if line <= last), "")
 
 
 _COMMENT = re.compile(r"//[^\n]*|/\*(?:[^*]|\*(?!/))*+(?:\*/)?|(?<![\w\"'])#(?!\[|!|\w+\()[^\n]*")
@@ -182,22 +184,23 @@ def read_code(fence: Fence) -> Code:
     text = blank(fence.text)
     lines, starts, depth = text.split("\n"), 0, 0
     script = fence.language.lower().partition(" ")[0] in _SCRIPTS
-    open_types: list[tuple[int, str]] = []
+    open_types: list[tuple[int, str, int]] = []
+    cut = "..." in text
     for offset, line in enumerate(lines):
         number = fence.line + 1 + offset
         indent = len(line) - len(line.lstrip())
         if line.strip():
             while open_types and (depth <= open_types[-1][0] if script else indent <= open_types[-1][0]):
-                found.owners = [(a, number - 1 if n == open_types[-1][1] else b, n) for a, b, n in found.owners]
-                open_types.pop()
+                _, name, at = open_types.pop()
+                found.owners[at] = (found.owners[at][0], number - 1, name)
         owner = open_types[-1][1] if open_types else ""
         own = None
         if m := _TYPE.match(line):
             found.declared.append(Declared("type", m["name"], "", 0, None, fence.path, number, fence))
             found.bases[m["name"]] = f"{m['word']} {m['rest']}"
-            open_types.append((depth if script else indent, m["name"]))
+            open_types.append((depth if script else indent, m["name"], len(found.owners)))
             found.owners.append((number, fence.end_line, m["name"]))
-            found.records[m["name"]] = Record(number, cut="..." in text, is_class=m["word"] == "class")
+            found.records[m["name"]] = Record(number, cut=cut, is_class=m["word"] == "class")
         elif m := _FUNCTION.match(line):
             own = m["name"]
             least, most = _parameters(text, fence.text, starts + m.end())

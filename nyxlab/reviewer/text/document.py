@@ -16,7 +16,7 @@ from nyxlab.reviewer.text.assertions import Assertion, assertion
 from nyxlab.reviewer.text.blocks import Blocks, Fence, Heading, Item, ListBlock, Sentence, Table, read_blocks
 from nyxlab.reviewer.text.code import Code, read_code
 from nyxlab.reviewer.text.files import FileMention, files, table_files, tree_files
-from nyxlab.reviewer.text.labels import Label, labels
+from nyxlab.reviewer.text.labels import Key, Label, key_of, labels
 from nyxlab.reviewer.text.links import Link, links
 from nyxlab.reviewer.text.standing import Standing, Standings
 
@@ -124,6 +124,11 @@ class Document:
         return {(i.path, i.line): b.intro for b in self.lists if b.intro for i in b.items}
 
     @cached_property
+    def said_of(self) -> Mapping[str, FileMention]:
+        """The first label, tree or table that says what is done to each file."""
+        return {m.name: m for m in reversed(self.file_mentions) if m.action and m.said != "verb"}
+
+    @cached_property
     def words(self) -> Counter[str]:
         """How often each word stands in the files, code and comments included."""
         return Counter(word for file in self.files.values() for word in _WORD.findall(file.text))
@@ -165,6 +170,12 @@ class Document:
     def sections(self) -> Mapping[Heading | None, tuple[Sentence, ...]]:
         """Sentences by the heading they stand under directly; None for text before any heading."""
         return group((s.section, s) for s in self.sentences)
+
+    @cached_property
+    def heading_numbers(self) -> Mapping[str, frozenset[Key]]:
+        """The numbers of each file's headings."""
+        numbered = group((h.path, key_of(h.number)) for h in self.headings if h.number)
+        return {path: frozenset(keys) for path, keys in numbered.items()}
 
     @cached_property
     def section_ends(self) -> Mapping[Heading, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from nyxlab.reviewer.text.blocks import Sentence
 from nyxlab.reviewer.text.words import PARTS, any_of, listed
@@ -47,6 +48,7 @@ def name_of(family: str, number: str) -> str:
     return f"{family.title()} {number}" if family.islower() else f"{family}{number}"
 
 
+@lru_cache(maxsize=65_536)
 def key_of(number: str) -> Key:
     """Return a number as written as (whole numbers, letter), for order."""
     parts = re.findall(r"\d+", number)
