@@ -46,7 +46,7 @@ bench: $(STAMP)  ## Measure calls, reviews, steps, comparisons and routers, as r
 ablate: $(STAMP)  ## Blind each pattern of the reviewer in turn and list those that change nothing
 	@$(BIN)/python tests/bench/ablate.py
 
-live: $(STAMP)  ## Paid calls, with the keys in .env: one small one to each vendor, then the lenses on 40 known faults
+live: $(STAMP)  ## Paid calls, with the keys in .env: one small one to each vendor, then the reader on 40 known faults
 	@[ -z "$$CI" ] || { echo "make live makes paid calls, so it does not run in CI"; exit 1; }
 	@$(BIN)/nyxlab providers --check
 	@$(BIN)/python tests/bench/semantic.py --budget 5

@@ -98,9 +98,18 @@ class Defaults(_Section):
     router: str | None = None  # a file from `nyxlab route train`, for the policy `learned`
 
 
+class Reviewing(_Section):
+    """What ``nyxlab review`` asks of models without flags: who reads, who tries to refute, and the most that it may cost in USD."""
+
+    providers: tuple[str, ...] = ()
+    judge: str | None = None
+    budget: Usd | None = None
+
+
 class _File(_Section):
     store: str = "sqlite:///data/nyxlab.db"
     defaults: Defaults = Defaults()
+    review: Reviewing = Reviewing()
     endpoints: dict[EndpointName, Endpoint] = {}
     prices: dict[str, UnitPrice] = {}
 
@@ -139,6 +148,7 @@ def load_settings(start: Path | None = None) -> Settings:
         root=root,
         store=store,
         defaults=given.defaults,
+        review=given.review,
         endpoints=given.endpoints,
         prices=given.prices,
         keys=found,
@@ -228,6 +238,8 @@ def _names_at(where: Location) -> Iterable[str]:
     """Return the keys that are valid in the table at ``where``; the depth and the first name tell which it is."""
     if where[:1] == ("prices",) or where[-1:] == ("price",):
         return UnitPrice.model_fields
+    if where[:1] == ("review",):
+        return Reviewing.model_fields
     tables: dict[int, type[_Section]] = {0: _File, 1: Defaults, 2: Endpoint, 4: EndpointModel}
     return tables.get(len(where), _File).model_fields
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nyxlab.cli.base import (
+    FAILED,
     FAILED_VERDICT,
     INTERRUPTED,
     REFUSED,
@@ -34,6 +36,7 @@ from nyxlab.lab.reviews import (
     written,
     written_all,
 )
+from nyxlab.settings import FILE, load_settings
 
 if TYPE_CHECKING:
     from nyxlab.lab.lab import Lab
@@ -64,12 +67,15 @@ def review(
         str, typer.Option(metavar="LEVEL", help="FAIL from critical, high, medium or low on.")
     ] = "critical",
     providers: Annotated[
-        str | None, typer.Option(metavar="A[,B]", help="Have these look through the lenses too, each by itself.")
+        str | None,
+        typer.Option(metavar="A[,B]", help="Have these read it too, each by itself; else [review] in nyxlab.toml."),
     ] = None,
     judge: Annotated[str | None, typer.Option(metavar="J", help="Who tries to refute what they find.")] = None,
-    lens: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this lens; may be repeated.")] = None,
+    lens: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="This question, not the reader's; may be repeated.")
+    ] = None,
     budget: Annotated[
-        str | None, typer.Option(metavar="USD", help="Ask no more lenses than this holds, all plans together.")
+        str | None, typer.Option(metavar="USD", help="Ask no more than this holds, all plans together.")
     ] = None,
     forecast: Forecast = False,
     store: Store = None,
@@ -83,15 +89,15 @@ def review(
         raise InputRefused(f"--each writes a page for each plan: name their folder with --output DIR/ for {form}")
     if rules_alone and providers:
         raise InputRefused("--rules leaves models out, and --providers names some: give one of the two")
-    if not providers and (judge or lens or budget or forecast):
+    here = Path.cwd()
+    asked = None if rules_alone else _asked(project_root(here), providers, judge, lens or (), budget)
+    if not asked and (judge or lens or budget or forecast):
         raise InputRefused(
             "--judge, --lens, --budget and --forecast are about models: name them with --providers A[,B]"
         )
-    here = Path.cwd()
     terms = Terms.of(project_root(here), here, fail_on=fail_on, repo=repo, baseline=baseline)
     sets = [[one] for one in target] if each else [target]
-    if providers:
-        asked = Asked(providers=providers, judge=judge, lenses=lens or (), budget=budget)
+    if asked:
         reviewed = _heard(open_lab(store), sets, terms, asked, form if forecast else None)
     elif each:
         reviewed = _each(target, terms)
@@ -105,7 +111,28 @@ def review(
     write(written(reviewed[0], form, terms.rules), Path(output) if output else None)
     for reason in reviewed[0].unread:
         say(f"not read: {reason}")
-    raise typer.Exit(REFUSED if reviewed[0].unread else FAILED_VERDICT if reviewed[0].verdict == "FAIL" else 0)
+    raise typer.Exit(_code(reviewed))
+
+
+def _asked(
+    root: Path, providers: str | None, judge: str | None, lenses: Sequence[str], budget: str | None
+) -> Asked | None:
+    """Return what is asked of models: of those that the command names, else of those in ``[review]``; None of nobody."""
+    if not providers and not (root / FILE).is_file():
+        return None
+    named = load_settings(root).review
+    who = providers or list(named.providers)
+    return Asked(who, judge or named.judge, lenses, budget if budget is not None else named.budget) if who else None
+
+
+def _code(found: Sequence[Reviewed]) -> int:
+    """Return the exit code that speaks for the worst of some reviews."""
+    silent = [one.review.unheard for one in found if one.review and one.review.unheard]
+    for reason in dict.fromkeys(silent):
+        say(f"no model has read the plan: {reason}")
+    if any(one.verdict is None or one.unread for one in found):
+        return REFUSED
+    return FAILED if silent else FAILED_VERDICT if any(one.verdict == "FAIL" for one in found) else 0
 
 
 def _heard(lab: Lab, sets: list[list[str]], terms: Terms, asked: Asked, forecast: str | None) -> list[Reviewed]:
@@ -169,10 +196,7 @@ def _write_each(found: list[Reviewed], terms: Terms, form: str, output: str | No
             write(text, Path(output) / name, quiet=name != index)
     else:
         write("\n".join([*list(pages.values())[1:], pages[index]]), Path(output) if output else None)
-    verdicts = {one.verdict for one in found}
-    return (
-        REFUSED if None in verdicts or any(one.unread for one in found) else FAILED_VERDICT if "FAIL" in verdicts else 0
-    )
+    return _code(found)
 
 
 CAUTION = (
@@ -188,11 +212,11 @@ def measure(
     plans: Annotated[
         list[str], typer.Argument(metavar="PLAN…", help="Clean plans of your own; each is measured by itself.")
     ],
-    providers: Annotated[
-        str | None, typer.Option(metavar="A[,B]", help="Measure these through the lenses too, each by itself.")
-    ] = None,
+    providers: Annotated[str | None, typer.Option(metavar="A[,B]", help="Measure these too, each by itself.")] = None,
     judge: Judge = None,
-    lens: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this lens; may be repeated.")] = None,
+    lens: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="This question, not the reader's; may be repeated.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Other faults at other places.")] = 0,
     budget: Annotated[
         str | None, typer.Option(metavar="USD", help="For all the reviews that it takes together.")

@@ -162,10 +162,10 @@ def _names(told: Sequence[tuple[Case, Sequence[Finding]]]) -> dict[str, list[str
 
 
 def _costs(reviews: Iterable[Review]) -> dict[str, Cost]:
-    """Return what each provider that looks through lenses took over all reviews."""
+    """Return what each provider that was asked took over all reviews."""
     told: dict[str, list[Cost]] = {}
     for review in reviews:
-        asked = {p.provider for p in review.passes if p.name.startswith("lens:")}
+        asked = {p.provider for p in review.passes if p.by_model}
         for each in review.panel.providers if review.panel else ():
             if each.provider in asked:
                 told.setdefault(each.provider, []).append(each.cost)

@@ -1,4 +1,4 @@
-"""The panel: lenses put to models as a run of their own, named by what it asks, so that no reply about a plan is bought twice."""
+"""The panel: questions put to models as a run of their own, named by what it asks, so that no reply about a plan is bought twice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nyxlab.lab.steps import persona
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Cost, Json, Message, Request
 from nyxlab.reviewer.findings import Finding
-from nyxlab.reviewer.models.consensus import Panel, finders, locate, merge, refute, repeats, shares, unfound
+from nyxlab.reviewer.models.consensus import Confirmed, Panel, finders, locate, merge, refute, repeats, shares, unfound
 from nyxlab.reviewer.models.evidence import Locator
 from nyxlab.reviewer.models.lenses import (
     ANSWERS_SCHEMA,
@@ -29,12 +29,14 @@ from nyxlab.reviewer.models.lenses import (
     Part,
     Refuted,
     asked_claims,
+    pass_name,
     read_answers,
     read_claims,
     reply_tokens,
     room,
 )
-from nyxlab.reviewer.review import Heard, Pass, skipped_lenses
+from nyxlab.reviewer.models.lenses import question as as_asked
+from nyxlab.reviewer.review import Heard, Pass
 from nyxlab.reviewer.text.document import Document
 from nyxlab.settings import Settings
 
@@ -49,7 +51,7 @@ Hold = Callable[[Workflow, Mapping[str, Json], str, Decimal | None], Awaitable[R
 
 @dataclass(frozen=True)
 class Question:
-    """One lens asked of one provider, a call for each part of the plan; ``cost`` is the most that it may take."""
+    """One question, the reader's or a lens, asked of one provider, a call for each part of the plan; ``cost`` is the most that it may take."""
 
     step: str
     lens: str
@@ -93,7 +95,6 @@ def prepare(
     judge: Provider | None,
     budget: Decimal | None,
     settings: Settings,
-    all_lenses: Sequence[str],
 ) -> Hearing:
     """Decide what is asked of whom; nothing is called. ``InputRefused`` for a budget that holds not even one question.
 
@@ -101,10 +102,11 @@ def prepare(
     """
     numbered = Numbered.of(document)
     personas = {name: persona(name, settings) for name in ("cael", "refuter")}
-    out = list(skipped_lenses("not asked for with --lens", [name for name in all_lenses if name not in lenses]))
+    out: list[Pass] = []
     usable = [each for each in providers if each.unusable() is None]
     questions: list[Question] = []
-    for number, (lens, text) in enumerate(lenses.items(), 1):
+    for number, (lens, bare) in enumerate(lenses.items(), 1):
+        text = as_asked(bare)
         for which, provider in enumerate(providers, 1):
             context = provider.capabilities.context
             space = room(context, len(text) + len(personas["cael"]))
@@ -147,13 +149,13 @@ def _affordable(questions: Sequence[Question], budget: Decimal | None, out: list
             raise InputRefused("no provider's price is known, so no budget can hold them: state prices in nyxlab.toml")
         least, question = min(known, key=lambda each: each[0])
         raise InputRefused(
-            f"a budget of ${budget} holds no lens: {question.lens} by {question.provider.id} may cost ${least};"
+            f"a budget of ${budget} holds no question: {question.lens} by {question.provider.id} may cost ${least};"
             f" give --budget {least} or more"
         )
 
 
 async def hear(hearing: Hearing, hold: Hold, rules: Sequence[Finding], earlier: Sequence[Finding]) -> Heard:
-    """Ask the lenses, make findings of what is said, and have a second reader look at each.
+    """Ask the questions, make findings of what is said, and have a second reader look at each.
 
     ``hold`` runs a workflow under a name, or finds the one of that name. ``rules`` are the findings that code has made;
     ``earlier`` are a baseline's findings by models whose words still stand, about which the second reader is asked too.
@@ -173,7 +175,8 @@ async def hear(hearing: Hearing, hold: Hold, rules: Sequence[Finding], earlier: 
         ]
     asked = tuple(dict.fromkeys(question.provider.id for question in hearing.questions))
     merged = merge(located, len(asked))
-    findings = [finding for finding in merged if not repeats(finding, rules)]
+    said = [(finding, repeats(finding, rules)) for finding in merged]
+    findings = [finding for finding, rule in said if rule is None]
     known = {finding.fingerprint for finding in findings}
     again = [old for old in earlier if old.fingerprint not in known]
     answers, read, second = await _refute(hearing, hold, [*(f for f in findings if f.verified), *again], run)
@@ -186,7 +189,11 @@ async def hear(hearing: Hearing, hold: Hold, rules: Sequence[Finding], earlier: 
         runs=tuple(each.run_id for each in runs),
         providers=shares(heard, {name: answer for name, (answer, _) in answers.items()}, {n: Cost.total(c) for n, c in costs.items()}),
         unfound=unfound((finders(f) for f in merged if f.verified), asked),
-        confirmed=len(merged) - len(findings),
+        confirmed=tuple(
+            Confirmed(title=f.title, providers=tuple(sorted(finders(f))), finding=rule.fingerprint)
+            for f, rule in said
+            if rule is not None
+        ),
     )  # fmt: skip
     stands = frozenset(o.fingerprint for o in again if (a := answers.get(o.fingerprint)) and a[0].answer != "rejected")
     if not read and not any(told.name == "refutation" for told in hearing.left_out):
@@ -281,7 +288,7 @@ def _step(
         "kind": "map",
         "over": f"[{', '.join(f'inputs.{name}' for name in parts)}]",
         "persona": persona_,
-        "prompt": f"{{{{ inputs.{text} }}}}\n\n<<<{fence}\n{{{{ item }}}}\n{fence}>>>",
+        "prompt": f"<<<{fence}\n{{{{ item }}}}\n{fence}>>>\n\n{{{{ inputs.{text} }}}}",
         "provider": provider.id,
         "judge": None,
         "schema": schema,
@@ -300,7 +307,7 @@ def _named(inputs: dict[str, str], places: dict[str, str], kind: str, text: str)
 
 def _heard(question: Question, run: Run) -> tuple[Pass, list[Json]]:
     values = _outputs(run, question.step)
-    return _told(f"lens:{question.lens}", question.provider.id, run, question.step, values), [
+    return _told(pass_name(question.lens), question.provider.id, run, question.step, values), [
         v for v in values if v is not None
     ]
 
@@ -334,7 +341,7 @@ def _unread(findings: Sequence[Finding]) -> Pass:
 
 
 def _left_out(lens: str, provider: Provider, reason: str) -> Pass:
-    return Pass(name=f"lens:{lens}", status="skipped", reason=reason, provider=provider.id)
+    return Pass(name=pass_name(lens), status="skipped", reason=reason, provider=provider.id)
 
 
 def _request(text: str, provider: Provider) -> Request:

@@ -50,7 +50,7 @@ class Plans(Runs):
         ``baseline`` is an earlier review, or a file with its JSON, that tells new findings from old. ``base`` is where
         relative paths start, the project's root unless given.
 
-        With ``providers``, each of the ``lenses`` (all unless named) is asked of each of them, for at most ``budget``
+        With ``providers``, each of them reads the whole plan, or looks through each of the ``lenses``, for at most ``budget``
         USD, and ``judge`` tries to refute what they find; without, the rules alone speak.
         """
         start = base or self.settings.root
@@ -59,7 +59,7 @@ class Plans(Runs):
         return await self.hear(document, terms, Asked(providers, judge, lenses, budget), on_event)
 
     async def hear(self, document: Document, terms: Terms, asked: Asked, on_event: OnEvent | None = None) -> Review:
-        """Review a document that is already read: the rules, and what models say through the lenses, if any are asked."""
+        """Review a document that is already read: the rules, and what models say, if any are asked."""
         alone = terms.review(document)
         hearing = self._hearing(document, asked)
         if not hearing:
@@ -82,7 +82,7 @@ class Plans(Runs):
     def forecast_review(self, documents: Sequence[Document], asked: Asked) -> dict[str, Cost]:
         """Return the most that each provider may cost in reviews of these documents; nothing is called or written.
 
-        ``asked`` is what each of them is asked. ``InputRefused`` where a budget holds no lens for one of them.
+        ``asked`` is what each of them is asked. ``InputRefused`` where a budget holds no question for one of them.
         """
         told: dict[str, list[Cost]] = {}
         for document in documents:
@@ -111,8 +111,7 @@ class Plans(Runs):
         second = asked.judge or self.settings.defaults.judge
         reader = self.open(second) if second else None
         limit = usd(asked.budget) if asked.budget is not None else None
-        known = list(chosen_lenses((), own))
-        return prepare(document, wanted, list(panel.values()), reader, limit, self.settings, known)
+        return prepare(document, wanted, list(panel.values()), reader, limit, self.settings)
 
     async def measure(
         self,

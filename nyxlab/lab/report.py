@@ -119,8 +119,8 @@ def render_run(checkpoint: Json, review: Json | None = None, *, theme: Path | No
 
 
 def headline(review: Json) -> str:
-    """Return the verdict with what did not run: ``PASS (rules only; 7 lenses not run)``."""
-    return verdict_line(review["verdict"], [(told["name"], told["status"]) for told in review.get("passes") or ()])
+    """Return the verdict with who looked and what did not run: ``PASS (rules only)``."""
+    return verdict_line(review["verdict"], review.get("passes") or ())
 
 
 def _expect(told: Json, schema: str) -> None:
@@ -172,7 +172,7 @@ def _coverage(review: Json) -> list[tuple[str, list[str]]]:
 
 
 def _not_run(review: Json) -> list[str]:
-    """Say what did not run, one line a reason: ``no provider given: 7 lenses: domain-model, …``."""
+    """Say what did not run, one line a reason: ``not run (no key: set OPENAI_API_KEY): reader by openai:gpt-5.5``."""
     missing: dict[str, list[str]] = {}
     for told in review.get("passes") or ():
         if told["status"] != "ran":

@@ -65,7 +65,7 @@ class Terms:
 
 @dataclass(frozen=True)
 class Asked:
-    """What models are asked in a review: these providers (a list, or text with commas), through these lenses (all unless named).
+    """What models are asked in a review: these providers (a list, or text with commas), the reader's question, or these lenses.
 
     ``judge`` tries to refute what they find (the settings' own unless named); ``budget`` is in USD.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from posixpath import dirname, join, normpath
@@ -19,7 +19,6 @@ from nyxlab.reviewer.cut import Block, CutPhase, Deferral, cut
 from nyxlab.reviewer.findings import Finder, Finding, Severity, count, fingerprint
 from nyxlab.reviewer.models.consensus import Panel
 from nyxlab.reviewer.models.evidence import quoted
-from nyxlab.reviewer.models.lenses import LENSES
 from nyxlab.reviewer.plan.model import Plan
 from nyxlab.reviewer.plan.read import read_plan
 from nyxlab.reviewer.rules import RULES, Claim, Rule
@@ -89,7 +88,12 @@ class Pass(Record):
     name: str
     status: Literal["ran", "skipped", "failed"]
     reason: str | None = None
-    provider: str | None = None  # who was asked, where a lens was put to models
+    provider: str | None = None  # who was asked, where models were
+
+    @property
+    def by_model(self) -> bool:
+        """Whether a model was to look for findings."""
+        return is_by_model(self.name)
 
 
 @dataclass(frozen=True)
@@ -127,21 +131,36 @@ class Review(Record):
 
     @property
     def headline(self) -> str:
-        """The verdict with what did not run: "PASS (rules only; 7 lenses not run)"."""
-        return headline(self.verdict, [(told.name, told.status) for told in self.passes])
+        """The verdict with who looked, and what did not run: "PASS (rules only)", "FAIL (read by google:gemini-3.8-flash)"."""
+        return headline(self.verdict, [told.to_json() for told in self.passes])
+
+    @property
+    def unheard(self) -> str | None:
+        """Why no model that was asked has said anything; None where one has, or none was asked."""
+        asked = [told for told in self.passes if told.by_model]
+        if not asked or any(told.status == "ran" for told in asked):
+            return None
+        return "; ".join(dict.fromkeys(f"{told.provider}: {told.reason}" for told in asked))
 
 
-def headline(verdict: str, passes: Sequence[tuple[str, str]]) -> str:
-    """Return a verdict with what did not run of some passes (name, status); a lens ran if one provider was asked in full."""
-    ran = {name for name, status in passes if status == "ran"}
-    missing = list(dict.fromkeys(name for name, _ in passes if name not in ran))
+def is_by_model(name: str) -> bool:
+    """Whether a pass of this name has models look for findings."""
+    return name == "reader" or name.startswith("lens:")
+
+
+def headline(verdict: str, passes: Sequence[Mapping[str, Json]]) -> str:
+    """Return a verdict with who looked and what did not run; a question was asked if one provider answered it in full."""
+    ran = [told for told in passes if told["status"] == "ran"]
+    readers = dict.fromkeys(str(told["provider"]) for told in ran if is_by_model(told["name"]))
+    names = {told["name"] for told in ran}
+    missing = list(dict.fromkeys(told["name"] for told in passes if told["name"] not in names))
     lenses = [name for name in missing if name.startswith("lens:")]
-    partly = sum(status == "failed" and name in ran for name, status in passes)
-    said = ["rules only"] if ran == {"rules"} and missing else []
+    partly = sum(told["status"] == "failed" and told["name"] in names for told in passes)
+    said = [f"read by {', '.join(readers)}" if readers else "rules only"]
     said += [f"{len(lenses)} {'lens' if len(lenses) == 1 else 'lenses'} not run"] if lenses else []
     said += [f"{name} not run" for name in missing if name not in lenses]
     said += [f"{partly} {'pass' if partly == 1 else 'passes'} failed"] if partly else []
-    return f"{verdict} ({'; '.join(said)})" if said else verdict
+    return f"{verdict} ({'; '.join(said)})"
 
 
 def read_documents(
@@ -241,7 +260,6 @@ def review_documents(
     *,
     fail_on: Severity = Severity.CRITICAL,
     repo_files: frozenset[str] | None = None,
-    skipped: str = "no provider given",
     rules: Sequence[Rule] | None = None,
     baseline: Review | None = None,
     heard: Heard | None = None,
@@ -249,7 +267,7 @@ def review_documents(
     """Run every rule and lesson over a set of files and judge it; deterministic.
 
     ``repo_files`` are the paths of the repository that the plan is for, against which its file ledger is checked;
-    ``skipped`` says why the lenses did not run; ``rules`` are those that ship with nyxlab unless given; ``baseline`` is
+    ``rules`` are those that ship with nyxlab unless given; ``baseline`` is
     an earlier review, of this plan or of another version of it, which tells the new findings from the old. ``heard`` is
     what models said: their findings come after the rules' own, which they do not change.
     """
@@ -274,10 +292,7 @@ def review_documents(
             ReviewedFile(path=f.path, sha256=f.sha256, lines=f.length, text=f.text if document.beside is None else None)
             for f in document.files.values()
         ),
-        passes=(
-            Pass(name="rules", status="ran"),
-            *(heard.passes if heard else skipped_lenses(skipped)),
-        ),
+        passes=(Pass(name="rules", status="ran"), *(heard.passes if heard else ())),
         counts=count(findings),
         findings=findings,
         read=Read.of(plan, document),
@@ -288,11 +303,6 @@ def review_documents(
         cost=heard.cost if heard else Cost(usd=0, certainty="exact"),
         panel=heard.panel if heard else None,
     )
-
-
-def skipped_lenses(reason: str, names: Iterable[str] = LENSES) -> tuple[Pass, ...]:
-    """Return the passes of lenses that did not run."""
-    return tuple(Pass(name=f"lens:{name}", status="skipped", reason=reason) for name in names)
 
 
 def find(document: Document, rules: Sequence[Rule] = RULES, plan: Plan | None = None) -> tuple[Finding, ...]:

@@ -1,4 +1,4 @@
-"""Asks lenses about six short plans with 40 faults that take understanding, and about their clean twins: `make live` runs it, with real keys.
+"""Has models read six short plans with 40 faults that take understanding, and about their clean twins: `make live` runs it, with real keys.
 
     python tests/bench/semantic.py [--providers A,B] [--judge J] [--budget USD]
 
@@ -63,7 +63,7 @@ async def main(providers: str | None, judge: str | None, budget: str | None) -> 
         ]
         asked = Asked(providers or ",".join(usable), judge, budget=budget)
         if not asked.providers:
-            out("No vendor's key is set in .env, so no lens can be asked: nothing was sent.")
+            out("No vendor's key is set in .env, so nobody can be asked: nothing was sent.")
             return None
         with RunProgress() as progress:
             return await lab.measure_cases(

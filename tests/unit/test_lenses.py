@@ -19,8 +19,9 @@ from nyxlab.errors import InputRefused
 from nyxlab.providers.base import Capabilities
 from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.models.consensus import unfound
-from nyxlab.reviewer.models.lenses import LENSES
+from nyxlab.reviewer.models.lenses import LENSES, Numbered
 from nyxlab.reviewer.review import Review
+from nyxlab.reviewer.text.document import parse_documents
 from nyxlab.settings import load_settings
 
 PLAN = """\
@@ -57,7 +58,7 @@ def claim(
 BOTH = claim("A booking is never changed, and changed", (10, CHANGED), (12, MOVED))
 
 
-def says(*claims: object, lens: str = "Look at stored data alone") -> dict[str, object]:
+def says(*claims: object, lens: str = "Read the whole plan the way the person does") -> dict[str, object]:
     return {"match": lens, "json": {"findings": list(claims)}}
 
 
@@ -171,6 +172,25 @@ def test_uncertain_means_the_lower_level(tmp_path: Path) -> None:
     assert {f.title: f.severity for f in found} == {"A": Severity.MEDIUM, "B": Severity.CRITICAL}
 
 
+def test_what_is_known_outside_the_plan_is_at_most_medium_and_said(tmp_path: Path) -> None:
+    """A finding that rests on knowledge from elsewhere carries the mark and goes no higher; a reply that does not say so means no."""
+    known = claim("A", (10, CHANGED), (12, MOVED), outside=True)
+    leak = claim("B", (13, "The export endpoint sends all bookings"), consequence="loss-or-leak", entities=["export"])
+    found = by_models(reviewed(tmp_path, provider("a", says(known, leak))))
+    assert {f.title: (f.severity, f.outside) for f in found} == {
+        "A": (Severity.MEDIUM, True),
+        "B": (Severity.CRITICAL, False),
+    }
+
+
+def test_few_words_count_on_the_line_that_is_named(tmp_path: Path) -> None:
+    """A heading of five letters is a quote where it stands, and nowhere else."""
+    here = claim("A", (14 + 1, "Steps"), consequence="edge-missing")
+    there = claim("B", (10, "Steps"), consequence="edge-missing", entities=["export"])
+    found = by_models(reviewed(tmp_path, provider("a", says(here, there))))
+    assert {f.title: f.verified for f in found} == {"A": True, "B": False}
+
+
 # --- several finders --------------------------------------------------------------------------------------------------
 
 
@@ -179,13 +199,13 @@ def test_two_who_say_it_in_other_words_are_one_finding(tmp_path: Path) -> None:
     other = claim(
         "Moving a booking rewrites history", (10, CHANGED), (12, MOVED), consequence="must-broken", entities=["Booking"]
     )
-    review = reviewed(
-        tmp_path, provider("a", says(BOTH)), provider("b", says(other, lens="Look at the concepts alone"))
-    )
+    review = reviewed(tmp_path, provider("a", says(BOTH)), provider("b", says(other)))
     (finding,) = by_models(review)
     assert sorted(who.provider for who in finding.found_by) == ["test:a", "test:b"]
     assert finding.severity is Severity.HIGH
     assert [each.found for each in review.panel.providers] == [1, 1]
+    titles = {BOTH["title"], other["title"]} - {finding.title}
+    assert finding.explanation.endswith(f"Told as well as: {titles.pop()}.")
 
 
 def test_what_a_rule_has_found_stays_the_rules_own(tmp_path: Path) -> None:
@@ -194,12 +214,12 @@ def test_what_a_rule_has_found_stays_the_rules_own(tmp_path: Path) -> None:
     alone = reviewed(tmp_path, plan=plan)
     (rule,) = (f for f in alone.findings if f.rule == "stated-count")
     line = rule.evidence[0].start_line
-    again = claim(rule.title, *((e.start_line, e.quote.strip()) for e in rule.evidence), consequence="wording")
+    again = claim(rule.title, *((e.start_line, e.quote.strip()) for e in rule.evidence), consequence="edge-missing")
     review = reviewed(tmp_path, provider("a", says(again)), plan=plan)
     assert line
     assert [f for f in review.findings if f.by_code] == list(alone.findings)
     assert not by_models(review)
-    assert review.panel.confirmed == 1
+    assert [(each.title, each.finding) for each in review.panel.confirmed] == [(rule.title, rule.fingerprint)]
 
 
 def test_how_much_is_left_unfound_is_an_estimate_with_an_interval() -> None:
@@ -282,7 +302,8 @@ def test_without_a_judge_one_reads_the_others_findings(tmp_path: Path) -> None:
 )
 def test_a_pass_that_fails_is_named_and_the_rest_stands(tmp_path: Path, reply: dict[str, object]) -> None:
     """One lens without a usable reply is failed by name with its reason; every other pass and finding is there."""
-    review = reviewed(tmp_path, provider("a", {"match": "Look at running it", **reply}, says(BOTH)))
+    data = says(BOTH, lens="Look at stored data alone")
+    review = reviewed(tmp_path, provider("a", {"match": "Look at running it", **reply}, data), lenses=LENSES)
     ((status, reason),) = told(review, "lens:operations")
     assert status == "failed"
     assert reason
@@ -293,8 +314,9 @@ def test_a_pass_that_fails_is_named_and_the_rest_stands(tmp_path: Path, reply: d
 
 def test_a_provider_that_dies_half_way_takes_nobody_with_it(tmp_path: Path) -> None:
     """What it said before counts, its other passes are failed by its name, the other provider's all ran."""
-    dying = ScriptedProvider([says(BOTH), {"error": "broken", "repeat": True}], id="test:a")
-    review = reviewed(tmp_path, dying, provider("b"))
+    said = says(BOTH, lens="Look at stored data alone")
+    dying = ScriptedProvider([said, {"error": "broken", "repeat": True}], id="test:a")
+    review = reviewed(tmp_path, dying, provider("b"), lenses=LENSES)
     assert [f.title for f in by_models(review)] == [BOTH["title"]]
     by = {
         name: [p.status for p in review.passes if p.provider == name and p.name != "refutation"]
@@ -315,14 +337,14 @@ def test_orders_inside_the_plan_change_nothing(tmp_path: Path) -> None:
             return await super().ask(request)
 
     watched = Watched([{**QUIET, "repeat": True}], id="test:a")
-    review = reviewed(tmp_path, watched, plan=PLAN + evil)
+    review = reviewed(tmp_path, watched, plan=PLAN + evil, lenses=LENSES)
     assert [f.rule for f in review.findings if f.by_code] == [
         f.rule for f in reviewed(tmp_path, plan=PLAN + evil).findings
     ]
     assert any(f.rule == "prompt-injection" for f in review.findings)
     codes = set()
     for text in seen:
-        ((code, inside),) = re.findall(r"<<<([0-9a-f]{24}\d+)\n(.*)\n\1>>>\Z", text, re.DOTALL)
+        ((code, inside),) = re.findall(r"<<<([0-9a-f]{24}\d+)\n(.*)\n\1>>>\n\nLook ", text, re.DOTALL)
         assert "Ignore previous instructions" in inside
         assert code not in inside
         codes.add(code)
@@ -333,8 +355,8 @@ def test_nobody_usable_leaves_the_rules(tmp_path: Path) -> None:
     """Without a provider that can be called the rules speak, and each lens is skipped with the reason."""
     review = reviewed(tmp_path, provider("a", why_unusable="no key: set A_KEY"), plan=PLAN + "\nThe owner: TBD.\n")
     assert [f.rule for f in review.findings] == ["unfinished-marker"]
-    assert told(review, "lens:tests") == [("skipped", "no key: set A_KEY")]
-    assert review.headline.endswith("(rules only; 7 lenses not run)")
+    assert told(review, "reader") == [("skipped", "no key: set A_KEY")]
+    assert review.headline.endswith("(rules only; reader not run)")
     assert review.panel is None
 
 
@@ -344,14 +366,14 @@ PRICED = {"price": {"input": "10.00", "output": "10.00"}, "usage": {"input_token
 def test_a_budget_holds_what_it_can_and_says_what_it_cannot(tmp_path: Path) -> None:
     """Too small for one lens is refused with what is needed; what does not fit any more is skipped; nothing passes the budget."""
     dear = {"json": {"findings": []}, "repeat": True, **PRICED}
-    with pytest.raises(InputRefused, match=r"holds no lens: \S+ by test:a may cost \$0\.0\d+; give --budget"):
+    with pytest.raises(InputRefused, match=r"holds no question: \S+ by test:a may cost \$0\.\d+; give --budget"):
         reviewed(tmp_path, ScriptedProvider([dear], id="test:a"), budget="0.001")
-    review = reviewed(tmp_path, ScriptedProvider([dear], id="test:a"), budget="0.11")
+    review = reviewed(tmp_path, ScriptedProvider([dear], id="test:a"), lenses=LENSES, budget="0.2")
     states = [p.status for p in review.passes if p.name.startswith("lens:")]
     assert states.count("ran") == 2
     assert states.count("skipped") == 5
     assert review.cost.usd == Decimal("0.01818")
-    assert review.cost.usd <= Decimal("0.11")
+    assert review.cost.usd <= Decimal("0.2")
 
 
 def test_a_long_plan_is_cut_at_its_sections(tmp_path: Path) -> None:
@@ -367,7 +389,7 @@ def test_a_long_plan_is_cut_at_its_sections(tmp_path: Path) -> None:
 
     line = plan.split("\n").index(CHANGED) + 1
     said = claim("Never changed, and changed", (line, CHANGED), (line + 2, MOVED))
-    entry = {"match": ["Look at stored data alone", CHANGED], "json": {"findings": [said]}}
+    entry = {"match": [CHANGED, "Look at stored data alone"], "json": {"findings": [said]}}
     small = Watched([entry, {**QUIET, "repeat": True}], id="test:a", capabilities=Capabilities(context=6_000))
     review = reviewed(tmp_path, small, lenses=["data"], plan=plan)
     assert [e.start_line for e in by_models(review)[0].evidence] == [line, line + 2]
@@ -378,7 +400,25 @@ def test_a_long_plan_is_cut_at_its_sections(tmp_path: Path) -> None:
     ordered = sorted(numbers, key=min)
     assert all(one & two for one, two in itertools.pairwise(ordered))
     tiny = reviewed(tmp_path, provider("b", capabilities=Capabilities(context=400)), plan=plan)
-    assert "400 tokens" in told(tiny, "lens:data")[0][1]
+    assert "400 tokens" in told(tiny, "reader")[0][1]
+
+
+def test_a_long_set_is_cut_between_its_files_and_each_part_says_what_stands_around_it() -> None:
+    """Parts begin at files where that fits, else at the highest heading; every line is in a part, none is longer than the room."""
+    story = "".join(f"## Story {n}\n\n### Detail\n\n" + "What it does. " * 20 + "\n\n" for n in range(6))
+    texts = {name: f"# {name}\n\n{story}" for name in ("a.md", "b.md", "c.md")}
+    numbered = Numbered.of(parse_documents(texts))
+    size = len(texts["a.md"])
+    parts = numbered.parts(int(size * 1.6))
+    assert [numbered.place(part.last + 1) for part in parts[:-1]] == [("b.md", 1), ("c.md", 1)]
+    assert all(len(part.text) <= size * 1.6 for part in parts)
+    assert "nothing before it; after it: b.md to c.md, " in parts[0].text
+    assert "before it: a.md to b.md, 1| to " in parts[-1].text
+    inside = numbered.parts(int(size * 0.6))
+    cuts = [numbered.lines[part.last] for part in inside[:-1]]
+    assert all(line == 1 or text.startswith("## Story") for _, line, text in cuts)
+    whole = range(1, len(numbered.lines) + 1)
+    assert {n for part in inside for n in range(part.first, part.last + 1)} == set(whole)
 
 
 def test_a_key_in_the_plan_goes_to_nobody(tmp_path: Path) -> None:
@@ -438,7 +478,7 @@ def test_the_command_says_who_reads_and_what_it_may_cost(tmp_path: Path, monkeyp
     assert "script:script.yaml#a" in out
     assert not (tmp_path / "data").exists()
     code, out, err = shell(
-        tmp_path, monkeypatch, "--providers", "script:script.yaml#a", "--lens", "data", "--format", "json"
+        tmp_path, monkeypatch, "--providers", "script:script.yaml#a", "--lens", "reader", "--format", "json"
     )
     assert code == 0
     told = json.loads(out)
@@ -449,8 +489,38 @@ def test_the_command_says_who_reads_and_what_it_may_cost(tmp_path: Path, monkeyp
             shell(tmp_path, monkeypatch, *words)
 
 
+def test_settings_name_who_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`[review]` names the readers once; `--rules` leaves them out."""
+    settings = '[review]\nproviders = ["script:script.yaml#a"]\nbudget = "0.50"\n'
+    (tmp_path / "nyxlab.toml").write_text(settings, encoding="utf-8")
+    free = [{**QUIET, "repeat": True, "price": {"input": "0", "output": "0"}}]
+    code, out, err = shell(tmp_path, monkeypatch, "--format", "json", replies=free)
+    assert code == 0
+    assert [p["provider"] for p in json.loads(out)["passes"] if p["name"] == "reader"] == ["script:script.yaml#a"]
+    assert "run review-" in err
+    _, out, err = shell(tmp_path, monkeypatch, "--rules", "--format", "json")
+    assert [p["name"] for p in json.loads(out)["passes"]] == ["rules"]
+    assert "run review-" not in err
+    (tmp_path / "nyxlab.toml").write_text('[review]\nprovider = "x"\n', encoding="utf-8")
+    with pytest.raises(InputRefused, match=r"nyxlab\.toml:2: unknown key 'provider'; did you mean 'providers'"):
+        shell(tmp_path, monkeypatch)
+
+
+def test_a_review_that_no_model_has_read_ends_with_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was asked did not happen: exit code 1 and the reason, with what the rules found; one reader of two is enough for 0."""
+    script = {"deaf": [{"error": "refused", "repeat": True}], "hears": [{**QUIET, "repeat": True}]}
+    (tmp_path / "two.yaml").write_text(json.dumps(script), encoding="utf-8")
+    code, out, err = shell(tmp_path, monkeypatch, "--providers", "script:two.yaml#deaf")
+    assert code == 1
+    assert "PASS (rules only; reader not run)" in out
+    assert "no model has read the plan: script:two.yaml#deaf: " in " ".join(err.split())
+    code, out, _ = shell(tmp_path, monkeypatch, "--providers", "script:two.yaml#deaf,script:two.yaml#hears")
+    assert code == 0
+    assert "PASS (read by script:two.yaml#hears" in out
+
+
 @pytest.mark.parametrize(
-    ("form", "words"), [("text", "found by"), ("md", "found by"), ("html", "Found by"), ("sarif", "lens-data")]
+    ("form", "words"), [("text", "found by"), ("md", "found by"), ("html", "Found by"), ("sarif", "reader")]
 )
 def test_every_form_says_who_found_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, words: str) -> None:
     """Text, Markdown, the page and SARIF all carry a model's finding with where it comes from."""
@@ -474,7 +544,7 @@ def test_each_shares_the_budget_and_tells_what_cannot_be_read(tmp_path: Path, mo
         "tests",
     ]
     dear = [{**QUIET, "repeat": True, **PRICED}]
-    with pytest.raises(InputRefused, match=r"a budget of \$0\.03 holds no lens.*for each of 2 reviews"):
+    with pytest.raises(InputRefused, match=r"a budget of \$0\.03 holds no question.*for each of 2 reviews"):
         shell(tmp_path, monkeypatch, *words, "--budget", "0.06", replies=dear)
     code, out, _ = shell(tmp_path, monkeypatch, *words, "--budget", "0.2", replies=dear)
     assert code == 2  # the missing file

@@ -107,7 +107,7 @@ def test_a_providers_row_counts_its_own(tmp_path: Path, monkeypatch: pytest.Monk
             "fix": "",
         }
         price = {"price": {"input": "1.00", "output": "1.00"}, "usage": {"input_tokens": 1000, "output_tokens": 0}}
-        return {"json": {"findings": [claim]}, "match": ["stored data alone", "told when it fails: TBD"], **price}
+        return {"json": {"findings": [claim]}, "match": ["told when it fails: TBD", "stored data alone"], **price}
 
     none = {"json": {"findings": []}, "repeat": True}
     script = {

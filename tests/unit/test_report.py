@@ -86,7 +86,7 @@ def test_the_counts_are_those_of_the_findings():
 def test_the_headline_says_what_did_not_run():
     """A verdict is never shown without the passes that did not run."""
     assert headline(review()) == "FAIL (rules only; 1 lens not run)"
-    assert headline(review() | {"passes": [{"name": "rules", "status": "ran"}]}) == "FAIL"
+    assert headline(review() | {"passes": [{"name": "rules", "status": "ran"}]}) == "FAIL (rules only)"
 
 
 def test_no_findings_is_an_answer():

@@ -11,7 +11,7 @@ from decimal import Decimal
 from nyxlab.providers.messages import Cost, Record
 from nyxlab.reviewer.findings import Evidence, Finder, Finding, Severity, fingerprint
 from nyxlab.reviewer.models.evidence import Locator, fold, overlap
-from nyxlab.reviewer.models.lenses import CONSEQUENCES, LOWER, LensClaim, Numbered, Refuted
+from nyxlab.reviewer.models.lenses import CONSEQUENCES, LOWER, LensClaim, Numbered, Refuted, pass_name
 
 ALIKE = 55  # of 100: how near two titles are that mean the same where no entity tells
 ENOUGH = 3  # findings in common, below which an estimate of the unfound says nothing
@@ -37,13 +37,21 @@ class Unfound(Record):
     note: str
 
 
+class Confirmed(Record):
+    """What models said that a rule had found already; the rule's finding, by its fingerprint, stays as it is."""
+
+    title: str
+    providers: tuple[str, ...]
+    finding: str
+
+
 class Panel(Record):
     """What the models did in a review: each provider's share and how much they may have missed together."""
 
     runs: tuple[str, ...] = ()
     providers: tuple[Panelist, ...] = ()
     unfound: Unfound
-    confirmed: int = 0  # claims that say what a rule had found; the rule's finding stays as it is
+    confirmed: tuple[Confirmed, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,8 @@ def locate(claim: LensClaim, lens: str, provider: str, numbered: Numbered, locat
     severity, reason = told.severity, told.told
     if not claim.certain and not told.irreversible:
         severity, reason = LOWER[severity], f"{reason}, if it is read so"
+    if claim.outside and severity.at_least(Severity.HIGH):
+        severity, reason = Severity.MEDIUM, f"{reason}, as far as what is known outside the plan holds"
     standing = [piece for piece in pieces if piece.verified]
     if len(standing) < max(1, len(pieces)):
         severity, reason = _at_most_low(severity), "unverified: not every quote stands in the plan"
@@ -112,13 +122,19 @@ def same(one: Located, two: Located) -> bool:
     return bool(names[0] & names[1]) or _alike(one.claim.title, two.claim.title)
 
 
-def repeats(finding: Finding, rules: Sequence[Finding]) -> bool:
-    """Whether a rule's finding says it already: every quote of each lies on one of the other's, and the category is one that may mean it."""
-    return finding.verified and any(
-        overlap(finding.evidence, rule.evidence)
-        and len(rule.evidence) >= len(finding.evidence)
-        and (rule.category is finding.category or _alike(rule.title, finding.title))
-        for rule in rules
+def repeats(finding: Finding, rules: Sequence[Finding]) -> Finding | None:
+    """Return the rule's finding that says it already: every quote of each lies on one of the other's, and the category is one that may mean it."""
+    if not finding.verified:
+        return None
+    return next(
+        (
+            rule
+            for rule in rules
+            if overlap(finding.evidence, rule.evidence)
+            and len(rule.evidence) >= len(finding.evidence)
+            and (rule.category is finding.category or _alike(rule.title, finding.title))
+        ),
+        None,
     )
 
 
@@ -202,20 +218,27 @@ def _finding(group: Sequence[Located], panel: int) -> Finding:
     evidence = {(e.path, e.start_line): e for each in (lead, *group) for e in each.evidence}
     providers = list(dict.fromkeys(each.provider for each in group))
     verified = all(piece.verified for piece in evidence.values())
+    also = dict.fromkeys(
+        _line(each.claim.title, 160) for each in group if fold(each.claim.title) != fold(lead.claim.title)
+    )
+    rule = pass_name(lead.lens).replace(":", "-")
     return Finding(
         id="F-000",
-        fingerprint=fingerprint(f"lens-{lead.lens}", [told.claim.consequence], [e.quote for e in evidence.values()]),
-        rule=f"lens-{lead.lens}",
+        fingerprint=fingerprint(rule, [told.claim.consequence], [e.quote for e in evidence.values()]),
+        rule=rule,
         category=consequence.category,
         severity=told.severity,
         severity_reason=told.reason,
         # Laplace's rule of succession over those who were asked; a quote that stands nowhere halves it.
         confidence=round((len(providers) + 1) / (panel + 2) * (1 if verified else 0.5), 2),
         title=_line(lead.claim.title, 160),
-        explanation=lead.claim.explanation.strip(),
+        explanation=" ".join(
+            [lead.claim.explanation.strip(), *(f"Told as well as: {title.rstrip('.')}." for title in also)]
+        ).strip(),
         consequence=consequence.told[0].upper() + consequence.told[1:] + ".",
         fix=lead.claim.fix.strip(),
         evidence=tuple(evidence.values()),
+        outside=all(each.claim.outside for each in group),
         found_by=tuple(Finder(kind="lens", provider=name) for name in providers),
     )
 

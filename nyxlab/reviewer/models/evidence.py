@@ -12,7 +12,8 @@ from nyxlab.reviewer.findings import MAX_SPAN, Evidence
 from nyxlab.reviewer.rules.base import Place
 from nyxlab.reviewer.text.document import Document
 
-LEAST = 8  # characters of a quote; anything shorter stands anywhere
+LEAST = 8  # characters of a quote; anything shorter stands anywhere, so that it counts on the line that is named alone
+LEAST_WORD = 4  # and anything shorter than this is no quote
 FUZZY = 86.0  # of 100: what a slip of the pen leaves, and a paraphrase does not
 FUZZY_LEAST = 24
 AROUND = (
@@ -58,9 +59,17 @@ class Locator:
                 or self._nearest(self._folded, folded, path, line)
                 or self._nearly(folded, path, line)
             )
+        elif len(folded) >= LEAST_WORD:
+            place = self._on(path, line, folded)
         if place:
             return quoted(self._document, place)
         return Evidence(path=path, start_line=max(line, 1), end_line=max(line, 1), quote=words[:2_000], verified=False)
+
+    def _on(self, path: str, line: int, folded: str) -> Place | None:
+        """Return the stated line where these few words stand on it, as whole words."""
+        lines = self._document.files[path].lines
+        stated = fold(lines[line - 1]) if 1 <= line <= len(lines) else ""
+        return Place(path, line, line) if re.search(rf"(?<!\w){re.escape(folded)}(?!\w)", stated) else None
 
     def _nearest(self, texts: dict[str, _Text], words: str, path: str, line: int) -> Place | None:
         """Return the occurrence next to where it is said to be, in that file before any other."""
