@@ -153,7 +153,7 @@ def _heard(lab: Lab, sets: list[list[str]], terms: Terms, asked: Asked, forecast
                 read.append((name, Reviewed(name, refused=str(error))))
         documents = [each for _, each in read if not isinstance(each, Reviewed)]
         share = share_out(asked, max(1, len(documents)))
-        costs = lab.forecast_review(documents, share)
+        costs = lab.forecast_review(documents, share, terms)
         for name, reason in lab.not_asked(asked).items():
             say(f"{name} is not asked: {reason}")
         if forecast:

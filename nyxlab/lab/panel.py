@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -73,15 +73,20 @@ class Hearing:
     judge: Provider | None
     budget: Decimal | None
     personas: Mapping[str, str]
+    baseline: bool = False  # whether an earlier review's findings may be asked about
 
     @property
     def forecast(self) -> dict[str, Cost]:
-        """The most that each provider may cost: its questions, and a dozen claims a call for whoever reads second."""
+        """The most that each provider may cost: its questions, and a dozen claims a call for whoever reads second.
+
+        The only reader is asked a second time about an earlier review's findings, if there is one.
+        """
         told: dict[str, list[Cost]] = {}
         for question in self.questions:
             told.setdefault(question.provider.id, []).append(question.cost)
             others = [each for each in self.panel if each is not question.provider]
-            for reader in [self.judge] if self.judge else others[:1]:
+            alone = [question.provider] if self.baseline and not others else []
+            for reader in [self.judge] if self.judge else others[:1] or alone:
                 claims = "x" * CLAIMS_AT_ONCE * CLAIM_SIZE
                 asked = [_request(self.personas["refuter"] + claims + part.text, reader) for part in question.parts]
                 told.setdefault(reader.id, []).extend(map(reader.estimate, asked))
@@ -95,6 +100,8 @@ def prepare(
     judge: Provider | None,
     budget: Decimal | None,
     settings: Settings,
+    *,
+    baseline: bool = False,
 ) -> Hearing:
     """Decide what is asked of whom; nothing is called. ``InputRefused`` for a budget that holds not even one question.
 
@@ -125,7 +132,7 @@ def prepare(
     if judge is not None and judge.unusable() is not None:
         out.append(Pass(name="refutation", status="skipped", reason=judge.unusable(), provider=judge.id))
         judge = None
-    return Hearing(document, numbered, tuple(kept), tuple(out), tuple(usable), judge, budget, personas)
+    return Hearing(document, numbered, tuple(kept), tuple(out), tuple(usable), judge, budget, personas, baseline)
 
 
 def _affordable(questions: Sequence[Question], budget: Decimal | None, out: list[Pass]) -> Iterator[Question]:
@@ -179,7 +186,9 @@ async def hear(hearing: Hearing, hold: Hold, rules: Sequence[Finding], earlier: 
     findings = [finding for finding, rule in said if rule is None]
     known = {finding.fingerprint for finding in findings}
     again = [old for old in earlier if old.fingerprint not in known]
-    answers, read, second = await _refute(hearing, hold, [*(f for f in findings if f.verified), *again], run)
+    answers, read, second = await _refute(
+        hearing, hold, [*(f for f in findings if f.verified), *again], {old.fingerprint for old in again}, run
+    )
     runs = [run, *([second] if second else [])]
     costs: dict[str, list[Cost]] = {name: [] for name in asked}
     for call in (call for each in runs for call in each.calls):
@@ -195,10 +204,10 @@ async def hear(hearing: Hearing, hold: Hold, rules: Sequence[Finding], earlier: 
             if rule is not None
         ),
     )  # fmt: skip
-    stands = frozenset(o.fingerprint for o in again if (a := answers.get(o.fingerprint)) and a[0].answer != "rejected")
+    asked_again = {old.fingerprint: answers[old.fingerprint] for old in again if old.fingerprint in answers}
     if not read and not any(told.name == "refutation" for told in hearing.left_out):
         read = [_unread(findings)]
-    return Heard(heard, (*passes, *hearing.left_out, *read), panel, Cost.total(each.cost for each in runs), stands)
+    return Heard(heard, (*passes, *hearing.left_out, *read), panel, Cost.total(each.cost for each in runs), asked_again)
 
 
 async def _ask(hearing: Hearing, hold: Hold) -> Run:
@@ -214,13 +223,15 @@ async def _ask(hearing: Hearing, hold: Hold) -> Run:
 
 
 async def _refute(
-    hearing: Hearing, hold: Hold, findings: Sequence[Finding], first: Run
+    hearing: Hearing, hold: Hold, findings: Sequence[Finding], earlier: Collection[str], first: Run
 ) -> tuple[dict[str, tuple[Refuted, str]], list[Pass], Run | None]:
     """Return the second readers' answers by fingerprint, with who gave each, the passes, and the run that they took."""
     by_reader: dict[str, list[Finding]] = {}
     readers = {each.id: each for each in (*hearing.panel, *([hearing.judge] if hearing.judge else []))}
     for finding in findings:
         others = [each for each in hearing.panel if each.id not in finders(finding)] or list(hearing.panel[1:])
+        if finding.fingerprint in earlier:  # whether it still stands, its only finder may say as well
+            others = others or list(hearing.panel)
         reader = hearing.judge or (others[0] if others else None)
         if reader:
             by_reader.setdefault(reader.id, []).append(finding)

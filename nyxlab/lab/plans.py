@@ -61,7 +61,7 @@ class Plans(Runs):
     async def hear(self, document: Document, terms: Terms, asked: Asked, on_event: OnEvent | None = None) -> Review:
         """Review a document that is already read: the rules, and what models say, if any are asked."""
         alone = terms.review(document)
-        hearing = self._hearing(document, asked)
+        hearing = self._hearing(document, asked, terms)
         if not hearing:
             return alone
 
@@ -79,15 +79,17 @@ class Plans(Runs):
         rules = [f for f in alone.findings if f.by_code and f.active]
         return terms.review(document, await hear(hearing, hold, rules, earlier))
 
-    def forecast_review(self, documents: Sequence[Document], asked: Asked) -> dict[str, Cost]:
+    def forecast_review(
+        self, documents: Sequence[Document], asked: Asked, terms: Terms | None = None
+    ) -> dict[str, Cost]:
         """Return the most that each provider may cost in reviews of these documents; nothing is called or written.
 
-        ``asked`` is what each of them is asked. ``InputRefused`` where a budget holds no question for one of them.
+        ``asked`` is what each of them is asked, ``terms`` are those of the review. ``InputRefused`` where a budget holds no question for one of them.
         """
         told: dict[str, list[Cost]] = {}
         for document in documents:
             try:
-                hearing = self._hearing(document, asked)
+                hearing = self._hearing(document, asked, terms)
             except InputRefused as error:
                 many = asked.budget is not None and len(documents) > 1
                 raise InputRefused(f"{error} (for each of {len(documents)} reviews)" if many else str(error)) from None
@@ -100,7 +102,7 @@ class Plans(Runs):
         names = (*Options.of(asked.providers, None).providers, *([asked.judge] if asked.judge else []))
         return {name: reason for name in names if (reason := self.open(name).unusable())}
 
-    def _hearing(self, document: Document, asked: Asked) -> Hearing | None:
+    def _hearing(self, document: Document, asked: Asked, terms: Terms | None) -> Hearing | None:
         own = own_lenses(self.settings.root)
         wanted = chosen_lenses(asked.lenses, own)
         panel: dict[str, Provider] = {}
@@ -111,7 +113,15 @@ class Plans(Runs):
         second = asked.judge or self.settings.defaults.judge
         reader = self.open(second) if second else None
         limit = usd(asked.budget) if asked.budget is not None else None
-        return prepare(document, wanted, list(panel.values()), reader, limit, self.settings)
+        return prepare(
+            document,
+            wanted,
+            list(panel.values()),
+            reader,
+            limit,
+            self.settings,
+            baseline=bool(terms and terms.baseline),
+        )
 
     async def measure(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from posixpath import dirname, join, normpath
 from typing import Literal
@@ -17,8 +17,9 @@ from nyxlab.reviewer.baseline import against
 from nyxlab.reviewer.catalogue import all_rules
 from nyxlab.reviewer.cut import Block, CutPhase, Deferral, cut
 from nyxlab.reviewer.findings import Finder, Finding, Severity, count, fingerprint
-from nyxlab.reviewer.models.consensus import Panel
+from nyxlab.reviewer.models.consensus import Panel, asked_again
 from nyxlab.reviewer.models.evidence import quoted
+from nyxlab.reviewer.models.lenses import Refuted
 from nyxlab.reviewer.plan.model import Plan
 from nyxlab.reviewer.plan.read import read_plan
 from nyxlab.reviewer.rules import RULES, Claim, Rule
@@ -100,14 +101,14 @@ class Pass(Record):
 class Heard:
     """What models said about a document: their findings, the passes that it took, and what each provider did.
 
-    ``stands`` are fingerprints of an earlier review's findings that a model was asked about by name and confirmed.
+    ``again`` is what a model answered about an earlier review's findings that were not made again, by fingerprint, and who it was.
     """
 
     findings: tuple[Finding, ...]
     passes: tuple[Pass, ...]
     panel: Panel | None  # None where nobody could be asked
     cost: Cost
-    stands: frozenset[str] = frozenset()
+    again: Mapping[str, tuple[Refuted, str]] = field(default_factory=dict)
 
 
 class Review(Record):
@@ -281,9 +282,7 @@ def review_documents(
         findings = against(
             baseline.findings, findings, document, models_ran=heard is not None and heard.panel is not None
         )
-        findings = tuple(
-            f.model_copy(update={"status": "open"}) if heard and f.fingerprint in heard.stands else f for f in findings
-        )
+        findings = tuple(asked_again(f, *heard.again.get(f.fingerprint, (None, ""))) if heard else f for f in findings)
     made = cut(document, plan, findings)
     return Review(
         verdict=judge(findings, fail_on),

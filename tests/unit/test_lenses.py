@@ -450,6 +450,9 @@ def test_an_earlier_finding_is_asked_about_before_it_is_closed(tmp_path: Path) -
             tmp_path, provider("b"), judge=provider(f"j-{answer}", answers(answer)), plan=rewrapped, baseline=first
         )
         assert [(f.status, f.evidence[0].start_line) for f in by_models(again)] == [(status, 12)]
+    alone = reviewed(tmp_path, provider("a", answers("rejected")), plan=rewrapped, baseline=first)
+    ((status, suppressed),) = [(f.status, f.suppressed) for f in by_models(alone)]
+    assert (status, suppressed) == ("not-found-again", "rejected by test:a: because rejected")
     gone = reviewed(tmp_path, provider("c"), plan=PLAN.replace(MOVED, ""), baseline=first)
     assert [f.status for f in by_models(gone)] == ["fixed"]
 

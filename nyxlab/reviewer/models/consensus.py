@@ -151,6 +151,14 @@ def refute(finding: Finding, answer: Refuted | None, reader: str) -> Finding:
     return finding.model_copy(update={"confidence": round(1 - (1 - finding.confidence) * 0.6, 2)})
 
 
+def asked_again(finding: Finding, answer: Refuted | None, reader: str) -> Finding:
+    """Return an earlier finding as who was asked about it again leaves it: open, or refuted with the reason."""
+    if answer is None:
+        return finding
+    status = "not-found-again" if answer.answer == "rejected" else "open"
+    return refute(finding.model_copy(update={"status": status}), answer, reader)
+
+
 def unfound(found_by: Iterable[frozenset[str]], panel: Sequence[str]) -> Unfound:
     """Estimate how many findings nobody made, from who made each.
 
