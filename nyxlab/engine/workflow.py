@@ -16,6 +16,7 @@ from nyxlab.engine.inputs import Input, Part, coerced, looks_secret, secret_sent
 from nyxlab.engine.template import ITEM, VARIABLES, braced, references
 from nyxlab.errors import InputRefused
 from nyxlab.providers.messages import Json
+from nyxlab.providers.structured import checked
 
 
 def _matching(pattern: str, meaning: str) -> AfterValidator:
@@ -40,16 +41,14 @@ def _said(value: Json) -> Json:
 
 
 def _json_schema(schema: dict[str, Json]) -> dict[str, Json]:
-    from jsonschema import SchemaError  # takes up to two seconds, which a workflow without a schema need not wait
-    from jsonschema.validators import validator_for
-
     try:
         text = json.dumps(schema, allow_nan=False)
-        validator_for(schema).check_schema(schema)
     except (TypeError, ValueError) as error:
         raise ValueError("'schema' holds a date or another value that JSON does not have; put it in quotes") from error
-    except SchemaError as error:
-        raise ValueError(f"'schema' is not a JSON Schema: {error.message}") from error
+    try:
+        checked(schema)
+    except ValueError as error:
+        raise ValueError(f"'schema' is not a JSON Schema: {error}") from error
     if foreign := re.search(r'"\$(?:ref|dynamicRef)": "([^#"][^"]*)', text):
         raise ValueError(f"'schema' refers to {foreign[1]}; only references inside itself (#/…) are followed")
     return schema

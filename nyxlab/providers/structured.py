@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
-from typing import Never
+from functools import cache
+from types import ModuleType
+from typing import Any, Never
 
 from nyxlab.errors import InputRefused
 from nyxlab.providers.messages import Cost, Json, Message, Reply, Request, Usage
@@ -29,27 +32,51 @@ def read_json(text: str) -> Json:
         raise ValueError("it is nested too deeply") from None
 
 
+@cache
+def _jsonschema() -> ModuleType:
+    """Load jsonschema without the grammar of IRIs: it takes a second to build, for checks of formats that nobody here asks for."""
+    grammar = "rfc3987_syntax"
+    modules: dict[str, Any] = sys.modules
+    absent = "jsonschema" not in modules and grammar not in modules
+    if absent:
+        modules[grammar] = None  # an import of it now fails, as where it is not installed
+    try:
+        import jsonschema
+    finally:
+        if absent:
+            del modules[grammar]
+    return jsonschema
+
+
+def checked(schema: dict[str, Json]) -> type[Any]:
+    """Return the class of validators for a schema; ValueError says why it is no JSON Schema."""
+    jsonschema = _jsonschema()
+    kind: type[Any] = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    try:
+        kind.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        raise ValueError(error.message) from error
+    return kind
+
+
 def fault_finder(schema: dict[str, Json]) -> Fault:
     """Return the function that says why a text is not the JSON asked for; no reference of a schema is ever fetched.
 
     Raises ``InputRefused`` for a schema that is no JSON Schema, before anything is paid.
     """
-    from jsonschema import Draft202012Validator, ValidationError
-    from jsonschema.exceptions import SchemaError, best_match
-    from jsonschema.validators import validator_for
     from referencing import Registry
     from referencing.exceptions import Unresolvable
 
-    kind = validator_for(schema, default=Draft202012Validator)
     try:
-        kind.check_schema(schema)
-    except SchemaError as error:
-        raise InputRefused(f"the step's schema is not a JSON Schema: {error.message}") from None
+        kind = checked(schema)
+    except ValueError as error:
+        raise InputRefused(f"the step's schema is not a JSON Schema: {error}") from None
+    best_match = _jsonschema().exceptions.best_match
     validator = kind(schema, registry=Registry())  # an empty registry: the default one would fetch over the network
 
     def fault(text: str) -> str | None:
         try:
-            error: ValidationError | None = best_match(validator.iter_errors(read_json(text)))
+            error = best_match(validator.iter_errors(read_json(text)))
         except Unresolvable as missing:
             return f"the schema refers to something that it does not hold: {missing}"
         except ValueError as error:
