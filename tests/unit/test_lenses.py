@@ -464,7 +464,10 @@ def shell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *words: str, replies: Sequence[object] = ()
 ) -> tuple[int, str, str]:
     (tmp_path / "plan.md").write_text(PLAN, encoding="utf-8")
-    script = {"a": [says(BOTH), *replies, {**QUIET, "repeat": True}]}
+    known = claim(
+        "Known elsewhere", (11, "Bookings are kept in PostgreSQL for ten years."), outside=True, entities=["x"]
+    )
+    script = {"a": [says(BOTH, known), *replies, {**QUIET, "repeat": True}]}
     (tmp_path / "script.yaml").write_text(json.dumps(script), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["review", "plan.md", *words])
@@ -485,7 +488,8 @@ def test_the_command_says_who_reads_and_what_it_may_cost(tmp_path: Path, monkeyp
     )
     assert code == 0
     told = json.loads(out)
-    assert [f["foundBy"] for f in told["findings"]] == [[{"kind": "lens", "provider": "script:script.yaml#a"}]]
+    assert [f["foundBy"] for f in told["findings"]] == [[{"kind": "lens", "provider": "script:script.yaml#a"}]] * 2
+    assert [f["outside"] for f in told["findings"]] == [False, True]
     assert "run review-" in err
     for words in (["--providers", "script:script.yaml#a", "--lens", "astrology"], ["--lens", "data"]):
         with pytest.raises(InputRefused, match=r"lens"):
@@ -530,6 +534,7 @@ def test_every_form_says_who_found_it(tmp_path: Path, monkeypatch: pytest.Monkey
     _, out, _ = shell(tmp_path, monkeypatch, "--providers", "script:script.yaml#a", "--format", form)
     assert words in out
     assert "Choose one." in out
+    assert form == "sarif" or "rests on knowledge outside the plan" in out
 
 
 def test_each_shares_the_budget_and_tells_what_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
