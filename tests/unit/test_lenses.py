@@ -465,7 +465,11 @@ def shell(
 ) -> tuple[int, str, str]:
     (tmp_path / "plan.md").write_text(PLAN, encoding="utf-8")
     known = claim(
-        "Known elsewhere", (11, "Bookings are kept in PostgreSQL for ten years."), outside=True, entities=["x"]
+        "Known elsewhere",
+        (11, "Bookings are kept in PostgreSQL"),
+        consequence="edge-missing",
+        outside=True,
+        entities=["x"],
     )
     script = {"a": [says(BOTH, known), *replies, {**QUIET, "repeat": True}]}
     (tmp_path / "script.yaml").write_text(json.dumps(script), encoding="utf-8")
