@@ -68,7 +68,9 @@ def review(
     ] = "critical",
     providers: Annotated[
         str | None,
-        typer.Option(metavar="A[,B]", help="Have these read it too, each by itself; else [review] in nyxlab.toml."),
+        typer.Option(
+            metavar="A[,B]", help="Have these read it too, each by itself; else those that nyxlab.toml names."
+        ),
     ] = None,
     judge: Annotated[str | None, typer.Option(metavar="J", help="Who tries to refute what they find.")] = None,
     lens: Annotated[
@@ -80,7 +82,7 @@ def review(
     forecast: Forecast = False,
     store: Store = None,
 ) -> None:
-    """Review a plan, several files as one set, or what a run wrote. The exit code is 4 when the verdict is FAIL."""
+    """Review a plan, several files as one set, or what a run wrote. The exit code is 4 when the verdict is FAIL, 1 when no model that was asked has answered."""
     ending = (output or "").rpartition(".")[2]
     form = form or (ending if ending in FORMATS else "text")
     if form not in FORMATS:
