@@ -8,6 +8,7 @@
     ├── NoCandidate             1   no provider is usable for this call: the reasons are listed, one a provider
     ├── RunHeld                 1   another process carries the run on: wait for it, or stop it
     ├── ToolFailed              1   a tool step's function could not do its work: the sentence says what it met
+    ├── AnswerWanted            1   a question waits for an answer by hand: a run pauses for it
     ├── BudgetExhausted         1   the next call does not fit into the budget: a run pauses for a larger one
     └── ProviderError           1   one provider did not answer; carries provider, status, request id, attempts
         ├── ProviderBusy            ask again later (429, 503, 529, overload)
@@ -21,6 +22,7 @@ A pause is an outcome of a run, not an error; its exit code 3 is the CLI's busin
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 
@@ -59,6 +61,23 @@ class NoCandidate(NyxlabError):
         super().__init__(message)
         self.reasons = reasons
         self.only_budget = only_budget
+
+
+class AnswerWanted(NyxlabError):
+    """A question has been written down for whoever answers by hand, and there is no answer that could be used yet.
+
+    ``where`` is the folder of the questions, or the answer that cannot be used.
+    """
+
+    def __init__(self, message: str, *, where: str) -> None:
+        super().__init__(message)
+        self.where = where
+
+    @classmethod
+    def of(cls, errors: Iterable[AnswerWanted]) -> AnswerWanted:
+        """Return one for many: of each place the last word, which counts all its questions."""
+        said = {error.where: str(error) for error in errors}
+        return cls("; ".join(said.values()), where=", ".join(said))
 
 
 class BudgetExhausted(NyxlabError):

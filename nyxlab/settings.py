@@ -34,7 +34,7 @@ VENDOR_KEYS = {
     "google": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
     "openai": ("OPENAI_API_KEY",),
 }
-TAKEN = frozenset({*VENDOR_KEYS, "local", "script", "replay"})
+TAKEN = frozenset({*VENDOR_KEYS, "hand", "local", "script", "replay"})
 Location = tuple[int | str, ...]
 
 

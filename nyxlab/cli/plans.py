@@ -12,6 +12,7 @@ from nyxlab.cli.base import (
     FAILED,
     FAILED_VERDICT,
     INTERRUPTED,
+    PAUSED,
     REFUSED,
     AsJson,
     Forecast,
@@ -134,6 +135,13 @@ def _code(found: Sequence[Reviewed]) -> int:
         say(f"no model has read the plan: {reason}")
     if any(one.verdict is None or one.unread for one in found):
         return REFUSED
+    waiting = [one.review for one in found if one.review and one.review.status == "paused"]
+    if waiting:
+        reasons = dict.fromkeys(
+            p.reason for review in waiting for p in review.passes if p.reason and p.status == "skipped"
+        )
+        say(f"paused: {'; '.join(reasons)}; put the answers there, and the same command carries on")
+        return PAUSED
     return FAILED if silent else FAILED_VERDICT if any(one.verdict == "FAIL" for one in found) else 0
 
 

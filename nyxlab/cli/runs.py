@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -105,6 +106,30 @@ def choose(
     """Pick the winner of a paused comparison; `nyxlab resume` carries on with it."""
     ask_lab(open_lab(store), lambda lab: lab.choose(run_id, step, provider))
     out(f"{step}: {provider} chosen. Carry on: nyxlab resume {run_id}")
+
+
+@app.command(epilog="Example: nyxlab answer 20261123-181255-k3f9")
+def answer(run_id: RunId, as_json: AsJson = False, store: Store = None) -> None:
+    """Answer by hand what a run waits for: each question's file is named, and an editor takes its answer."""
+    import click
+
+    from nyxlab.providers.hand import open_questions
+
+    lab = open_lab(store)
+    run = ask_lab(lab, lambda lab: lab.show(run_id))
+    named = f"{run.source} {run.options} {lab.settings.defaults!r}"
+    waiting = open_questions(lab.settings.root, dict.fromkeys(re.findall(r"\bhand:([a-z0-9][a-z0-9_-]*)", named)))
+    if as_json:
+        return print_json([{"provider": q.provider, "question": str(q.path), "reply": str(q.reply)} for q in waiting])
+    for number, question in enumerate(waiting, 1):
+        out(f"{number} of {len(waiting)}: {question.provider} is asked in {question.path}")
+        click.edit(filename=str(question.reply))
+        said = question.reply.is_file() and question.reply.read_bytes().strip()
+        if not said:
+            question.reply.unlink(missing_ok=True)
+        out("answered" if said else "left open")
+    left = sum(not question.reply.exists() for question in waiting)
+    return out(f"{left} left open." if left else f"Nothing waits. Carry on: nyxlab resume {run_id}")
 
 
 @app.command(epilog="Example: nyxlab resume 20261123-181255-k3f9")
@@ -261,8 +286,12 @@ def _run(lab: Lab, work: Callable[[Lab, RunProgress], Awaitable[Run]], as_json: 
     print_json(checkpoint) if as_json else show(checkpoint, whole=whole)
     if done.status == "paused" and done.pause:
         chosen = f"nyxlab choose {done.run_id} {done.pause.step} PROVIDER, then nyxlab resume {done.run_id}"
-        more = f"nyxlab resume {done.run_id} --budget USD"
-        say(f"paused: {done.pause.reason}; carry on with: {chosen if done.pause.kind == 'choice' else more}")
+        how = {
+            "choice": f"carry on with: {chosen}",
+            "budget": f"carry on with: nyxlab resume {done.run_id} --budget USD",
+            "answers": f"put the answers there (or: nyxlab answer {done.run_id}), then: nyxlab resume {done.run_id}",
+        }
+        say(f"paused: {done.pause.reason}; {how[done.pause.kind]}")
     if done.status == "completed":
         say(f"more: nyxlab show {done.run_id} · nyxlab report {done.run_id}")
     if done.status == "failed":

@@ -144,6 +144,10 @@ class _Recorded(Provider):
         """Return what the provider itself says."""
         return self._provider.estimate(request)
 
+    async def prepare(self, request: Request) -> None:
+        """Let the provider prepare the call."""
+        await self._provider.prepare(request)
+
     async def aclose(self) -> None:
         """Close the provider."""
         await self._provider.aclose()
@@ -165,6 +169,7 @@ class _Recorded(Provider):
         if (known := ledger.recorded.pop(key, None)) and known.reply:
             self._tell(known, replayed=True)
             return known.reply.model_copy(update={"cached": True})
+        await self._provider.prepare(request)  # what waits for a person is no call yet
         estimate = self._provider.estimate(request)
         ledger.budget.reserve(estimate, self.id)
         try:

@@ -20,9 +20,9 @@ FREE = Cost(usd=Decimal(0), certainty="exact")
 
 
 class Pause(Record):
-    """What a paused run waits for: a larger ``budget`` (USD ``needed`` with ``left`` in hand) or a person's ``choice``."""
+    """What a paused run waits for: a larger ``budget`` (USD ``needed`` with ``left``), a person's ``choice`` or ``answers`` by hand."""
 
-    kind: Literal["budget", "choice"]
+    kind: Literal["budget", "choice", "answers"]
     step: str
     reason: str
     choices: tuple[str, ...] = ()

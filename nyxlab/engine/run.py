@@ -46,7 +46,7 @@ from nyxlab.engine.records import (
 from nyxlab.engine.store import Store
 from nyxlab.engine.template import evaluate
 from nyxlab.engine.workflow import Step, Workflow, bind_inputs
-from nyxlab.errors import BudgetExhausted, GateFailed, InputRefused, NoCandidate, NyxlabError, StoreBroken
+from nyxlab.errors import AnswerWanted, BudgetExhausted, GateFailed, InputRefused, NoCandidate, NyxlabError, StoreBroken
 from nyxlab.providers.messages import Json
 
 MAX_BYTES = 1_000_000
@@ -316,6 +316,8 @@ class _Session:
         except BudgetExhausted as error:
             pause = Pause(kind="budget", step=step.id, reason=str(error), needed=error.needed, left=error.left)
             return Paused(pause=pause)
+        except AnswerWanted as error:
+            return Paused(pause=Pause(kind="answers", step=step.id, reason=str(error)))
         except NoCandidate as error:
             if not error.only_budget:
                 return Failed(error=str(error))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import TaskGroup
 
-from nyxlab.errors import NoCandidate, NyxlabError, ProviderError
+from nyxlab.errors import AnswerWanted, NoCandidate, NyxlabError, ProviderError
 from nyxlab.gate.candidates import Alternative
 from nyxlab.gate.checks import Problem
 from nyxlab.providers.base import Provider
@@ -59,7 +59,7 @@ class Round:
         outcomes: list[Outcome] = []
         for provider in providers:
             outcomes.append(await self._call(provider))
-            if outcomes[-1].reply:
+            if outcomes[-1].reply or isinstance(outcomes[-1].stopped, AnswerWanted):
                 break
         return outcomes
 
@@ -72,7 +72,7 @@ class Round:
 
             async def call(provider: Provider, ended: anyio.Event) -> None:
                 outcomes[provider.id] = await self._call(provider)
-                if outcomes[provider.id].reply:
+                if outcomes[provider.id].reply or isinstance(outcomes[provider.id].stopped, AnswerWanted):
                     group.cancel_scope.cancel()  # one answer is enough
                 ended.set()
 

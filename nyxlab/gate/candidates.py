@@ -94,7 +94,7 @@ class Alternative(Record):
             output=reply.text,
             usage=reply.usage,
             cost=reply.cost,
-            latency_seconds=reply.latency_seconds,
+            latency_seconds=reply.latency_seconds if reply.attempts else None,
             time_to_first_token_seconds=reply.time_to_first_token_seconds,
             wait_seconds=reply.wait_seconds,
             attempts=reply.attempts,

@@ -9,7 +9,7 @@ from typing import get_args
 
 from anyio.abc import TaskGroup
 
-from nyxlab.errors import GateFailed, InputRefused, NoCandidate, NyxlabError
+from nyxlab.errors import AnswerWanted, GateFailed, InputRefused, NoCandidate, NyxlabError
 from nyxlab.gate.calls import Outcome, Round
 from nyxlab.gate.candidates import Alternative, Exclusion, History, Resolution, resolve
 from nyxlab.gate.checks import usability
@@ -224,6 +224,8 @@ class Gate(Provider):
             chain = [live[name] for name in ranking]
             spare = [p for p in self._spare(live, resolution) if not p.unusable()] if self.hedge else []
             outcomes = await calls.in_turn([*chain, *spare])
+        if waiting := [o.stopped for o in outcomes if isinstance(o.stopped, AnswerWanted)]:
+            raise AnswerWanted.of(waiting)  # neither failed nor late: nobody stands in for it
         if any(outcome.reply for outcome in outcomes):
             return outcomes, resolution.excluded
         called = {outcome.provider.id for outcome in outcomes}

@@ -16,7 +16,7 @@ from typing import Literal
 
 import anyio
 
-from nyxlab.errors import NyxlabError
+from nyxlab.errors import AnswerWanted, NyxlabError
 from nyxlab.gate.candidates import Alternative, incapable
 from nyxlab.gate.checks import Check, failed_checks
 from nyxlab.providers.base import Provider
@@ -262,10 +262,13 @@ async def _verdicts(
         return {}, f"its verdicts may cost ${sum_usd} and ${bench.left} of the budget is left"
     replies: dict[tuple[str, str], Reply] = {}
     obstacles: list[str] = []
+    waiting: list[AnswerWanted] = []
 
     async def ask(pair: tuple[str, str], request: Request) -> None:
         try:
             replies[pair] = await judge.ask(request)
+        except AnswerWanted as error:
+            waiting.append(error)
         except NyxlabError as error:
             obstacles.append(str(error))
 
@@ -273,6 +276,8 @@ async def _verdicts(
         async with anyio.create_task_group() as group:
             for pair, request in asked.items():
                 group.start_soon(ask, pair, request)
+    if waiting:
+        raise AnswerWanted.of(waiting)
     if scope.cancelled_caught:
         obstacles.append(f"no verdict within {bench.deadline:g} s")
     # In the order of asking, whatever the order of arrival.

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
-from nyxlab.errors import NyxlabError
+from nyxlab.errors import AnswerWanted, NyxlabError
 from nyxlab.gate.candidates import incapable
 from nyxlab.gate.checks import usability
 from nyxlab.gate.judge import Answer, Bench, CaelReview, Ruling, plain
@@ -42,6 +42,8 @@ async def synthesise(request: Request, answers: Sequence[Answer], bench: Bench) 
         return f"what {author.id} may cost for one does not fit into the ${bench.left} that are left"
     try:
         reply = await author.ask(asked)
+    except AnswerWanted:
+        raise
     except NyxlabError as error:
         return f"{author.id} wrote none: {error}"
     if fault := usability(request)(reply):

@@ -193,7 +193,7 @@ def say(text: str) -> None:
 def say_who_reads(costs: dict[str, Cost], what: str = "the prompts") -> None:
     """Before text leaves the machine: who gets it, and what it may cost at most."""
     for name, amount in costs.items():
-        if name.partition(":")[0] not in {"local", "script"}:
+        if name.partition(":")[0] not in {"hand", "local", "script"}:
             say(f"{name} reads {what}; at most {money(amount.usd, amount.certainty)}")
 
 

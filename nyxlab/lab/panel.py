@@ -186,9 +186,11 @@ async def hear(hearing: Hearing, hold: Hold, rules: Sequence[Finding], earlier: 
     findings = [finding for finding, rule in said if rule is None]
     known = {finding.fingerprint for finding in findings}
     again = [old for old in earlier if old.fingerprint not in known]
-    answers, read, second = await _refute(
-        hearing, hold, [*(f for f in findings if f.verified), *again], {old.fingerprint for old in again}, run
-    )
+    waiting = _waits(run)
+    claims = (
+        [] if waiting else [*(f for f in findings if f.verified), *again]
+    )  # all of them at once, when all are there
+    answers, read, second = await _refute(hearing, hold, claims, {old.fingerprint for old in again}, run)
     runs = [run, *([second] if second else [])]
     costs: dict[str, list[Cost]] = {name: [] for name in asked}
     for call in (call for each in runs for call in each.calls):
@@ -205,9 +207,16 @@ async def hear(hearing: Hearing, hold: Hold, rules: Sequence[Finding], earlier: 
         ),
     )  # fmt: skip
     asked_again = {old.fingerprint: answers[old.fingerprint] for old in again if old.fingerprint in answers}
-    if not read and not any(told.name == "refutation" for told in hearing.left_out):
+    if not read and not waiting and not any(told.name == "refutation" for told in hearing.left_out):
         read = [_unread(findings)]
-    return Heard(heard, (*passes, *hearing.left_out, *read), panel, Cost.total(each.cost for each in runs), asked_again)
+    return Heard(
+        heard,
+        (*passes, *hearing.left_out, *read),
+        panel,
+        Cost.total(each.cost for each in runs),
+        asked_again,
+        waiting or _waits(second),
+    )
 
 
 async def _ask(hearing: Hearing, hold: Hold) -> Run:
@@ -343,6 +352,10 @@ def _told(name: str, provider: str, run: Run, step: str, values: Sequence[Json])
     some = f" ({came} of {len(values)} parts came, and count)" if came else ""
     status = "skipped" if record.status == "paused" else "failed"
     return Pass(name=name, status=status, reason=f"{reason}{some}", provider=provider)
+
+
+def _waits(run: Run | None) -> bool:
+    return bool(run and run.pause and run.pause.kind == "answers")
 
 
 def _unread(findings: Sequence[Finding]) -> Pass:

@@ -38,7 +38,8 @@ class Past:
 
     def _learn(self, run: Run) -> None:
         for call in run.calls:
-            if call.status == "ok" and call.reply and call.role == "candidate":
+            # No attempt: it came by hand, and how long that took says nothing.
+            if call.status == "ok" and call.reply and call.reply.attempts and call.role == "candidate":
                 self.latencies.setdefault(call.provider, []).append(call.reply.latency_seconds)
         for step in run.steps.values():
             for decided in step.payload.get("items", [step.payload]):

@@ -17,7 +17,7 @@ from nyxlab.engine.records import FREE, Done, Failed, Outcome, Pause, Paused
 from nyxlab.engine.run import StepContext
 from nyxlab.engine.template import evaluate, filled, render
 from nyxlab.engine.workflow import Step, Workflow
-from nyxlab.errors import BudgetExhausted, InputRefused, NoCandidate, NyxlabError, StoreBroken
+from nyxlab.errors import AnswerWanted, BudgetExhausted, InputRefused, NoCandidate, NyxlabError, StoreBroken
 from nyxlab.gate.gate import ChoiceWanted, Gate, Verdict
 from nyxlab.gate.judge import VERDICT_TOKENS
 from nyxlab.gate.policy import Learned, Policy
@@ -337,6 +337,8 @@ class StepRunner:
         async with anyio.create_task_group() as tasks:
             for _ in range(min(ITEMS_AT_ONCE, len(items))):
                 tasks.start_soon(work)
+        if waiting := [error for error in failures.values() if isinstance(error, AnswerWanted)]:
+            raise AnswerWanted.of(waiting)
         for error in failures.values():  # the end of a budget pauses the run: what is answered is not asked again
             if isinstance(error, BudgetExhausted) or (isinstance(error, NoCandidate) and error.only_budget):
                 raise error

@@ -38,6 +38,9 @@ class Provider(ABC):
         """Return what the request may cost at most: counted prompt plus ``max_tokens`` of reply."""
         return Cost.unknown()
 
+    async def prepare(self, request: Request) -> None:  # noqa: B027 - most need nothing
+        """Do what has to come before the call; ``AnswerWanted`` where the answer is a person's and not there yet."""
+
     @abstractmethod
     async def ask(self, request: Request) -> Reply:
         """Answer the request or raise a ``ProviderError`` named by the caller's next move."""

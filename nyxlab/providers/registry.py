@@ -13,6 +13,7 @@ from nyxlab.providers.anthropic import AnthropicDialect
 from nyxlab.providers.base import Provider
 from nyxlab.providers.dialect import Dialect, Sampling
 from nyxlab.providers.google import GoogleDialect
+from nyxlab.providers.hand import HandProvider
 from nyxlab.providers.http import HttpProvider
 from nyxlab.providers.local import FREE, LocalProvider
 from nyxlab.providers.messages import Record, looks_like_key
@@ -39,7 +40,7 @@ def parse_reference(ref: str) -> Reference:
     model, _, query = rest.partition("?")
     if not colon or not vendor or not model:
         raise InputRefused(f"'{ref}' is not a provider; write vendor:model, for example openai:gpt-5.5")
-    if vendor in ("script", "replay"):
+    if vendor in ("script", "replay", "hand"):
         return Reference(id=f"{vendor}:{rest}", vendor=vendor, model=rest)
     try:
         pairs = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True)) if query else {}
@@ -83,11 +84,13 @@ def open_provider(
     if named.vendor == "script":
         path, _, channel = named.model.partition("#")
         return ScriptedProvider(f"{settings.resolve(path)}#{channel}", id=named.id)
+    if named.vendor == "hand":
+        return HandProvider(named.model, settings.root, _tariff(named, settings, None, ""))
     if named.vendor == "local":
         return LocalProvider(named.model, id=named.id, sampling=named.sampling)
     endpoint = settings.endpoints.get(named.vendor)
     if endpoint is None and named.vendor not in VENDOR_KEYS:
-        known = [*VENDOR_KEYS, "local", "script", *settings.endpoints]
+        known = [*VENDOR_KEYS, "hand", "local", "script", *settings.endpoints]
         near = did_you_mean(named.vendor, known) or f"; there are {', '.join(known)}"
         raise InputRefused(f"'{ref}': unknown vendor or endpoint '{named.vendor}'{near}")
     if base_url is not None:

@@ -101,7 +101,7 @@ class Pass(Record):
 class Heard:
     """What models said about a document: their findings, the passes that it took, and what each provider did.
 
-    ``again`` is what a model answered about an earlier review's findings that were not made again, by fingerprint, and who it was.
+    ``waiting``: answers by hand are missing. ``again`` is what a model answered about an earlier review's findings that were not made again, by fingerprint, and who it was.
     """
 
     findings: tuple[Finding, ...]
@@ -109,12 +109,16 @@ class Heard:
     panel: Panel | None  # None where nobody could be asked
     cost: Cost
     again: Mapping[str, tuple[Refuted, str]] = field(default_factory=dict)
+    waiting: bool = False
 
 
 class Review(Record):
     """What Cael says about a set of files: contract ``nyxlab.review/1``."""
 
     schema_: Literal["nyxlab.review/1"] = Field(default="nyxlab.review/1", alias="schema")
+    status: Literal["completed", "paused"] = "completed"
+    """``paused``: answers by hand are missing, and this is what is known without them."""
+    run_id: str | None = None  # the run in which models were asked
     verdict: Literal["PASS", "CONCERNS", "FAIL"]
     fail_on: Severity
     documents: tuple[ReviewedFile, ...]
@@ -139,7 +143,7 @@ class Review(Record):
     def unheard(self) -> str | None:
         """Why no model that was asked has said anything; None where one has, or none was asked."""
         asked = [told for told in self.passes if told.by_model]
-        if not asked or any(told.status == "ran" for told in asked):
+        if not asked or self.status == "paused" or any(told.status == "ran" for told in asked):
             return None
         return "; ".join(dict.fromkeys(f"{told.provider}: {told.reason}" for told in asked))
 
@@ -285,6 +289,8 @@ def review_documents(
         findings = tuple(asked_again(f, *heard.again.get(f.fingerprint, (None, ""))) if heard else f for f in findings)
     made = cut(document, plan, findings)
     return Review(
+        status="paused" if heard and heard.waiting else "completed",
+        run_id=heard.panel.runs[0] if heard and heard.panel and heard.panel.runs else None,
         verdict=judge(findings, fail_on),
         fail_on=fail_on,
         documents=tuple(
