@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -113,12 +112,9 @@ def answer(run_id: RunId, as_json: AsJson = False, store: Store = None) -> None:
     """Answer by hand what a run waits for: each question's file is named, and an editor takes its answer."""
     import click
 
-    from nyxlab.providers.hand import open_questions
-
     lab = open_lab(store)
     run = ask_lab(lab, lambda lab: lab.show(run_id))
-    named = f"{run.source} {run.options} {lab.settings.defaults!r}"
-    waiting = open_questions(lab.settings.root, dict.fromkeys(re.findall(r"\bhand:([a-z0-9][a-z0-9_-]*)", named)))
+    waiting = lab.questions(run)
     if as_json:
         return print_json([{"provider": q.provider, "question": str(q.path), "reply": str(q.reply)} for q in waiting])
     for number, question in enumerate(waiting, 1):

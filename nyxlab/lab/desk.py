@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import TracebackType
 from typing import Self
 
@@ -10,6 +11,7 @@ from nyxlab.engine.store import open_store
 from nyxlab.gate.policy import Learned
 from nyxlab.lab.replay import ReplayProvider
 from nyxlab.providers.base import Provider
+from nyxlab.providers.hand import Question, open_questions
 from nyxlab.providers.registry import open_provider
 from nyxlab.settings import Settings, load_settings
 
@@ -40,6 +42,12 @@ class Desk:
             replay = {"replay": lambda run: ReplayProvider(run, self.show)}
             self._providers[ref] = open_provider(ref, settings=self.settings, openers=replay)
         return self._providers[ref]
+
+    def questions(self, run: Run) -> list[Question]:
+        """Return the questions by hand that wait for those whom a run asks, the oldest first."""
+        named = f"{run.source} {run.options} {self.settings.defaults!r}"
+        names = dict.fromkeys(re.findall(r"\bhand:([a-z0-9][a-z0-9_-]*)", named))
+        return open_questions(self.settings.root, names)
 
     async def show(self, run_id: str) -> Run:
         """Return one run as the ledger has it."""

@@ -22,6 +22,7 @@ from nyxlab.lab import tables
 from nyxlab.lab.console import chosen, money, seconds
 from nyxlab.lab.lab import Lab
 from nyxlab.lab.page import visible
+from nyxlab.providers.hand import Question
 from nyxlab.providers.messages import Cost, Json
 from nyxlab.reviewer.review import Review
 
@@ -100,6 +101,15 @@ class LabPanel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
             return await self.lab.resume(run_id, on_event=self._tell)
 
         await self._follow(carried_on())
+
+    async def answer(self, question: Question, text: str) -> None:
+        """Keep an answer by hand, and carry the run on when none is missing any more."""
+        if self.run is None or not text.strip():
+            return None
+        question.reply.write_text(text, encoding="utf-8")
+        if self.lab.questions(self.run):
+            return self._show(self.run)
+        return await self._follow(self.lab.resume(self.run.run_id, on_event=self._tell))
 
     def stop(self) -> None:
         """Stop the run where it is; nothing that is recorded is lost."""
@@ -193,9 +203,22 @@ class LabPanel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
             )  # fmt: skip
             button.on_click(partial(self._chosen, str(waits), name))
             buttons.append(button)
-        self.choice.children = tuple(buttons)
+        asked = self.lab.questions(run) if run.pause and run.pause.kind == "answers" else ()
+        self.choice.children = (*buttons, *map(self._question, asked))
         steps = [step for step in told["steps"] if step["id"] == waits or waits is None]
         self.result.value = str(cost_line(told) + Markup().join(map(_step, steps)))
+
+    def _question(self, question: Question) -> widgets.VBox:
+        """Return a question by hand with a field for its answer; the last one answered carries the run on."""
+        wide = widgets.Layout(width="100%", height="12em")
+        label = f"{question.provider}: copy this into a chat, and its answer into the field below"
+        field = widgets.Textarea(placeholder="the whole answer", layout=wide)
+        button = widgets.Button(description="Answer", tooltip=f"Keep the answer as {question.reply.name}")
+        button.on_click(lambda _: self._begin(self.answer(question, field.value)))
+        text = question.path.read_text(encoding="utf-8")
+        return widgets.VBox(
+            [widgets.HTML(_said(label)), widgets.Textarea(text, disabled=True, layout=wide), field, button]
+        )
 
     def _chosen(self, step: str, provider: str, _button: object) -> None:
         self._begin(self.choose(step, provider))

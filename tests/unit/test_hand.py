@@ -136,7 +136,10 @@ def test_a_run_waits_for_answers_and_carries_on(tmp_path: Path, monkeypatch: pyt
     assert answer(tmp_path, "claude", lambda _: "hello\n") == answer(tmp_path, "gpt", lambda _: "hi\n") == 1
     code, _, err = invoke("resume", run)
     assert code == 3
-    assert f"2 questions wait in data/hand/claude/; put the answers there (or: nyxlab answer {run}), then: nyxlab resume" in err
+    assert (
+        f"2 questions wait in data/hand/claude/; put the answers there (or: nyxlab answer {run}), then: nyxlab resume"
+        in err
+    )
     code, out, _ = invoke("answer", run, "--json")
     assert code == 0
     listed = json.loads(out)

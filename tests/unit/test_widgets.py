@@ -66,6 +66,28 @@ async def test_a_person_chooses(lab):
     assert panel.choice.children == ()
 
 
+async def test_a_question_by_hand_is_answered_in_the_panel(lab):
+    """A run that waits for answers shows each question and a field; an empty field does nothing, the last answer carries the run on."""
+    async with lab:
+        panel = lab_panel(lab)
+        panel.providers.value = "hand:claude,hand:gpt"
+        await panel.start()
+        assert panel.run.pause.kind == "answers"
+        for left in (2, 1):
+            assert len(panel.choice.children) == left
+            label, question, field, button = panel.choice.children[0].children
+            assert "hand:" in label.value
+            assert "tea 3 true" in question.value
+            button.click()
+            await panel._task
+            assert len(panel.choice.children) == left
+            field.value = f"answer {left}"
+            button.click()
+            await panel._task
+    assert panel.run.status == "completed"
+    assert sorted(a["output"] for a in panel.run.steps["draft"].payload["alternatives"]) == ["answer 1", "answer 2"]
+
+
 async def test_what_goes_wrong_is_a_sentence_in_the_panel(lab):
     """A misspelt provider, a broken workflow and a run that fails are told in the panel, which stays usable."""
     async with lab:
