@@ -44,10 +44,10 @@ class Desk:
         return self._providers[ref]
 
     def questions(self, run: Run) -> list[Question]:
-        """Return the questions by hand that wait for those whom a run asks, the oldest first."""
+        """Return the questions by hand that wait for those whom a run asks, or whose answers it could not use, the oldest first."""
         named = f"{run.source} {run.options} {self.settings.defaults!r}"
         names = dict.fromkeys(re.findall(r"\bhand:([a-z0-9][a-z0-9_-]*)", named))
-        return open_questions(self.settings.root, names)
+        return open_questions(self.settings.root, names, run.pause.reason if run.pause else "")
 
     async def show(self, run_id: str) -> Run:
         """Return one run as the ledger has it."""

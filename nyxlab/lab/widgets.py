@@ -107,7 +107,7 @@ class LabPanel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         if self.run is None or not text.strip():
             return None
         question.reply.write_text(text, encoding="utf-8")
-        if self.lab.questions(self.run):
+        if any(not each.reply.exists() for each in self.lab.questions(self.run)):
             return self._show(self.run)
         return await self._follow(self.lab.resume(self.run.run_id, on_event=self._tell))
 

@@ -41,22 +41,23 @@ Answer with one JSON object and nothing else. It has to be valid under this JSON
 
 
 class Question(NamedTuple):
-    """A question that nobody has answered: who is asked, the file that asks, and the one that its answer goes to."""
+    """A question that waits: who is asked, the file that asks, and the one that its answer goes to."""
 
     provider: str
     path: Path
     reply: Path
 
 
-def open_questions(root: Path, names: Iterable[str]) -> list[Question]:
-    """Return what waits for these names in a project, the oldest first."""
+def open_questions(root: Path, names: Iterable[str], refused: str = "") -> list[Question]:
+    """Return what waits for these names in a project, the oldest first; ``refused`` names answers that could not be used."""
     found = [
         Question(f"hand:{name}", path, path.with_suffix(".reply.md"))
         for name in names
         for path in (root / FOLDER / name).glob("*.md")
         if not path.name.endswith(".reply.md")
     ]
-    return sorted((each for each in found if not each.reply.exists()), key=lambda each: each.path.stat().st_mtime_ns)
+    waiting = [each for each in found if not each.reply.exists() or each.reply.name in refused]
+    return sorted(waiting, key=lambda each: each.path.stat().st_mtime_ns)
 
 
 class HandProvider(Provider):

@@ -181,6 +181,22 @@ def test_a_review_by_hand_carries_on_with_the_same_command(tmp_path: Path, monke
     assert sorted(f["rule"] for f in told["findings"]) == ["reader", "unfinished-marker"]
 
 
+def test_an_answer_that_was_refused_is_listed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What breaks the schema stays in its file, and its question is among those that wait."""
+    step = f"  - {{id: a, prompt: Say a., provider: 'hand:me', schema: {json.dumps(SCHEMA)}}}\n"
+    (tmp_path / "one.yaml").write_text("name: one\nsteps:\n" + step)
+    monkeypatch.chdir(tmp_path)
+    _, out, _ = invoke("run", "one.yaml", "--json")
+    run = json.loads(out)["runId"]
+    assert answer(tmp_path, "me", lambda _: "a word") == 1
+    assert json.loads(invoke("answer", run, "--json")[1]) == []
+    code, _, err = invoke("resume", run)
+    assert code == 3
+    assert "there is no whole JSON object in it; mend it, the question stays open" in err
+    (question,) = json.loads(invoke("answer", run, "--json")[1])
+    assert Path(question["reply"]).read_text() == "a word"
+
+
 def test_answer_opens_an_editor_for_each_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is saved is the answer; a file that is left empty leaves its question open."""
     step = "  - {id: ID, prompt: Say ID., provider: 'hand:me'}\n"
