@@ -101,7 +101,7 @@ class Defaults(_Section):
 class Reviewing(_Section):
     """What ``nyxlab review`` asks of models without flags: who reads, who tries to refute, and the most that it may cost in USD."""
 
-    providers: tuple[str, ...] = ()
+    providers: list[str] = []
     judge: str | None = None
     budget: Usd | None = None
 
@@ -153,6 +153,11 @@ def load_settings(start: Path | None = None) -> Settings:
         prices=given.prices,
         keys=found,
     )
+
+
+def reviewing(root: Path) -> Reviewing:
+    """Return what a project's file says about reviews; neither keys nor the environment are read for it."""
+    return _read(root / FILE).review
 
 
 def vet_url(url: str, *, allow_private: bool) -> str:

@@ -25,7 +25,7 @@ from nyxlab.cli.base import (
 )
 from nyxlab.errors import InputRefused
 from nyxlab.lab.console import out, print_json, say, say_forecast, say_who_reads, scores_table, write
-from nyxlab.lab.project import project_root
+from nyxlab.lab.project import SETTINGS, project_root
 from nyxlab.lab.reviews import (
     FORMATS,
     Asked,
@@ -37,7 +37,6 @@ from nyxlab.lab.reviews import (
     written,
     written_all,
 )
-from nyxlab.settings import FILE, load_settings
 
 if TYPE_CHECKING:
     from nyxlab.lab.lab import Lab
@@ -121,10 +120,12 @@ def _asked(
     root: Path, providers: str | None, judge: str | None, lenses: Sequence[str], budget: str | None
 ) -> Asked | None:
     """Return what is asked of models: of those that the command names, else of those in ``[review]``; None of nobody."""
-    if not providers and not (root / FILE).is_file():
+    if not providers and not (root / SETTINGS).is_file():
         return None
-    named = load_settings(root).review
-    who = providers or list(named.providers)
+    from nyxlab.settings import reviewing  # the rules alone need no settings
+
+    named = reviewing(root)
+    who = providers or named.providers
     return Asked(who, judge or named.judge, lenses, budget if budget is not None else named.budget) if who else None
 
 

@@ -14,10 +14,13 @@ RENAMED = {
 }  # dotless, so that no tool obeys them inside the package
 
 
+SETTINGS = "nyxlab.toml"
+
+
 def project_root(start: Path) -> Path:
     """Return the nearest folder upwards with a ``nyxlab.toml``, else ``start``, as the settings do; without reading any."""
     start = start.resolve()
-    return next((folder for folder in (start, *start.parents) if (folder / "nyxlab.toml").is_file()), start)
+    return next((folder for folder in (start, *start.parents) if (folder / SETTINGS).is_file()), start)
 
 
 def create_project(folder: Path) -> list[Path]:

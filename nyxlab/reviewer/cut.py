@@ -124,9 +124,10 @@ def _cited_by_one(document: Document, plan: Plan) -> Iterator[tuple[int, int, in
     number = {phase: n for n, phase in enumerate(plan.phases)}
     citing: dict[str, set[int]] = {}
     for task in plan.tasks:
-        for name in task.cites if task.phase else ():
-            citing.setdefault(name, set()).add(number[task.phase])  # type: ignore[index]  # the condition above
-            citing.setdefault(name.rpartition(".")[0], set()).add(number[task.phase])  # type: ignore[index]
+        if task.phase:
+            for name in task.cites:
+                citing.setdefault(name, set()).add(number[task.phase])
+                citing.setdefault(name.rpartition(".")[0], set()).add(number[task.phase])
     stories = {s: n for phase, n in number.items() for s in phase.stories}
     for heading in document.headings:
         m = re.match(r"^(requirement|user story)\s(\d{1,3})\b", heading.text, re.IGNORECASE)

@@ -181,7 +181,7 @@ def read_documents(
     for given in paths:
         path = base / given
         try:
-            inside = sorted(p for p in path.glob("*.md") if p.is_file()) if path.is_dir() else []
+            inside = sorted(p for p in path.glob("*.md") if not p.is_dir()) if path.is_dir() else []
             if path.is_dir() and not inside:
                 refused[str(given)] = InputRefused(
                     f"{given}: the directory holds no .md file; name the files to review"
@@ -190,11 +190,10 @@ def read_documents(
             for name, file in [(str(Path(given) / p.name), p) for p in inside] or [(str(given), path)]:
                 try:
                     texts[name] = _read(file)
-                except InputRefused as error:
-                    refused[name] = error
+                except (InputRefused, OSError, ValueError) as error:
+                    refused[name] = _refusal(name, error)
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "the name cannot be a path"
-            refused[str(given)] = InputRefused(f"{given}: cannot be read ({reason or error}); name a file that exists")
+            refused[str(given)] = _refusal(str(given), error)
     if refused and (unread is None or not texts):
         raise next(iter(refused.values()))
     if not texts:
@@ -202,6 +201,13 @@ def read_documents(
     if unread is not None:
         unread |= {name: str(error) for name, error in refused.items()}
     return texts
+
+
+def _refusal(name: str, error: Exception) -> InputRefused:
+    if isinstance(error, InputRefused):
+        return error
+    reason = error.strerror if isinstance(error, OSError) else "the name cannot be a path"
+    return InputRefused(f"{name}: cannot be read ({reason or error}); name a file that exists")
 
 
 def _read(path: Path) -> str:

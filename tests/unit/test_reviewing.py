@@ -20,7 +20,7 @@ from nyxlab.reviewer.catalogue import BUILT_IN, all_rules
 from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.lessons import read_lessons, shipped
 from nyxlab.reviewer.plan.read import read_plan
-from nyxlab.reviewer.review import Review, find, review_documents
+from nyxlab.reviewer.review import Review, find, read_documents, review_documents
 from nyxlab.reviewer.rules import Rule
 from nyxlab.reviewer.text.document import parse_documents
 
@@ -285,6 +285,15 @@ def test_a_review_of_files_loads_no_database_and_no_client(tmp_path: Path) -> No
     assert "nyxlab" in loaded
     heavy = {"sqlalchemy", "httpx", "jsonschema", "rfc3987", "pandas", "plotly", "nbformat", "genai_prices", "stamina"}
     assert not heavy & loaded
+
+
+def test_a_link_in_a_folder_that_leads_nowhere_is_named(tmp_path: Path) -> None:
+    """A folder means all its ``.md``: one that cannot be opened is told, not passed over."""
+    (tmp_path / "a.md").write_text("All is well.\n")
+    (tmp_path / "b.md").symlink_to(tmp_path / "gone.md")
+    unread: dict[str, str] = {}
+    assert list(read_documents([tmp_path], unread=unread)) == [str(tmp_path / "a.md")]
+    assert list(unread) == [str(tmp_path / "b.md")]
 
 
 def test_a_schema_is_checked_without_the_grammar_of_iris() -> None:

@@ -102,7 +102,8 @@ def _said(facts: Facts, plan: Plan, holder: _Holders, sentence: Sentence) -> Ite
         i for i in facts.labels(sentence.path, sentence.line, sentence.line)
         if i.sentence is sentence and _is_work(i) and text[i.start - 1 : i.start] != "["
     ]  # fmt: skip
-    begin, before = 0, []  # type: ignore[var-annotated]
+    begin = 0
+    before: list[Unit] = []
     for m in _VERB.finditer(text):
         if _NONE.search(text, max(0, m.start() - 30), m.start()):
             begin = m.end()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from nyxlab.reviewer.plan.model import Phase, Task
 from nyxlab.reviewer.text.blocks import Heading, Item, Sentence
@@ -25,38 +25,26 @@ _BARE = re.compile(r"^(?P<number>\d{1,3}(?:\.\d{1,3})*)[.):]?\s+(?P<title>.+)")
 PARALLEL = re.compile(r"\[P\]")
 
 
+class ByLine(Generic[T]):
+    """Things of one kind: called with a file and two lines, it returns those that begin between them, both included."""
+
+    def __init__(self, found: Iterable[T]) -> None:
+        self._files: dict[str, tuple[T, ...]] = group((x.path, x) for x in found)
+        self._lines = {path: [x.line for x in own] for path, own in self._files.items()}
+
+    def __call__(self, path: str, first: int, last: int) -> Sequence[T]:
+        """Return what begins between two lines of a file."""
+        lines = self._lines.get(path, [])
+        return self._files.get(path, ())[bisect_left(lines, first) : bisect_right(lines, last)]
+
+
 class Facts:
     """A document's sentences, labels, files and items by line, so that what stands between two lines is found at once."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
-        self._kinds = {
-            kind: {path: ([x.line for x in all_], all_) for path, all_ in group((x.path, x) for x in found).items()}
-            for kind, found in (
-                ("sentences", document.sentences), ("labels", document.labels),
-                ("files", document.file_mentions), ("items", document.items),
-            )
-        }  # fmt: skip
-
-    def _between(self, kind: str, path: str, first: int, last: int) -> Sequence[object]:
-        lines, found = self._kinds[kind].get(path, ([], ()))
-        return found[bisect_left(lines, first) : bisect_right(lines, last)]
-
-    def sentences(self, path: str, first: int, last: int) -> Sequence[Sentence]:
-        """Return the sentences that begin between two lines, both included."""
-        return self._between("sentences", path, first, last)  # type: ignore[return-value]  # by kind
-
-    def labels(self, path: str, first: int, last: int) -> Sequence[Label]:
-        """Return the labels between two lines."""
-        return self._between("labels", path, first, last)  # type: ignore[return-value]  # by kind
-
-    def files(self, path: str, first: int, last: int) -> Sequence[FileMention]:
-        """Return the files named between two lines."""
-        return self._between("files", path, first, last)  # type: ignore[return-value]  # by kind
-
-    def items(self, path: str, first: int, last: int) -> Sequence[Item]:
-        """Return the list items that begin between two lines."""
-        return self._between("items", path, first, last)  # type: ignore[return-value]  # by kind
+        self.sentences, self.labels = ByLine(document.sentences), ByLine(document.labels)
+        self.files, self.items = ByLine(document.file_mentions), ByLine(document.items)
 
     def task(
         self,
