@@ -36,7 +36,12 @@ def to_sarif(reviews: Sequence[Json], rules: Rules, names: Sequence[str] = ()) -
 def _run(review: Json, rules: Rules, label: str) -> dict[str, Any]:
     described = {rule["id"]: rule for rule in rules}
     used = list(dict.fromkeys(finding["rule"] for finding in review["findings"]))
-    missing = [told for told in review.get("passes") or () if told["status"] != "ran"]
+    missing = [_notification(told) for told in review.get("passes") or () if told["status"] != "ran"]
+    read = review.get("read") or {}
+    unread = [
+        {"level": "error", "message": {"text": f"not read: {each['path']}: {each['reason']}"}}
+        for each in read.get("unread") or ()
+    ]
     compared = any(finding.get("status", "new") != "new" for finding in review["findings"])
     return {
         "tool": {
@@ -50,9 +55,7 @@ def _run(review: Json, rules: Rules, label: str) -> dict[str, Any]:
         },
         "automationDetails": {"id": f"nyxlab/review{quote(label)}/"},
         "columnKind": "unicodeCodePoints",
-        "invocations": [
-            {"executionSuccessful": True, "toolExecutionNotifications": [_notification(told) for told in missing]}
-        ],
+        "invocations": [{"executionSuccessful": True, "toolExecutionNotifications": [*unread, *missing]}],
         "artifacts": [
             {
                 "location": _artifact(document["path"]),
@@ -63,7 +66,11 @@ def _run(review: Json, rules: Rules, label: str) -> dict[str, Any]:
             for document in review["documents"]
         ],
         "results": [_result(finding, used.index(finding["rule"]), compared) for finding in review["findings"]],
-        "properties": {"verdict": review["verdict"], "failOn": review["failOn"]},
+        "properties": {
+            "verdict": review["verdict"],
+            "failOn": review["failOn"],
+            "read": read.get("told", ""),
+        },
     }
 
 

@@ -224,7 +224,8 @@ def test_a_set_with_a_file_that_cannot_be_read_is_reviewed_and_ends_with_2(tmp_p
     assert [each["path"] for each in told["read"]["unread"]] == ["latin.md", "gone.md"]
     assert [each["path"] for each in told["documents"]] == ["plan.md"]
     assert told["verdict"] == "FAIL"
-    assert "not read: latin.md" in nyxlab(tmp_path, "plan.md", "latin.md").stdout
+    for form in ("text", "md", "html", "sarif"):
+        assert "not read: latin.md" in nyxlab(tmp_path, "plan.md", "latin.md", "--format", form).stdout, form
     alone = nyxlab(tmp_path, "latin.md", "gone.md")
     assert (alone.returncode, len(alone.stderr.strip().splitlines())) == (2, 1)
 
