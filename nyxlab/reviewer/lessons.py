@@ -120,28 +120,16 @@ def rule_of(lesson: Lesson) -> Rule:
             if answered[path, section]:
                 continue
             said = " … ".join(" ".join(m[0].split()) for m in matched)
-            places = dict.fromkeys((passage.place, *(p for p in others if p)))
-            yield Claim(
-                lesson.severity,
-                lesson.title,
-                f'The plan says "{said[:160]}". {lesson.why}',
-                lesson.fix,
-                tuple(places),
-                (said,),
-                confidence=0.75,
-            )
+            told = f'The plan says "{said[:160]}". {lesson.why}'
+            places = (passage.place, *filter(None, others))
+            yield Claim(lesson.severity, lesson.title, told, places, (said,))
 
     check.__doc__ = f"Find this pain: {lesson.title[0].lower()}{lesson.title[1:]}."
+    reason = lesson.why[0].lower() + lesson.why[1:].rstrip(".")
     return Rule(
-        id=lesson.id,
-        kind="lesson",
-        category=lesson.category,
-        consequence=lesson.why,
-        severities={lesson.severity: lesson.why[0].lower() + lesson.why[1:].rstrip(".")},
-        firing=lesson.firing,
-        quiet=lesson.quiet,
-        check=check,
-    )
+        lesson.id, "lesson", lesson.category, lesson.why, lesson.fix, {lesson.severity: reason},
+        lesson.firing, lesson.quiet, check, confidence=0.75,
+    )  # fmt: skip
 
 
 def read_lessons(text: str, name: str, *, checked: bool = True) -> dict[str, Rule | None]:
@@ -255,5 +243,5 @@ def _first(document: Document, pattern: re.Pattern[str]) -> Place | None:
 def _section(document: Document, place: Place) -> range:
     """Return the lines between the headings around a place."""
     lines = [h.line for h in document.headings if h.path == place.path]
-    start = max((n for n in lines if n <= place.start), default=1)
-    return range(start, min((n for n in lines if n > place.start), default=len(document.files[place.path].lines) + 1))
+    start = max((n for n in lines if n <= place.line), default=1)
+    return range(start, min((n for n in lines if n > place.line), default=len(document.files[place.path].lines) + 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from nyxlab.reviewer.models.lenses import Refuted
 from nyxlab.reviewer.plan.model import Plan
 from nyxlab.reviewer.plan.read import read_plan
 from nyxlab.reviewer.rules import RULES, Claim, Rule
+from nyxlab.reviewer.rules.base import Place, at
 from nyxlab.reviewer.suppress import suppress
 from nyxlab.reviewer.text.document import Document, parse_documents
 
@@ -320,44 +322,33 @@ def find(document: Document, rules: Sequence[Rule] = RULES, plan: Plan | None = 
     """Run rules and return their findings, worst first, then in the order of the plan, with ids F-001 and on."""
     order = {path: n for n, path in enumerate(document.files)}
     plan = plan or read_plan(document)
-    claims = ((rule, claim) for rule in rules for claim in rule.check(document, plan))
-    made = list({(rule.id, claim.title, claim.places): (rule, claim) for rule, claim in claims}.values())
-    made.sort(
-        key=lambda rc: (rc[1].severity.rank, order[rc[1].places[0].path], rc[1].places[0].start, rc[0].id, rc[1].title)
-    )
-    equals: dict[str, int] = {}
+    claims = ((rule, claim, at(claim.places)) for rule in rules for claim in rule.check(document, plan))
+    made = list({(rule.id, claim.title, places): (rule, claim, places) for rule, claim, places in claims}.values())
+    made.sort(key=lambda m: (m[1].severity.rank, order[m[2][0].path], m[2][0].line, m[0].id, m[1].title))
+    equals: Counter[str] = Counter()
     findings = []
-    for number, (rule, claim) in enumerate(made, 1):
-        name = fingerprint(rule.id, claim.entities, claim.claims)
-        equals[name] = ordinal = equals.get(name, -1) + 1
-        print_ = fingerprint(rule.id, claim.entities, claim.claims, ordinal) if ordinal else name
-        findings.append(_finding(document, rule, claim, f"F-{number:03d}", print_))
+    for number, (rule, claim, places) in enumerate(made, 1):
+        entities, claimed = tuple(claim.entities), tuple(claim.claims)
+        name = fingerprint(rule.id, entities, claimed)
+        print_ = fingerprint(rule.id, entities, claimed, equals[name])
+        equals[name] += 1
+        findings.append(_finding(document, rule, claim, places, f"F-{number:03d}", print_))
     return tuple(findings)
 
 
-def _finding(document: Document, rule: Rule, claim: Claim, id_: str, print_: str) -> Finding:
+def _finding(document: Document, rule: Rule, claim: Claim, places: Sequence[Place], id_: str, print_: str) -> Finding:
     """Give a claim its id and its quotes; a claim whose quote is not in the file is kept low and marked."""
-    quotes = tuple(quoted(document, place) for place in claim.places)
+    quotes = tuple(quoted(document, place) for place in places)
     evidence = quotes[:QUOTED]
-    severity = (
-        claim.severity if all(e.verified for e in evidence) else max(claim.severity, Severity.LOW, key=lambda s: s.rank)
-    )
+    stands = all(e.verified for e in evidence)
     return Finding(
-        id=id_,
-        fingerprint=print_,
-        rule=rule.id,
-        category=rule.category,
-        severity=severity,
-        severity_reason=rule.severities[claim.severity],
-        confidence=claim.confidence,
-        title=claim.title,
-        explanation=claim.explanation,
-        consequence=rule.consequence,
-        fix=claim.fix,
-        evidence=evidence,
-        places=quotes[QUOTED:],
+        id=id_, fingerprint=print_, rule=rule.id, category=rule.category,
+        severity=claim.severity if stands else max(claim.severity, Severity.LOW, key=lambda s: s.rank),
+        severity_reason=rule.severities[claim.severity], confidence=rule.confidence,
+        title=claim.title, explanation=claim.explanation, consequence=rule.consequence, fix=rule.fix,
+        evidence=evidence, places=quotes[QUOTED:],
         found_by=(Finder(kind="lesson" if rule.kind == "lesson" else "rule"),),
-    )
+    )  # fmt: skip
 
 
 def judge(findings: Iterable[Finding], fail_on: Severity) -> Literal["PASS", "CONCERNS", "FAIL"]:

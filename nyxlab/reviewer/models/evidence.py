@@ -30,10 +30,10 @@ _PAIRS = str.maketrans("\u201c\u201d\u201e\u2018\u2019\u2013\u2014\u00a0", '"""\
 def quoted(document: Document, place: Place) -> Evidence:
     """Quote a place; a span that leaves its file is cut to it and, where nothing is left, not verified."""
     length = len(document.files[place.path].lines)
-    start = min(max(place.start, 1), length)
-    end = min(max(place.end, start), length, start + MAX_SPAN - 1)
+    start = min(max(place.line, 1), length)
+    end = min(max(place.end_line, start), length, start + MAX_SPAN - 1)
     quote = document.quote(place.path, start, end)
-    inside = 1 <= place.start <= place.end <= length and bool(quote.strip())
+    inside = 1 <= place.line <= place.end_line <= length and bool(quote.strip())
     return Evidence(path=place.path, start_line=start, end_line=end, quote=quote, verified=inside)
 
 

@@ -7,49 +7,49 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from nyxlab.providers.messages import Json
 from nyxlab.reviewer.findings import MAX_SPAN, Category, Severity
-from nyxlab.reviewer.plan.model import Plan
+from nyxlab.reviewer.plan.model import Plan, Unit
 from nyxlab.reviewer.text.document import Document
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Lines of one file, both ends included, counted from 1."""
+class Spanned(Protocol):
+    """Anything with a place in a file."""
 
-    path: str
-    start: int
-    end: int
+    @property
+    def path(self) -> str:
+        """Its file."""
 
     @property
     def line(self) -> int:
-        """Its first line, so that a place can be cited like what stands there."""
-        return self.start
+        """Its first line."""
 
-    @property
-    def end_line(self) -> int:
-        """Its last line."""
-        return self.end
+
+class Place(NamedTuple):
+    """Lines of one file, both ends included, counted from 1."""
+
+    path: str
+    line: int
+    end_line: int
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """One thing a rule found, before it has an id and quotes.
 
-    ``entities`` are the names it is about and ``claims`` the values that do not fit together: they make its fingerprint.
-    The first place is where the fault is best mended; a contradiction shows both sides; one cause has all its places.
+    ``places`` is where it stands: sentences, parts of the work, files, whatever has a place. The first is where the fault is
+    best mended; a contradiction shows both sides; one cause has all its places. ``entities`` are the names that it is about
+    and ``claims`` the values that do not fit together: they make its fingerprint.
     """
 
     severity: Severity
     title: str
     explanation: str
-    fix: str
-    places: tuple[Place, ...]
-    entities: tuple[str, ...]
-    claims: tuple[str, ...] = ()
-    confidence: float = 0.9
+    places: Iterable[Spanned]
+    entities: Iterable[str]
+    claims: Iterable[str] = ()
 
 
 Check = Callable[[Document, Plan], Iterator[Claim]]
@@ -67,10 +67,12 @@ class Rule:
     kind: str
     category: Category
     consequence: str
+    fix: str
     severities: Mapping[Severity, str]
     firing: tuple[Example, ...]
     quiet: tuple[Example, ...]
     check: Check
+    confidence: float = 0.9
 
     @property
     def claim(self) -> str:
@@ -80,7 +82,7 @@ class Rule:
     def to_json(self) -> dict[str, Json]:
         """Return what `nyxlab rules` shows: id, kind, claim, category, each possible severity with its reason, an example."""
         example = self.firing[0]
-        told = {key: getattr(self, key) for key in ("id", "kind", "claim", "category", "consequence")}
+        told = {key: getattr(self, key) for key in ("id", "kind", "claim", "category", "consequence", "fix")}
         return told | {
             "severities": {str(level): reason for level, reason in self.severities.items()},
             "example": example if isinstance(example, str) else dict(example),
@@ -94,12 +96,10 @@ def _words() -> dict[str, dict[str, Any]]:
 
 def rule(id_: str, check: Check) -> Rule:
     """Return the rule of this id: a law in code, with the words that ``defaults/rules.toml`` has for it."""
-    words = _words()[id_]
-    severities = {Severity(level): reason for level, reason in words["severities"].items()}
-    return Rule(
-        id_, words["kind"], Category(words["category"]), words["consequence"], severities,
-        tuple(words["firing"]), tuple(words["quiet"]), check,
-    )  # fmt: skip
+    words = dict(_words()[id_])
+    severities = {Severity(level): reason for level, reason in words.pop("severities").items()}
+    category, firing, quiet = Category(words.pop("category")), tuple(words.pop("firing")), tuple(words.pop("quiet"))
+    return Rule(id_, category=category, severities=severities, firing=firing, quiet=quiet, check=check, **words)
 
 
 def names(found: Iterable[str], most: int = 8) -> str:
@@ -110,23 +110,11 @@ def names(found: Iterable[str], most: int = 8) -> str:
     return " and ".join(filter(None, (", ".join(listed[:-1]), listed[-1]))) if listed else ""
 
 
-class Spanned(Protocol):
-    """Anything with a place in a file."""
-
-    @property
-    def path(self) -> str:
-        """Its file."""
-
-    @property
-    def line(self) -> int:
-        """Its first line."""
-
-
-def at(*things: Spanned) -> tuple[Place, ...]:
-    """Return where things stand, each cut to the lines that a person can take in."""
+def at(things: Iterable[Spanned]) -> tuple[Place, ...]:
+    """Return where things stand, each once: a sentence whole, a part of the work by its first line, all cut to what a person can take in."""
     found = []
     for thing in things:
         source = getattr(thing, "sentence", None) or thing
-        end = min(getattr(source, "end_line", source.line), source.line + MAX_SPAN - 1)
-        found.append(Place(source.path, source.line, end))
+        end = source.line if isinstance(source, Unit) else getattr(source, "end_line", source.line)
+        found.append(Place(source.path, source.line, min(end, source.line + MAX_SPAN - 1)))
     return tuple(dict.fromkeys(found))

@@ -8,8 +8,8 @@ from posixpath import dirname
 from typing import NamedTuple
 
 from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Place, at, names, rule
+from nyxlab.reviewer.plan.model import Plan, Unit
+from nyxlab.reviewer.rules.base import Claim, names, rule
 from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.text.labels import Key, Label
 from nyxlab.reviewer.text.standing import Standing
@@ -29,20 +29,15 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
     """Find a task, step, phase, requirement or section of this set that is cited by a number that nothing has; what another document holds is not asked for."""
     yield from _criteria(plan)
     known = {key: _Known.of(numbers) for key, numbers in _known(document, plan).items()}
-    listed = group((i.path, i.number) for i in document.items if i.number is not None)
-    items = {path: frozenset(numbers) for path, numbers in listed.items()}
+    items = group((i.path, i.number) for i in document.items if i.number is not None)
     missing: dict[tuple[str, str], list[Label]] = {}
     for label in document.labels:
-        of = known.get((_scope(label.family, label.path), label.family))
+        scope = _scope(label.family, label.path)
+        of = known.get((scope, label.family))
         cites = not label.defines and not label.of and (label.family in _PARTS or not label.family.islower())
-        if (
-            of
-            and cites
-            and len(of.numbers) >= _LEAST
-            and label.key not in of.numbers
-            and _is_ours(document, label, of, items)
-        ):
-            missing.setdefault((_scope(label.family, label.path), label.name), []).append(label)
+        unknown = of and cites and len(of.numbers) >= _LEAST and label.key not in of.numbers
+        if of and unknown and _is_ours(document, label, of, items):
+            missing.setdefault((scope, label.name), []).append(label)
     for (scope, name), cited in missing.items():
         of = known[scope, cited[0].family]
         beyond = cited[0].family.islower() and cited[0].key > max(of.numbers)
@@ -50,11 +45,8 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
             Severity.LOW if beyond else Severity.MEDIUM,
             f"{name} does not exist",
             f"The text relies on {name}; there are {len(of.numbers)} of that kind, and none with this number.",
-            "Point to the part that is meant, or add it.",
-            at(*cited),
-            (name,),
-            confidence=0.85,
-        )
+            cited, (name,),
+        )  # fmt: skip
 
 
 class _Known(NamedTuple):
@@ -79,16 +71,15 @@ def _known(document: Document, plan: Plan) -> dict[tuple[str, str], set[Key]]:
     """Return the numbers that are defined, by scope and family."""
     found: dict[tuple[str, str], set[Key]] = {}
     units = [u for u in (*plan.phases, *plan.tasks, *plan.requirements) if u.number and u.family]
-    labels = [i for all_ in document.definitions.values() for i in all_]
-    named = [(u.family, u.path, u.key) for u in units] + [(i.family, i.path, i.key) for i in labels]
-    for family, path, key in named:
-        found.setdefault((_scope(family, path), family), set()).add(key)
+    every: list[Unit | Label] = [*units, *(i for i in document.labels if i.defines)]
+    for each in every:
+        found.setdefault((_scope(each.family, each.path), each.family), set()).add(each.key)
     for path, keys in document.heading_numbers.items():
         found.setdefault((path, "section"), set()).update(keys)
     return found
 
 
-def _is_ours(document: Document, label: Label, of: _Known, items: Mapping[str, frozenset[int | None]]) -> bool:
+def _is_ours(document: Document, label: Label, of: _Known, items: Mapping[str, tuple[int | None, ...]]) -> bool:
     """Whether a citation means this plan: it stands among its claims, names no other document, and is as deep as what is there."""
     sentence, whole = label.sentence, label.key[0]
     if document.standing(sentence) not in (None, Standing.FUTURE, Standing.TERMS):
@@ -105,19 +96,15 @@ def _criteria(plan: Plan) -> Iterator[Claim]:
     """Judge the numbers that tasks cite of a requirements document in the same folder."""
     for folder, citations in group((dirname(c.path), c) for c in plan.citations).items():
         known = {r.name for r in plan.requirements if dirname(r.path) == folder and r.number}
-        known |= {name.rpartition(".")[0] for name in known}
-        missing = [c for c in citations if c.name not in known]
-        if len(known) < _LEAST or not missing:
-            continue
-        listed = names(c.name for c in missing)
-        yield Claim(
-            Severity.MEDIUM,
-            f"Tasks cite criteria that do not exist: {listed}",
-            f"The requirements have no criterion {listed}; the tasks that cite them carry out something else, or nothing.",
-            "Cite the criterion that is meant, or add it to the requirements.",
-            tuple(dict.fromkeys(Place(c.path, c.line, c.line) for c in missing)),
-            tuple(dict.fromkeys(c.name for c in missing)),
-        )
+        missing = [c for c in citations if c.name not in known | {name.rpartition(".")[0] for name in known}]
+        if len(known) >= _LEAST and missing:
+            listed = names(c.name for c in missing)
+            yield Claim(
+                Severity.MEDIUM,
+                f"Tasks cite criteria that do not exist: {listed}",
+                f"The requirements have no criterion {listed}; the tasks that cite them carry out something else, or nothing.",
+                missing, dict.fromkeys(c.name for c in missing),
+            )  # fmt: skip
 
 
 RULE = rule("dangling-reference", check)

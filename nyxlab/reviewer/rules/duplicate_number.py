@@ -8,11 +8,11 @@ from posixpath import dirname
 
 from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, at, names, rule
+from nyxlab.reviewer.rules.base import Claim, names, rule
 from nyxlab.reviewer.text.blocks import plain
 from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.text.labels import Label
-from nyxlab.reviewer.text.standing import Standing
+from nyxlab.reviewer.text.standing import ASIDE
 from nyxlab.reviewer.text.words import listed, stem, stems
 
 _BOLD = re.compile(r"\*\*([^*]{1,200})\*\*")
@@ -21,24 +21,25 @@ _SAYS_NOTHING = frozenset(
 )
 _SHARED = ("epic", "story")
 """Parts that several files of a set speak of by number."""
+_RESTART = ("example", "scenario", "option", "alternative", "figure", "table", "us", "question")
+"""Parts whose numbers start anew wherever they are needed."""
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
     """Find a number that a file gives to two parts with different titles, and one that two files of a set give to different things."""
     told = [i for i in document.labels if i.defines and _counts(document, i)]
     twice: dict[tuple[str, str], list[tuple[Label, ...]]] = {}
-    for (path, family, _, _), same in group(((i.path, i.family, i.key, _scope(i)), i) for i in told).items():
+    for (path, family, *_), same in group(((i.path, i.family, i.key, _scope(i)), i) for i in told).items():
         if len(same) > 1 and not _alike(same):
             twice.setdefault((path, family), []).append(same)
     for found in twice.values():
-        listed = names(same[0].name for same in found)
+        numbers = [same[0].name for same in found]
+        pairs = "; ".join(f'{s[0].name} "{_title(s[0])[:50]}" and "{_title(s[1])[:50]}"' for s in found[:4])
         yield Claim(
             Severity.LOW,
-            f"{listed} {'is' if len(found) == 1 else 'are'} defined twice",
-            "The same number names " + "; ".join(f'{s[0].name} "{_title(s[0])[:50]}" and "{_title(s[1])[:50]}"' for s in found[:4]) + ".",
-            "Number them anew, and the references with them.",
-            at(*(i for same in found for i in same[:2])),
-            tuple(same[0].name for same in found),
+            f"{names(numbers)} {'is' if len(found) == 1 else 'are'} defined twice",
+            f"The same number names {pairs}.",
+            [i for same in found for i in same[:2]], numbers,
         )  # fmt: skip
     yield from _across(document, told)
 
@@ -51,8 +52,7 @@ def _counts(document: Document, label: Label) -> bool:
     if sentence.where == "cell" or ("](" in sentence.text[:200] and sentence.where == "item"):
         return False
     section = sentence.section.parent if sentence.where == "heading" and sentence.section else sentence.section
-    standing = document.standings.heading(section)
-    return standing not in (Standing.STATUS, Standing.EXAMPLE, Standing.OTHER, Standing.REJECTED) and label.family not in ("example", "scenario", "option", "alternative", "figure", "table", "us", "question")  # fmt: skip
+    return document.standings.heading(section) not in ASIDE and label.family not in _RESTART
 
 
 def _scope(label: Label) -> object:
@@ -72,35 +72,30 @@ def _title(label: Label) -> str:
 def _alike(same: tuple[Label, ...]) -> bool:
     """Whether all of them may be one thing: their titles share a word, or one has none."""
     titles = [stems(_title(i)) - _SAYS_NOTHING for i in same]
-    where = {i.sentence.where for i in same}
     shared = frozenset.intersection(*titles)
     enough = 1 if same[0].family.islower() else min(map(len, titles)) / 2  # requirements of one plan share some words
-    return any(not t for t in titles) or len(where) > 1 or (bool(shared) and len(shared) >= enough)
+    where = {i.sentence.where for i in same}
+    return not all(titles) or len(where) > 1 or (bool(shared) and len(shared) >= enough)
 
 
 def _across(document: Document, told: list[Label]) -> Iterator[Claim]:
     """Judge numbers that stand for different things in different files of one folder."""
-    listed = [i for i in document.labels if i.start < 2 and i.sentence.where == "item" and "](" in i.sentence.text]
-    named = [
-        i
-        for i in (*told, *listed)
-        if i.family in _SHARED and (i in listed or i.sentence.where in ("heading", "paragraph"))
-    ]
+    index = [i for i in document.labels if i.start < 2 and i.sentence.where == "item" and "](" in i.sentence.text]
+    named = [i for i in told if i.sentence.where in ("heading", "paragraph")] + index
+    shared = group(((dirname(i.path), i.family, i.key), i) for i in named if i.family in _SHARED)
     differing: dict[tuple[str, str], list[Label]] = {}
-    for (folder, family, _), same in group(((dirname(i.path), i.family, i.key), i) for i in named).items():
-        first = same[0]
-        others = [i for i in same if i.path != first.path and _title(i) and not stems(_title(i)) & stems(_title(first))]
+    for (folder, family, _), (first, *rest) in shared.items():
+        others = [i for i in rest if i.path != first.path and _title(i) and not stems(_title(i)) & stems(_title(first))]
         if others and _title(first):
             differing.setdefault((folder, family), []).extend((first, *others))
     for found in differing.values():
+        numbers = list(dict.fromkeys(i.name for i in found))
         yield Claim(
             Severity.MEDIUM,
-            f"{names(i.name for i in found)} {'means' if len({i.name for i in found}) == 1 else 'mean'} different things in different files",
+            f"{names(numbers)} {'means' if len(numbers) == 1 else 'mean'} different things in different files",
             "; ".join(f'{i.name} in {i.path}: "{_title(i)[:50]}"' for i in found[:6]) + ".",
-            "Give each part one number in all files.",
-            at(*found),
-            tuple(dict.fromkeys(i.name for i in found)),
-        )
+            found, numbers,
+        )  # fmt: skip
 
 
 RULE = rule("duplicate-number", check)

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from posixpath import basename, dirname
 
 from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Plan, Task, Unit
-from nyxlab.reviewer.rules.base import Claim, Place, at, names, rule
+from nyxlab.reviewer.rules.base import Claim, Place, names, rule
 from nyxlab.reviewer.text.code import Code
 from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.text.files import FileMention
 from nyxlab.reviewer.text.standing import Standing
-from nyxlab.reviewer.text.words import stem, stems
+from nyxlab.reviewer.text.words import listed, stem, stems
 
 _SCOPE = re.compile(r"\b(?:out of scope|not (?:in scope|needed|included|required)|omitted|no need)\b", re.IGNORECASE)
 _MAKES = re.compile(
-    r"\b(?:add|implement|create|introduce|define)\b(?:\s(?:a|the|new|helper|method|function|async|static)){0,3}:?\s`(\w+\([^`()]*[a-z][^`()]*\))",
+    r"\b(?:add|implement|create|introduce|define)\b(?:\s(?:a|the|new|helper|method|function|async|static)){0,3}:?"
+    r"\s`(\w+\([^`()]*[a-z][^`()]*\))",
     re.IGNORECASE,
 )
 _TEST = re.compile(r"test|spec\b", re.IGNORECASE)
-_COMMON = frozenset(
-    ["index", "errors", "types", "utils", "constants", "helpers", "config", "main", "app", "models", "routes", "schema"]
-)
+_COMMON = frozenset(listed("index errors types utils constants helpers config main app models routes schema"))
 """Names that several folders have by right."""
 _LEAST = 3  # files that two lists share, before a difference says anything
 
@@ -34,11 +32,10 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
     inside = {(t.path, n) for t in plan.tasks for n in range(t.line, t.end_line + 1)}
     aside = (Standing.REJECTED, Standing.STATUS, Standing.FORM)
     own = [
-        m
-        for m in document.file_mentions
+        m for m in document.file_mentions
         if (m.said == "tree" or (_listed(m) and (m.path, m.line) not in inside))
         and document.standings.heading(document.section_at(m.path, m.line)) not in aside
-    ]
+    ]  # fmt: skip
     yield from _new(document, plan, [m for m in own if m.action == "new"])
     yield from _undrawn(plan, own)
     yield from _code(document, [m for m in own if m.said == "tree"])
@@ -55,42 +52,36 @@ def _listed(mention: FileMention) -> bool:
 
 def _new(document: Document, plan: Plan, drawn: list[FileMention]) -> Iterator[Claim]:
     """Judge the files that are marked as new in a tree by the tasks."""
-    named = {base for task in plan.tasks for base in _bases(task)}
+    named = {m.base for task in plan.tasks for m in task.files}
     missing = [m for m in drawn if m.base not in named]
-    if len(drawn) - len(missing) >= _LEAST and missing and 2 * len(missing) < len(drawn):
-        claim = _claim(
+    met = len(drawn) - len(missing)
+    if met >= _LEAST and missing and len(missing) < met:
+        out = [s for s in document.sentences if _SCOPE.search(s.prose) and any(_speaks(s.plain, m) for m in missing)]
+        yield Claim(
+            Severity.MEDIUM,
             f"{names((m.base for m in missing), 4)}: new in the list of files, and in no task",
-            f"{len(drawn) - len(missing)} of {len(drawn)} files that are listed or drawn as new are made by a task, these are not.",
-            "Add the task that makes each, or take it out of the list.", missing, Severity.MEDIUM,
+            f"{met} of {len(drawn)} files that are listed or drawn as new are made by a task, these are not.",
+            (*missing[:2], *out[:2], *missing[2:]), [m.name for m in missing],
         )  # fmt: skip
-        left_out = [
-            s for s in document.sentences if _SCOPE.search(s.prose) and any(_speaks(s.plain, m.base) for m in missing)
-        ]
-        yield replace(claim, places=tuple(dict.fromkeys((*claim.places[:2], *at(*left_out[:2]), *claim.places[2:]))))
 
 
-def _speaks(text: str, base: str) -> bool:
+def _speaks(text: str, mention: FileMention) -> bool:
     """Whether a text speaks of a file by two words of its name: "controller tests" of AuthControllerTests.cs."""
-    humps = {stem(h) for h in re.findall(r"[A-Z]?[a-z]{3,}", base.partition(".")[0])}
+    humps = {stem(h) for h in re.findall(r"[A-Z]?[a-z]{3,}", mention.base.partition(".")[0])}
     return len(humps & stems(text)) >= 2
 
 
 def _undrawn(plan: Plan, drawn: list[FileMention]) -> Iterator[Claim]:
     """Judge the files that tasks are to make by a tree that marks what is new."""
-    marked = [m for m in drawn if m.action]
-    folders = {dirname(m.name) for m in drawn}
-    made = [m for task in plan.tasks for m in task.touches.values() if "/" in m.name and _made(m)]
-    known = {m.base for m in drawn}
-    missing = list(
-        {
-            m.name: m for m in made if m.base not in known and _below(m.name, folders) and not _TEST.search(m.base)
-        }.values()
-    )
-    if len(marked) >= _LEAST and missing and 2 * len(missing) < len({m.name for m in made}):
-        yield _claim(
+    folders, known = {dirname(m.name) for m in drawn}, {m.base for m in drawn}
+    made = {m.name: m for task in plan.tasks for m in task.touches.values() if "/" in m.name and _made(m)}
+    missing = [m for m in made.values() if m.base not in known and _below(m.name, folders) and not _TEST.search(m.base)]
+    if sum(bool(m.action) for m in drawn) >= _LEAST and missing and 2 * len(missing) < len(made):
+        yield Claim(
+            Severity.LOW,
             f"{names((m.base for m in missing), 4)}: made by a task, and not in the list of files",
             "The list or tree names what is new in these folders; these files are made there too.",
-            "Add them to the list, or say why they are not part of it.", missing, Severity.LOW, drawn[:1],
+            (*missing[:3], drawn[0], *missing[3:]), [m.name for m in missing],
         )  # fmt: skip
 
 
@@ -99,7 +90,7 @@ def _made(mention: FileMention) -> bool:
     if mention.action:
         return mention.action == "new"
     words = mention.sentence.plain.split(" ")[:6] if mention.sentence else []
-    return any(w in ("Create", "Implement", "Write") for w in words) and mention.said == "named"
+    return mention.said == "named" and not {"Create", "Implement", "Write"}.isdisjoint(words)
 
 
 def _below(name: str, folders: set[str]) -> bool:
@@ -117,41 +108,27 @@ def _code(document: Document, drawn: list[FileMention]) -> Iterator[Claim]:
         if code.file and "/" in code.file and ".test." not in code.file:
             told.setdefault(code.file, code)
     fits = {f for f in told if any(f.endswith(m.name) or m.name.endswith(f) for m in by_base.get(basename(f), ()))}
-    if len(fits) < _LEAST:
-        return
-    for file, code in told.items():
-        elsewhere = by_base.get(basename(file), ())
-        if file not in fits and elsewhere and basename(file).partition(".")[0] not in _COMMON:
+    tops = {f.split("/")[0] for f in fits}
+    missing: dict[str, Place] = {}
+    for file, code in told.items() if len(fits) >= _LEAST else ():
+        place = Place(code.fence.path, code.fence.line + 1, code.fence.line + 1)
+        elsewhere, common = by_base.get(basename(file), ()), basename(file).partition(".")[0] in _COMMON
+        if file not in fits and elsewhere and not common:
             yield Claim(
                 Severity.LOW,
                 f"{basename(file)} stands in two folders",
                 f"The code is {file}; the tree has {elsewhere[0].name}.",
-                "Keep one place.",
-                (Place(elsewhere[0].path, elsewhere[0].line, elsewhere[0].line), Place(code.fence.path, code.fence.line + 1, code.fence.line + 1)),
-                (basename(file),),
-                (file, elsewhere[0].name),
+                (elsewhere[0], place), (basename(file),), (file, elsewhere[0].name),
             )  # fmt: skip
-    tops = {f.split("/")[0] for f in fits}
-    missing = [
-        c
-        for f, c in told.items()
-        if f not in fits
-        and f.split("/")[0] in tops
-        and (basename(f) not in by_base or basename(f).partition(".")[0] in _COMMON)
-    ]
+        elif file not in fits and file.split("/")[0] in tops:
+            missing[file] = place
     if missing and len(missing) < len(fits):
-        tree = drawn[0]
         yield Claim(
             Severity.LOW,
-            f"{names((basename(str(c.file)) for c in missing), 4)}: shown as code, and not in the tree",
+            f"{names(map(basename, missing), 4)}: shown as code, and not in the tree",
             f"{len(fits)} files whose code is shown stand in the tree; these do not.",
-            "Add them to the tree.",
-            (
-                *(Place(c.fence.path, c.fence.line + 1, c.fence.line + 1) for c in missing),
-                Place(tree.path, tree.line, tree.line),
-            ),
-            tuple(str(c.file) for c in missing),
-        )
+            (*missing.values(), drawn[0]), missing,
+        )  # fmt: skip
 
 
 def _twice(plan: Plan) -> Iterator[Claim]:
@@ -170,37 +147,36 @@ def _twice(plan: Plan) -> Iterator[Claim]:
         if len(made) > 1:
             twice.setdefault(tuple(unit.name for unit in made), []).extend(uses[unit] for unit in made)
         elif early := [u for u in uses if uses[u].action == "modify" and plan.order[u] < plan.order[made[0]]]:
-            yield _claim(
+            yield Claim(
+                Severity.MEDIUM,
                 f"{basename(name)} is changed by {early[0].name} and made only by {made[0].name}",
                 "Followed in its own order, the plan changes a file that is not there yet.",
-                "Make it before it is changed, or say that it exists.", [uses[early[0]], uses[made[0]]], Severity.MEDIUM,
+                (uses[early[0]], uses[made[0]]), (name,),
             )  # fmt: skip
     for units, mentions in twice.items():
-        yield _claim(
-            f"{names(units)} are each to create {names((m.name for m in mentions), 3)}",
+        files = [m.name for m in mentions]
+        yield Claim(
+            Severity.MEDIUM,
+            f"{names(units)} are each to create {names(files, 3)}",
             "Two tasks make the same file; the second one overwrites or changes what the first one made.",
-            "Let one task create it and the others modify it.", mentions, Severity.MEDIUM,
+            mentions, files,
         )  # fmt: skip
 
 
 def _functions(document: Document, plan: Plan) -> Iterator[Claim]:
     """Judge functions that two tasks are each to add, by a signature that is the same to the letter."""
-    made: dict[str, dict[Task, int]] = {}
+    made: dict[str, dict[Task, Place]] = {}
     at_line = {(t.path, line): t for t in plan.tasks for line in range(t.line, t.end_line + 1)}
     for sentence in document.sentences:
         task = at_line.get((sentence.path, sentence.line)) if "`" in sentence.text else None
         for m in _MAKES.finditer(sentence.text) if task else ():
-            made.setdefault(m[1], {}).setdefault(task, sentence.line)  # type: ignore[arg-type]  # the condition above
+            if task:
+                made.setdefault(m[1], {}).setdefault(task, Place(task.path, sentence.line, sentence.line))
     for function, tasks in made.items():
         if len(tasks) > 1:
-            yield Claim(
-                Severity.LOW,
-                f"{names(t.name for t in tasks)} are each to add {function.partition('(')[0]}",
-                f"{function} is introduced in {len(tasks)} tasks.",
-                "Let one task add it, and the other change it.",
-                tuple(Place(t.path, line, line) for t, line in tasks.items()),
-                (function,),
-            )
+            title = f"{names(t.name for t in tasks)} are each to add {function.partition('(')[0]}"
+            said = f"{function} is introduced in {len(tasks)} tasks."
+            yield Claim(Severity.LOW, title, said, tasks.values(), (function,))
 
 
 def _repository(document: Document) -> Iterator[Claim]:
@@ -208,39 +184,15 @@ def _repository(document: Document) -> Iterator[Claim]:
     said = [m for m in document.file_mentions if document.repo is not None and m.action and m.said != "verb"]
     made = {m.name for m in said if m.action == "new"}
     for name, mentions in group((m.name, m) for m in said).items():
-        first = mentions[0]
-        there = name in (document.repo or ())
-        if there and first.action == "new":
+        action, there = mentions[0].action, name in (document.repo or ())
+        if there and action == "new":
             told = f"{name} is called new, and the repository has it"
-        elif not there and first.action != "new" and name not in made and "/" in name:
-            told = f"{name} is to be {'deleted' if first.action == 'delete' else 'modified'}, and the repository has no such file"
+        elif not there and action != "new" and name not in made and "/" in name:
+            told = f"{name} is to be {'deleted' if action == 'delete' else 'modified'}, and the repository has no such file"
         else:
             continue
         why = "The plan was written for another state of the repository, or names another file."
-        yield _claim(
-            told,
-            why,
-            "Name the file that is meant, or say what is to be done to it.",
-            list(mentions[:3]),
-            Severity.MEDIUM,
-        )
-
-
-def _bases(task: Task) -> Iterable[str]:
-    """Return the last parts of the files that a task names, in its text too ("AuthController" makes AuthController.cs)."""
-    yield from (m.base for m in task.files)
-
-
-def _claim(
-    title: str,
-    explanation: str,
-    fix: str,
-    mentions: list[FileMention],
-    severity: Severity,
-    beside: Sequence[FileMention] = (),
-) -> Claim:
-    places = tuple(dict.fromkeys(Place(m.path, m.line, m.line) for m in (*mentions[:3], *beside, *mentions[3:])))
-    return Claim(severity, title, explanation, fix, places, tuple(m.name for m in mentions))
+        yield Claim(Severity.MEDIUM, told, why, mentions[:3], (name,))
 
 
 RULE = rule("file-ledger", check)

@@ -44,11 +44,8 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
                 Severity.MEDIUM if kind.startswith("zero") else Severity.HIGH,
                 f"Hidden characters: {kind}" + (f", {len(places)} times" if len(places) > 1 else ""),
                 f"The text holds {codes}: {_KINDS[kind]}.",
-                "Delete them, or write them as an escape such as U+202E.",
-                tuple(Place(path, n, n) for n in lines[:_MOST]),
-                (kind, *(word for _, _, word in places[:_MOST])),
-                confidence=0.95,
-            )
+                [Place(path, n, n) for n in lines[:_MOST]], (kind, *(word for _, _, word in places[:_MOST])),
+            )  # fmt: skip
 
 
 def _kind(character: str, around: str, right_to_left: bool, closed: bool) -> str | None:

@@ -17,25 +17,13 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
     circle = _circle(plan)
     if circle:
         steps = [need.of.name for need in circle]
-        yield Claim(
-            Severity.HIGH,
-            f"{names(steps)} need one another",
-            f"{' needs '.join([*steps, steps[0]])}: no order of them works.",
-            "Drop or turn round one of these dependencies.",
-            _places(circle),
-            tuple(steps),
-        )
+        round_ = f"{' needs '.join([*steps, steps[0]])}: no order of them works."
+        yield Claim(Severity.HIGH, f"{names(steps)} need one another", round_, circle, steps)
     for need in plan.needs:
         if need not in circle and _is_later(plan, need):
-            yield Claim(
-                Severity.MEDIUM,
-                f"{need.of.name} needs {need.on.name}, which comes later",
-                f'"{need.words[:120]}" is said of {need.of.name}, and the plan does {need.on.name} after it.',
-                "Swap the two, or say what of the later part is not needed yet.",
-                (Place(need.path, need.line, need.line), Place(need.on.path, need.on.line, need.on.line)),
-                (need.of.name, need.on.name),
-                confidence=0.85,
-            )
+            of, on = need.of.name, need.on.name
+            said = f'"{need.words[:120]}" is said of {of}, and the plan does {on} after it.'
+            yield Claim(Severity.MEDIUM, f"{of} needs {on}, which comes later", said, (need, need.on), (of, on))
     yield from _differing(plan)
 
 
@@ -74,16 +62,13 @@ def _differing(plan: Plan) -> Iterator[Claim]:
             if own and more and not _reaches(by_task, {n.on for n in own}, {n.on for n in more}):
                 found.setdefault((path, line), []).append((task, own, more))
     for (path, line), told in found.items():
-        listed = names(t.name for t, _, _ in told)
+        tasks = [t for t, _, _ in told]
+        pairs = [(t.name, names(n.on.name for n in own), names(n.on.name for n in more)) for t, own, more in told[:4]]
         yield Claim(
             Severity.MEDIUM,
-            f"What {listed} need is told in two ways",
-            "; ".join(
-                f"{t.name}: {names(n.on.name for n in own)} in its own line, also {names(n.on.name for n in more)} elsewhere" for t, own, more in told[:4]
-            ) + ".",
-            "Keep one list of dependencies, or make the two agree.",
-            (Place(path, line, line), *(Place(t.path, t.line, t.line) for t, _, _ in told)),
-            tuple(t.name for t, _, _ in told),
+            f"What {names(t.name for t in tasks)} need is told in two ways",
+            "; ".join(f"{name}: {own} in its own line, also {more} elsewhere" for name, own, more in pairs) + ".",
+            (Place(path, line, line), *tasks), [t.name for t in tasks],
         )  # fmt: skip
 
 
@@ -96,10 +81,6 @@ def _reaches(by_task: dict[Unit, tuple[Need, ...]], start: set[Unit], wanted: se
                 seen.add(need.on)
                 todo.append(need.on)
     return wanted <= seen
-
-
-def _places(needs: list[Need]) -> tuple[Place, ...]:
-    return tuple(dict.fromkeys(Place(n.path, n.line, n.line) for n in needs))
 
 
 RULE = rule("impossible-order", check)

@@ -7,7 +7,7 @@ from itertools import combinations
 
 from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, at, rule
+from nyxlab.reviewer.rules.base import Claim, rule
 from nyxlab.reviewer.text.assertions import Assertion
 from nyxlab.reviewer.text.document import Document, group
 
@@ -24,26 +24,20 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
         groups = [same] if len(same) <= _MANY else list(group((a.subject, a) for a in same).values())
         for one, two in (pair for each in groups for pair in combinations(each[:_MANY], 2)):
             if one.denied != two.denied and _same(one, two):
-                must = one.modality in _DEMANDS and two.modality in _DEMANDS
+                first, second = one.sentence, two.sentence
                 yield Claim(
-                    Severity.CRITICAL if must else Severity.HIGH,
-                    f'Said and denied: "{one.sentence.plain[:90]}"',
-                    f'"{one.sentence.plain[:160]}" and "{two.sentence.plain[:160]}" cannot both be built.',
-                    "Decide which holds, and take the other one out.",
-                    at(one.sentence, two.sentence),
-                    tuple(sorted(one.subject)),
-                    (one.sentence.plain[:120], two.sentence.plain[:120]),
-                    confidence=0.85,
-                )
+                    Severity.CRITICAL if one.modality in _DEMANDS else Severity.HIGH,
+                    f'Said and denied: "{first.plain[:90]}"',
+                    f'"{first.plain[:160]}" and "{second.plain[:160]}" cannot both be built.',
+                    (first, second), sorted(one.subject), (first.plain[:120], second.plain[:120]),
+                )  # fmt: skip
 
 
 def _same(one: Assertion, two: Assertion) -> bool:
     """Whether both speak of one thing, as far as the shorter subject says, and say no more of it than each other."""
     few, many = sorted((one.subject, two.subject), key=len)
-    if not few <= many or len(many) - len(few) > (2 if len(few) > 2 else 0):
-        return False
-    short, long = sorted((one.said, two.said), key=len)
-    return short <= long
+    near = few <= many and len(many) - len(few) <= (2 if len(few) > 2 else 0)
+    return near and (one.said <= two.said or two.said <= one.said)
 
 
 RULE = rule("opposite-statements", check)

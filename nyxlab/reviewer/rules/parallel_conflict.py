@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Phase, Plan, Task, Unit
-from nyxlab.reviewer.rules.base import Claim, Place, at, names, rule
+from nyxlab.reviewer.rules.base import Claim, names, rule
 from nyxlab.reviewer.text.blocks import Sentence
 from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.text.standing import Standing
@@ -29,20 +29,19 @@ _NOT = re.compile(
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
     """Find tasks that are marked or said to run in parallel though they edit one file, or one of them needs another."""
-    marked: dict[str, list[tuple[tuple[Task, ...], list[str]]]] = {}
+    marked: dict[str, dict[tuple[Task, ...], list[str]]] = {}
     for phase in plan.phases:
-        for users, files in _shared([t for t in phase.tasks if t.parallel and t.standing is not Standing.FUTURE]):
-            marked.setdefault(phase.path, []).append((users, files))
-    for found in marked.values():
-        yield _claim(
-            [t for users, _ in found for t in users], [f for _, files in found for f in files], "marked [P]", ()
-        )
+        shared = _shared([t for t in phase.tasks if t.parallel and t.standing is not Standing.FUTURE])
+        marked.setdefault(phase.path, {}).update(shared)
+    for found in filter(None, marked.values()):
+        tasks, files = [t for users in found for t in users], [f for files in found.values() for f in files]
+        yield _claim(tasks, files, "marked [P]", ())
     by_phase = [(p, n) for n in plan.needs if (p := _phase(n.of)) and p is not n.of]
     needs = group([*((n.of, n) for n in plan.needs), *by_phase])
-    known = {t for found in marked.values() for users, _ in found for t in users}
+    known = {t for found in marked.values() for users in found for t in users}
     for sentence, units in _said(document, plan):
         tasks = [u for u in units if isinstance(u, Task)]
-        for users, files in _shared(tasks) if not _APART.search(sentence.prose) else ():
+        for users, files in _shared(tasks).items() if not _APART.search(sentence.prose) else ():
             if not known.issuperset(users):
                 yield _claim(users, files, "said to run in parallel", (sentence,))
         for need in [n for unit in units for n in needs.get(unit, ())]:
@@ -52,14 +51,8 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
                     Severity.MEDIUM,
                     f"{of.name} is to run in parallel with {on.name}, which it needs",
                     f'One place runs them together; another says of {need.of.name}: "{need.words[:120]}".',
-                    "Take it out of the parallel group, or drop the dependency.",
-                    (
-                        *at(sentence),
-                        Place(need.path, need.line, need.line),
-                        Place(need.of.path, need.of.line, need.of.line),
-                    ),
-                    (of.name, on.name),
-                )
+                    (sentence, need, need.of), (of.name, on.name),
+                )  # fmt: skip
                 break
 
 
@@ -67,71 +60,62 @@ def _phase(unit: Unit) -> Unit | None:
     return unit.phase if isinstance(unit, Task) else unit
 
 
-def _said(document: Document, plan: Plan) -> Iterator[tuple[Sentence, list[Unit]]]:
+def _said(document: Document, plan: Plan) -> Iterator[tuple[Sentence, Sequence[Unit]]]:
     """Yield the statements that name two or more parts of the work as parallel, ranges resolved."""
     for sentence in document.sentences if plan.tasks else ():
         if sentence.where in ("heading", "cell") or document.standing(sentence):
             continue
         text, m = sentence.prose, _TOGETHER.search(sentence.prose)
-        intro = document.intro(sentence.path, sentence.line) if sentence.where == "item" else None
-        over = [
-            intro.prose if intro else "",
-            sentence.section.text if sentence.where == "item" and sentence.section else "",
-        ]
-        if not m and _WAITS.search(text):
-            continue
-        if not m and not any(_HEADED.search(t) and not _NOT.search(t) for t in over):
+        if not m and (_WAITS.search(text) or not _is_headed(document, sentence)):
             continue
         labels = [i for i in document.labels_of(sentence) if text[i.start - 1 : i.start] != "["]
         clause = max(text.rfind(mark, 0, m.start()) for mark in (";", "\u2014", ". ")) + 1 if m else 0
+        before = [i for i in labels if m and i.start < m.start()]
         if m and m[0].lower().endswith("with"):  # "US4 \u2026; can run in parallel with US3"
-            before = [i for i in labels if i.start < m.start()]
             labels = before[:1] + [i for i in labels if i.start > m.end()][:1]
         elif m:
-            labels = [i for i in labels if i.start < m.start()]
+            labels = before
         if _NOT.search(text[clause : m.end()] if m else text[: labels[-1].start] if labels else ""):
             continue
         found = list(dict.fromkeys(u for i in labels if (u := plan.find(i.family, i.number, i.path))))
-        for kind in (Task, Phase):
-            units = [u for u in found if isinstance(u, kind)]
-            if len(units) > 1:
-                yield sentence, list(units)
-                break
+        alike = ([u for u in found if isinstance(u, kind)] for kind in (Task, Phase))
+        if units := next((units for units in alike if len(units) > 1), None):
+            yield sentence, units
 
 
-def _shared(tasks: Sequence[Task]) -> list[tuple[tuple[Task, ...], list[str]]]:
-    """Return the groups of tasks that work in the same files."""
+def _is_headed(document: Document, sentence: Sentence) -> bool:
+    """Whether an item stands below words that call the list parallel."""
+    intro = document.intro(sentence.path, sentence.line)
+    over = [intro.prose if intro else "", sentence.section.text if sentence.section else ""]
+    return sentence.where == "item" and any(_HEADED.search(t) and not _NOT.search(t) for t in over)
+
+
+def _shared(tasks: Sequence[Task]) -> dict[tuple[Task, ...], list[str]]:
+    """Return the groups of tasks that work in the same files, with these."""
     shared: dict[tuple[Task, ...], list[str]] = {}
-    by_file = group((name, task) for task in tasks for name, mention in task.touches.items() if _works_in(task, name))
-    for name, users in by_file.items():
+    for name, users in group((name, t) for t in tasks for name in t.touches if _works_in(t, name)).items():
         if len(users) > 1:
             shared.setdefault(users, []).append(name)
-    return list(shared.items())
+    return shared
 
 
 def _claim(tasks: Sequence[Task], files: Sequence[str], how: str, said: tuple[Sentence, ...]) -> Claim:
+    tasks, files = list(dict.fromkeys(tasks)), list(dict.fromkeys(files))
     return Claim(
         Severity.MEDIUM,
         f"{names((t.name for t in tasks), 6)} are {how} and edit {names(files, 3)}",
-        f"{len(set(tasks))} tasks that may run at the same time work in the same {'file' if len(set(files)) == 1 else 'files'} as another.",
-        "Make one wait for the other, or give each its own file.",
-        (*at(*said), *(Place(t.path, t.line, t.line) for t in dict.fromkeys(tasks))),
-        tuple(dict.fromkeys(t.name for t in tasks)),
-        tuple(dict.fromkeys(files)),
-    )
+        f"{len(tasks)} tasks that may run at the same time work in the same {'file' if len(files) == 1 else 'files'} as another.",
+        (*said, *tasks), [t.name for t in tasks], files,
+    )  # fmt: skip
 
 
 def _works_in(task: Task, name: str) -> bool:
     """Whether a task edits a file: it says what is done to it, or names it last, as the place of the work."""
     mention = task.touches[name]
-    own = [
-        m
-        for m in task.files
-        if m.line == task.line and not (m.sentence and _ASIDE.search(m.sentence.text.partition(m.name)[0]))
-    ]
-    last = bool(own) and own[-1].name == name
+    aside = [m for m in task.files if m.sentence and _ASIDE.search(m.sentence.text.partition(m.name)[0])]
+    own = [m for m in task.files if m.line == task.line and m not in aside]
     labelled = mention.said == "label" or (mention.sentence is not None and mention.sentence.plain.startswith("File"))
-    return "/" in name and (last or labelled or mention.action == "new")
+    return "/" in name and ((bool(own) and own[-1].name == name) or labelled or mention.action == "new")
 
 
 RULE = rule("parallel-conflict", check)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Place, at, rule
+from nyxlab.reviewer.rules.base import Claim, Place, Spanned, rule
 from nyxlab.reviewer.text.document import Document
 
 _ORDER = re.compile(
@@ -21,32 +21,9 @@ _ORDER = re.compile(
     re.IGNORECASE,
 )
 _CUES = (
-    *(
-        "instruction",
-        "prompt",
-        "rules",
-        "direction",
-        "guideline",
-        "finding",
-        "issue",
-        "problem",
-        "inconsisten",
-        "error",
-    ),
-    *(
-        "concern",
-        "you are",
-        "only with",
-        "if you are",
-        "attention",
-        "note to",
-        "message to",
-        "dear",
-        "<|",
-        "[inst",
-        "[/inst",
-    ),
-)
+    "instruction", "prompt", "rules", "direction", "guideline", "finding", "issue", "problem", "inconsisten", "error",
+    "concern", "you are", "only with", "if you are", "attention", "note to", "message to", "dear", "<|", "[inst", "[/inst",
+)  # fmt: skip
 """An order holds one of these: looking for them first spares most sentences the pattern."""
 _QUOTED = re.compile('["\u201c\u2018][^"\u201c\u201d\u2018\u2019]{0,300}["\u201d\u2019]')
 _COMMENT = re.compile(r"<!--((?:(?!-->|<!--).){0,4000})-->", re.DOTALL)
@@ -57,25 +34,18 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
     for sentence in document.sentences:
         low = sentence.prose.lower()
         if any(cue in low for cue in _CUES) and (m := _ORDER.search(_QUOTED.sub('"…"', sentence.prose))):
-            yield _claim(Severity.MEDIUM, m[0], "The text", at(sentence))
+            yield _claim(Severity.MEDIUM, m[0], "The text", sentence)
     for path, file in document.files.items():
         for comment in _COMMENT.finditer(file.text) if "<!--" in file.text else ():
             if m := _ORDER.search(" ".join(comment[1].split())):
                 line = file.text.count("\n", 0, comment.start()) + 1
-                last = min(line + comment[0].count("\n"), line + 14)
-                yield _claim(Severity.HIGH, m[0], "A comment that the page does not show", (Place(path, line, last),))
+                place = Place(path, line, line + comment[0].count("\n"))
+                yield _claim(Severity.HIGH, m[0], "A comment that the page does not show", place)
 
 
-def _claim(severity: Severity, words: str, where: str, places: tuple[Place, ...]) -> Claim:
-    return Claim(
-        severity,
-        "The plan gives orders to the model that reads it",
-        f'{where} says "{words[:120]}", which is said to a model, not to whoever builds the plan.',
-        "Delete it; if it is an example, put it into quotes or code.",
-        places,
-        (words,),
-        confidence=0.8,
-    )
+def _claim(severity: Severity, words: str, where: str, place: Spanned) -> Claim:
+    told = f'{where} says "{words[:120]}", which is said to a model, not to whoever builds the plan.'
+    return Claim(severity, "The plan gives orders to the model that reads it", told, (place,), (words,))
 
 
 RULE = rule("prompt-injection", check)

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Place, at, rule
+from nyxlab.reviewer.rules.base import Claim, Place, Spanned, rule
 from nyxlab.reviewer.text.blocks import Sentence, Table
 from nyxlab.reviewer.text.document import Document
 from nyxlab.reviewer.text.quantities import Quantity, quantities
@@ -17,6 +17,7 @@ from nyxlab.reviewer.text.words import stem
 _TOTAL = re.compile(r"^\W*(?:grand |overall )?(?:totals?|sum)\b", re.IGNORECASE)
 _SUB = re.compile(r"\bsub-?totals?\b", re.IGNORECASE)
 _NAMED = re.compile(r"^\W*total\s(?P<noun>[\w-]+)\W{1,6}(?P<value>\d{1,5})\b(?!\s*[-\u2013+~%])", re.IGNORECASE)
+_APART = re.compile(r"\b(?:parallel|max|each|per|of which|including|at most|average)\b|[\u00d7x*/]\s?\d")
 _LIST = re.compile(r"(?:\b(?:in )?total(?:ling|s)?\b|\bsum\b|\badds? up to\b)", re.IGNORECASE)
 
 
@@ -35,21 +36,13 @@ def _table(table: Table) -> Iterator[Claim]:
     if len(table.rows) < 3 or any(_SUB.search(" ".join(row.cells)) for row in table.rows):
         return
     last = table.rows[-1]
-    if not last.cells or not any(_TOTAL.match(c) for c in last.cells[:2]):
-        return
-    for column in range(1, len(last.cells)):
-        cells = [row.cells[column] for row in table.rows if column < len(row.cells)]
-        values = [_whole(cell) for cell in cells]
+    for column in range(1, len(last.cells)) if any(_TOTAL.match(c) for c in last.cells[:2]) else ():
+        values = [_whole(row.cells[column]) for row in table.rows if column < len(row.cells)]
         stated = values.pop()
-        if stated is None or any(v is None for v in values) or len(values) < 2 or stated.unit == "%":
-            continue
-        yield from _compare(
-            [v for v in values if v],
-            stated,
-            table.header[column] if column < len(table.header) else "",
-            Place(table.path, last.line, last.line),
-            Place(table.path, table.rows[0].line, min(last.line, table.rows[0].line + 14)),
-        )
+        if stated and None not in values and len(values) > 1 and stated.unit != "%":
+            head = table.header[column] if column < len(table.header) else ""
+            places = [Place(table.path, n, m) for n, m in ((last.line, last.line), (table.rows[0].line, last.line))]
+            yield from _compare([v for v in values if v], stated, head, places)
 
 
 def _after(document: Document, table: Table) -> Iterator[Claim]:
@@ -58,20 +51,12 @@ def _after(document: Document, table: Table) -> Iterator[Claim]:
     m = _NAMED.match(below.plain) if below else None
     for column, head in enumerate(table.header) if m else ():
         cells = [_count(row.cells[column]) for row in table.rows if column < len(row.cells)]
-        if (
-            below
-            and m
-            and stem(head.strip("s")) == stem(m["noun"].strip("s"))
-            and len(cells) > 1
-            and all(cells)
-            and sum(filter(None, cells)) != int(m["value"])
-        ):
-            told = [str(n) for n in cells]
-            yield Claim(
-                Severity.LOW, f"{m['noun']}: {m['value']} in total; the rows add up to {sum(filter(None, cells))}",
-                f"{' + '.join(told[:14])} is {sum(filter(None, cells))}.", "Correct the total, or the row that is wrong.",
-                (*at(below), Place(table.path, table.line, min(table.end_line, table.line + 14))), ("total", head), (m["value"],),
-            )  # fmt: skip
+        same = m and stem(head.strip("s")) == stem(m["noun"].strip("s"))
+        total = sum(filter(None, cells))
+        if below and m and same and len(cells) > 1 and all(cells) and total != int(m["value"]):
+            title = f"{m['noun']}: {m['value']} in total; the rows add up to {total}"
+            said = f"{' + '.join(map(str, cells[:14]))} is {total}."
+            yield Claim(Severity.LOW, title, said, (below, table), ("total", head), (m["value"],))
 
 
 def _count(cell: str) -> int | None:
@@ -89,50 +74,37 @@ def _whole(cell: str) -> Quantity | None:
     if text in ("-", "\u2013", "\u2014", ""):
         return Quantity(Decimal(0), "", "", 0, 0, False)
     found = list(quantities(text))
-    return (
-        found[0]
-        if len(found) == 1 and found[0].start == 0 and found[0].end == len(text) and not found[0].hedged
-        else None
-    )
+    alone = len(found) == 1 and (found[0].start, found[0].end) == (0, len(text)) and not found[0].hedged
+    return found[0] if alone else None
 
 
 def _sentence(sentence: Sentence) -> Iterator[Claim]:
     """Judge "3 days for a, 4 days for b and 2 days for c, 8 days in total"."""
     text = sentence.prose
     found = [q for q in quantities(text) if q.unit]
-    m = next(iter(_LIST.finditer(text)), None)
-    if (
-        m is None
-        or len(found) < 3
-        or any(q.hedged for q in found)
-        or re.search(r"\b(?:parallel|max|each|per|of which|including|at most|average)\b|[\u00d7x*/]\s?\d", text)
-    ):
+    m = _LIST.search(text)
+    if m is None or len(found) < 3 or any(q.hedged for q in found) or _APART.search(text):
         return
     stated = found[-1]
-    if not -14 < m.start() - stated.end < 8 and not 0 <= stated.start - m.end() < 8:
-        return
-    yield from _compare(found[:-1], stated, "", *at(sentence))
+    if -14 < m.start() - stated.end < 8 or 0 <= stated.start - m.end() < 8:
+        yield from _compare(found[:-1], stated, "", [sentence])
 
 
-def _compare(parts: Sequence[Quantity], stated: Quantity, column: str, *places: Place) -> Iterator[Claim]:
+def _compare(parts: Sequence[Quantity], stated: Quantity, column: str, places: Sequence[Spanned]) -> Iterator[Claim]:
     """Add quantities up, in one dimension; what cannot be compared says nothing."""
     sizes = [q.size for q in parts if q.value]
     dimension, total = stated.size
-    if not sizes or {d for d, _ in sizes} != {dimension}:
-        return
     sum_ = sum((size for _, size in sizes), Decimal(0))
-    if abs(sum_ - total) > abs(total) * Decimal("0.005"):
+    if {d for d, _ in sizes} == {dimension} and abs(sum_ - total) > abs(total) * Decimal("0.005"):
         factor = total / stated.value if stated.value else Decimal(1)
-        shown = f"{(sum_ / factor).normalize():f} {stated.noun}".strip()
-        yield Claim(
-            Severity.LOW,
-            f"The total is {stated.value.normalize():f} {stated.noun}".rstrip() + f"; the parts add up to {shown}",
-            f"{'Column ' + column + ': ' if column else ''}{' + '.join(f'{q.value.normalize():f} {q.noun}'.strip() for q in parts[:14])} is {shown}.",
-            "Correct the total, or the part that is wrong.",
-            places,
-            ("total", column),
-            (str(stated.value), shown),
-        )
+        shown, said = f"{(sum_ / factor).normalize():f} {stated.noun}".strip(), " + ".join(map(_told, parts[:14]))
+        title = f"The total is {_told(stated)}; the parts add up to {shown}"
+        told = f"{f'Column {column}: ' if column else ''}{said} is {shown}."
+        yield Claim(Severity.LOW, title, told, places, ("total", column), (str(stated.value), shown))
+
+
+def _told(quantity: Quantity) -> str:
+    return f"{quantity.value.normalize():f} {quantity.noun}".strip()
 
 
 RULE = rule("wrong-total", check)

@@ -22,7 +22,10 @@ Kind = Literal["type", "function", "method", "constructor"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Declared:
-    """A type, function, method or constructor with how few and how many arguments it takes (``most`` None: any number)."""
+    """A type, function, method or constructor with how few and how many arguments it takes (``most`` None: any number).
+
+    ``takes`` are the types of its parameters, as far as they are plain names.
+    """
 
     kind: Kind
     name: str
@@ -33,12 +36,14 @@ class Declared:
     line: int
     fence: Fence
     takes: tuple[str, ...] = ()
-    """The types of its parameters, as far as they are plain names."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Call:
-    """A call with its number of arguments (None where one is spread or the list is not closed); ``receiver`` as written."""
+    """A call with its number of arguments (None where one is spread or the list is not closed); ``receiver`` as written.
+
+    ``inside`` is the type that it is made in, or "", and ``keys`` are those of its only argument, where that is an object literal.
+    """
 
     name: str
     receiver: str
@@ -47,9 +52,7 @@ class Call:
     line: int
     fence: Fence
     inside: str
-    """The type that it is made in, or ""."""
-    keys: tuple[str, ...] = ()
-    """The keys of its only argument, where that is an object literal."""
+    keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,16 +67,19 @@ class Constant:
 
 @dataclass(slots=True)
 class Record:
-    """The fields of a type with their modifiers ("private readonly", "optional"); ``cut`` where the block leaves some out."""
+    """The fields of a type with their modifiers ("private readonly", "optional"); ``cut`` where the block leaves some out.
+
+    ``setters`` are methods updateX and setX that return nothing: X with its line.
+    """
 
     line: int
     fields: dict[str, str] = field(default_factory=dict)
     field_lines: dict[str, int] = field(default_factory=dict)
     getters: set[str] = field(default_factory=set)
     setters: dict[str, int] = field(default_factory=dict)
-    """Methods updateX and setX that return nothing: X with its line."""
     cut: bool = False
     is_class: bool = False
+    extends: bool = False
 
     @property
     def required(self) -> list[str]:
@@ -83,26 +89,25 @@ class Record:
 
 @dataclass(slots=True)
 class Code:
-    """What one block holds; ``file`` is the path in its first comment; ``bases`` are the types that each type is made from."""
+    """What one block holds; ``file`` is the path in its first comment.
+
+    ``keys`` are the dotted keys of each object literal that a constant is set to (config \u2192 {"redis", "redis.url"}), ``uses``
+    dotted reads below a name ("config", "redis.url", line), ``tables`` those of SQL with their line and columns, ``typed``
+    variables with their type ("analysis", "Analysis"), ``named`` types that annotations name, with the first line of each.
+    """
 
     fence: Fence
     file: str | None = None
     declared: list[Declared] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     constants: list[Constant] = field(default_factory=list)
-    bases: dict[str, str] = field(default_factory=dict)
     imported: set[str] = field(default_factory=set)
     keys: dict[str, set[str]] = field(default_factory=dict)
-    """The dotted keys of each object literal that a constant is set to: config \u2192 {"redis", "redis.url"}."""
     uses: list[tuple[str, str, int]] = field(default_factory=list)
-    """Dotted reads below a name: ("config", "redis.url", line)."""
     records: dict[str, Record] = field(default_factory=dict)
     tables: dict[str, tuple[int, frozenset[str]]] = field(default_factory=dict)
-    """SQL tables with their line and columns."""
     typed: list[tuple[str, str]] = field(default_factory=list)
-    """Variables and parameters with their type: ("analysis", "Analysis")."""
     named: dict[str, int] = field(default_factory=dict)
-    """Types that annotations name, with the first line of each."""
     owners: list[tuple[int, int, str]] = field(default_factory=list)
 
     def owner_at(self, line: int) -> str:
@@ -114,17 +119,23 @@ class Code:
 _COMMENT = re.compile(r"//[^\n]*|/\*(?:[^*]|\*(?!/))*+(?:\*/)?|(?<![\w\"'])#(?!\[|!|\w+\()[^\n]*")
 _STRING = re.compile(r'"(?:[^"\\\n]|\\.)*+"|\'(?:[^\'\\\n]|\\.)*+\'|`(?:[^`\\]|\\.)*+`')
 _FILE = re.compile(r"^\s{0,8}(?://|#|--|/\*|<!--)\s{0,3}((?:[\w@.()\[\]-]+/)*[\w@.()\[\]-]+\.[a-z]{1,6})\b")
+_PUBLIC = "export|default|public|private|internal|static|async|open|pub"
 _TYPE = re.compile(
-    r"^\s*(?:(?:export|default|public|internal|abstract|sealed|final|data|open|partial|static|private|pub)\s+)*(?P<word>class|interface|struct|enum|record|trait|type|object|protocol)\s+(?P<name>[A-Z]\w*)(?P<rest>[^\n{]*)"
+    rf"^\s*(?:(?:{_PUBLIC}|abstract|sealed|final|data|partial)\s+)*"
+    r"(?P<word>class|interface|struct|enum|record|trait|type|object|protocol)\s+(?P<name>[A-Z]\w*)(?P<rest>[^\n{]*)"
 )
 _FUNCTION = re.compile(
-    r"^\s*(?:(?:export|default|public|private|internal|static|async|suspend|override|pub|open|protected)\s+)*(?:function\*?|def|fun|func|fn)\s+(?:\([^()\n]{0,80}\)\s*)?(?:<[^<>\n]{0,80}>\s*)?(?P<name>\w+)\s*(?:<[^<>\n]{0,80}>)?\s*\("
+    rf"^\s*(?:(?:{_PUBLIC}|suspend|override|protected)\s+)*(?:function\*?|def|fun|func|fn)\s+"
+    r"(?:\([^()\n]{0,80}\)\s*)?(?:<[^<>\n]{0,80}>\s*)?(?P<name>\w+)\s*(?:<[^<>\n]{0,80}>)?\s*\("
 )
 _METHOD = re.compile(
-    r"^\s+(?P<mods>(?:(?:public|private|protected|static|async|override|abstract|readonly|get|set)\s+)*)(?P<name>#?[a-z_]\w*|constructor)\s*(?:<[^<>\n]{0,80}>)?\s*\((?=[^\n]*(?:\)\s*(?::[^\n=;]{1,120})?\s*\{|$|\)\s*:\s*[^\n=]{1,120};?\s*$))"
+    r"^\s+(?:(?:public|private|protected|static|async|override|abstract|readonly|get|set)\s+)*"
+    r"(?P<name>#?[a-z_]\w*|constructor)\s*(?:<[^<>\n]{0,80}>)?"
+    r"\s*\((?=[^\n]*(?:\)\s*(?::[^\n=;]{1,120})?\s*\{|$|\)\s*:\s*[^\n=]{1,120};?\s*$))"
 )
 _FIELD = re.compile(
-    r"^\s+(?P<mods>(?:(?:private|protected|public|readonly|static)\s+)*)(?P<name>\w+)(?P<optional>\??)!?\s*:\s*[^(){}]{1,120}[;,]?\s*$"
+    r"^\s+(?P<mods>(?:(?:private|protected|public|readonly|static)\s+)*)(?P<name>\w+)(?P<optional>\??)!?\s*:"
+    r"\s*[^(){}]{1,120}[;,]?\s*$"
 )
 _GETTER = re.compile(r"^\s+(?:public\s+)?get\s+(\w+)\s*\(")
 _SETTER = re.compile(r"^\s+(?:public\s+)?(?:update|set|change)([A-Z]\w*)\s*\([^()]*\)\s*:\s*void\b")
@@ -137,7 +148,9 @@ _CALL = re.compile(
     r"(?<![\w$.])(?P<new>new\s{1,4})?(?P<receiver>(?:[\w$]++[?!]?\.){0,8}+)(?P<name>[A-Za-z_$][\w$]*+)\s?\("
 )
 _CONSTANT = re.compile(
-    r"^\s*(?:(?:export|const|static|final|readonly|public|private|let|var|val|int|long|float|double|Final)\s+)*(?P<name>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\s*(?::\s*\w+\s*)?=\s*(?P<value>\d[\d_.]*|\"[^\"\n]{1,60}\"|'[^'\n]{1,60}')\s*[;,]?\s*(?:(?:#|//)[^\n]*)?$"
+    r"^\s*(?:(?:export|const|static|final|readonly|public|private|let|var|val|int|long|float|double|Final)\s+)*"
+    r"(?P<name>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\s*(?::\s*\w+\s*)?="
+    r"\s*(?P<value>\d[\d_.]*|\"[^\"\n]{1,60}\"|'[^'\n]{1,60}')\s*[;,]?\s*(?:(?:#|//)[^\n]*)?$"
 )
 _TRAILING = re.compile(r"\s{0,3}\)\s?\{")  # a lambda after the list is an argument too, in Kotlin and Swift
 _OBJECT = re.compile(r"^\s*(?:export\s+)?(?:const|let|var)\s+(?P<name>\w+)\s*(?::\s*\w+\s*)?=\s*\{\s*$")
@@ -145,112 +158,114 @@ _KEY = re.compile(r"^\s*(?P<name>\w+)\s*:\s*(?P<value>.*)$")
 _READ = re.compile(r"(?<![\w.])(?P<name>[a-z]\w*)\.(?P<rest>[a-zA-Z_]\w*(?:\.[a-zA-Z_]\w*){0,3})(?![\w(])")
 _IMPORT = re.compile(r"^\s*(?:import|from|using|use|require|package)\b|\brequire\(")
 _WORD = re.compile(r"\w+")
+_BOTH = re.compile(rf"{_STRING.pattern}|{_COMMENT.pattern}")
 _KEYWORDS = frozenset(
     listed(
-        "if for while switch catch return function def fun func fn class new await typeof sizeof super elif except with match when print assert not and or in is lambda del raise yield throw else do case"
+        "if for while switch catch return function def fun func fn class new await typeof sizeof super elif except with match"
+        " when print assert not and or in is lambda del raise yield throw else do case"
     )
 )
+_CONSTRUCTORS = ("constructor", "__init__")
 
 
 def blank(text: str) -> str:
     """Return code of the same length with its strings and comments blanked, line feeds kept."""
 
     def empty(m: re.Match[str]) -> str:
-        return (
-            re.sub(r"[^\n]", " ", m[0]) if m[0][0] in "/#" else m[0][0] + re.sub(r"[^\n]", "_", m[0][1:-1]) + m[0][-1]
-        )
+        if m[0][0] in "/#":
+            return re.sub(r"[^\n]", " ", m[0])
+        return m[0][0] + re.sub(r"[^\n]", "_", m[0][1:-1]) + m[0][-1]
 
     return _BOTH.sub(empty, text)
 
 
-_BOTH = re.compile(rf"{_STRING.pattern}|{_COMMENT.pattern}")
-
-
 def is_code(fence: Fence) -> bool:
     """Whether a block is in a language that is read here."""
-    return fence.language.lower().partition(" ")[0] in _LANGUAGES
+    return _language(fence) in _LANGUAGES
+
+
+def _language(fence: Fence) -> str:
+    return fence.language.lower().partition(" ")[0]
 
 
 def read_code(fence: Fence) -> Code:
     """Read one block of code; what is not understood is passed over."""
     found = Code(fence)
-    raw = fence.text.split("\n")
-    if m := _FILE.match(raw[0] if raw else ""):
+    if m := _FILE.match(fence.text):
         found.file = m[1]
-    if fence.language.lower().startswith(("sql", "postgres")):
+    if _language(fence).startswith(("sql", "postgres")):
         _tables(found)
-    if not is_code(fence):
-        return found
-    text = blank(fence.text)
-    lines, starts, depth = text.split("\n"), 0, 0
-    script = fence.language.lower().partition(" ")[0] in _SCRIPTS
-    open_types: list[tuple[int, str, int]] = []
-    cut = "..." in text
-    for offset, line in enumerate(lines):
-        number = fence.line + 1 + offset
-        indent = len(line) - len(line.lstrip())
-        if line.strip():
-            while open_types and (depth <= open_types[-1][0] if script else indent <= open_types[-1][0]):
-                _, name, at = open_types.pop()
-                found.owners[at] = (found.owners[at][0], number - 1, name)
-        owner = open_types[-1][1] if open_types else ""
-        own = None
+    if is_code(fence):
+        text = blank(fence.text)
+        _Reader(found, text).run()
+        _objects(found, text.split("\n"))
+    return found
+
+
+class _Reader:
+    """One pass over the lines of a block, keeping the types that are open: their depth (braces, or indentation), name and index."""
+
+    def __init__(self, found: Code, text: str) -> None:
+        self.found, self.text, self.raw = found, text, found.fence.text
+        self.script = _language(found.fence) in _SCRIPTS
+        self.open: list[tuple[int, str, int]] = []
+
+    def run(self) -> None:
+        start = depth = 0
+        raw = self.raw.split("\n")
+        for number, line in enumerate(self.text.split("\n"), self.found.fence.line + 1):
+            at = depth if self.script else len(line) - len(line.lstrip())
+            while line.strip() and self.open and at <= self.open[-1][0]:
+                _, name, index = self.open.pop()
+                self.found.owners[index] = (self.found.owners[index][0], number - 1, name)
+            owner = self.open[-1][1] if self.open else ""
+            own = self._declared(line, number, start, at, owner)
+            source = raw[number - self.found.fence.line - 1]
+            if not own and (m := _CONSTANT.match(source)):
+                value = m["value"].strip("\"'")
+                self.found.constants.append(Constant(m["name"], value, self.found.fence.path, number))
+            if self.script and owner:
+                _record(self.found.records[owner], line, number)
+            if _IMPORT.match(line):
+                self.found.imported.update(_WORD.findall(source))
+            self._uses(line, number, start, own, owner)
+            depth += line.count("{") - line.count("}")
+            start += len(line) + 1
+
+    def _declared(self, line: str, number: int, start: int, depth: int, owner: str) -> str | None:
+        """Read what a line declares and return its name."""
+        found, fence = self.found, self.found.fence
         if m := _TYPE.match(line):
-            found.declared.append(Declared("type", m["name"], "", 0, None, fence.path, number, fence))
-            found.bases[m["name"]] = f"{m['word']} {m['rest']}"
-            open_types.append((depth if script else indent, m["name"], len(found.owners)))
-            found.owners.append((number, fence.end_line, m["name"]))
-            found.records[m["name"]] = Record(number, cut=cut, is_class=m["word"] == "class")
-        elif m := _FUNCTION.match(line):
-            own = m["name"]
-            least, most = _parameters(text, fence.text, starts + m.end())
-            name = "constructor" if own == "__init__" else own
-            kind: Kind = "constructor" if own == "__init__" else "method" if owner else "function"
-            found.declared.append(
-                Declared(kind, name, owner, least, most, fence.path, number, fence, _types(text, starts + m.end()))
-            )
-        elif (
-            script
-            and owner
-            and depth == open_types[-1][0] + 1
-            and (m := _METHOD.match(line))
-            and m["name"] not in _KEYWORDS
-        ):
-            own = m["name"]
-            least, most = _parameters(text, fence.text, starts + m.end())
-            kind = "constructor" if own == "constructor" else "method"
-            found.declared.append(
-                Declared(kind, own, owner, least, most, fence.path, number, fence, _types(text, starts + m.end()))
-            )
-        elif m := _CONSTANT.match(raw[offset]):
-            found.constants.append(Constant(m["name"], m["value"].strip("\"'"), fence.path, number))
-        if script and owner:
-            _record(found.records[owner], line, number)
+            name, cut = m["name"], "..." in self.text
+            found.declared.append(Declared("type", name, "", 0, None, fence.path, number, fence))
+            self.open.append((depth, name, len(found.owners)))
+            found.owners.append((number, fence.end_line, name))
+            found.records[name] = Record(number, cut=cut, is_class=m["word"] == "class", extends="extends" in m["rest"])
+            return name
+        m = _FUNCTION.match(line)
+        if not m and self.script and owner and depth == self.open[-1][0] + 1:
+            m = _METHOD.match(line)
+        if not m or m["name"] in _KEYWORDS:
+            return None
+        least, most = _parameters(self.text, self.raw, start + m.end())
+        kind: Kind = "constructor" if m["name"] in _CONSTRUCTORS else "method" if owner else "function"
+        name = "constructor" if kind == "constructor" else m["name"]
+        takes = _types(self.text, start + m.end())
+        found.declared.append(Declared(kind, name, owner, least, most, fence.path, number, fence, takes))
+        return m["name"]
+
+    def _uses(self, line: str, number: int, start: int, own: str | None, owner: str) -> None:
+        """Read what a line calls, reads and names."""
+        found, fence = self.found, self.found.fence
         found.typed += _TYPED.findall(line)
         for name in _NAMED.findall(line):
             found.named.setdefault(name, number)
-        if _IMPORT.match(line):
-            found.imported.update(_WORD.findall(raw[offset]))
         for m in _CALL.finditer(line):
             if m["name"] != own and m["name"] not in _KEYWORDS:
                 receiver = "new" if m["new"] else m["receiver"].rstrip(".").replace("?", "").replace("!", "")
-                found.calls.append(
-                    Call(
-                        m["name"],
-                        receiver,
-                        _arguments(text, starts + m.end()),
-                        fence.path,
-                        number,
-                        fence,
-                        owner,
-                        _keys_of(text, starts + m.end()),
-                    )
-                )
+                arguments, keys = _arguments(self.text, start + m.end()), _keys_of(self.text, start + m.end())
+                found.calls.append(Call(m["name"], receiver, arguments, fence.path, number, fence, owner, keys))
         found.uses += [(m["name"], m["rest"], number) for m in _READ.finditer(line)]
-        depth += line.count("{") - line.count("}")
-        starts += len(line) + 1
-    _objects(found, lines)
-    return found
 
 
 def _record(record: Record, line: str, number: int) -> None:
@@ -276,11 +291,12 @@ def _tables(found: Code) -> None:
 
 def _objects(found: Code, lines: list[str]) -> None:
     """Read the keys of object literals that constants are set to, down through objects inside them."""
-    name, path = "", []  # type: ignore[var-annotated]
+    name = ""
+    path: list[str] = []
     for line in lines:
         if not name:
             if m := _OBJECT.match(line):
-                name, path = m["name"], []
+                name = m["name"]
                 found.keys[name] = set()
             continue
         if m := _KEY.match(line):
@@ -290,11 +306,9 @@ def _objects(found: Code, lines: list[str]) -> None:
                 continue
         if line.strip().startswith("..."):
             found.keys[name].add("*")
-        for _ in range(line.count("}") - line.count("{")):
-            if not path:
-                name = ""
-                break
-            path.pop()
+        closed = max(0, line.count("}") - line.count("{"))
+        name = name if closed <= len(path) else ""
+        del path[max(0, len(path) - closed) :]
 
 
 def split_list(text: str, start: int) -> list[str] | None:

@@ -20,6 +20,9 @@ class Standing(StrEnum):
     TERMS = "terms"  # a glossary: words, not demands
 
 
+ASIDE = (Standing.STATUS, Standing.EXAMPLE, Standing.OTHER, Standing.REJECTED)
+"""What is not about what is to be built."""
+
 _HEADINGS: tuple[tuple[Standing, re.Pattern[str]], ...] = tuple(
     (standing, re.compile(rf"^\W*(?:[\dA-Z]{{1,2}}(?:\.\d+)*[.):]?\s+)?(?:{words})", re.IGNORECASE))
     for standing, words in (
