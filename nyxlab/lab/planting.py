@@ -144,7 +144,7 @@ def _opposite(document: Document, path: str, spots: Sequence[int], chance: rando
 
 def _twice(document: Document, path: str, spots: Sequence[int], chance: random.Random) -> _Draft | None:
     """Define an identifier of the plan once more, as something else; its own, where it has none."""
-    defined = [i for found in document.definitions.values() for i in found if i.path == path and not i.family.islower()]
+    defined = [i for i in document.labels if i.defines and i.path == path and not i.family.islower()]
     if not defined:
         return _two("- **REQ-001**: Each request is logged.", "- **REQ-001**: Each reply is signed.")(
             document, path, spots, chance
@@ -161,7 +161,7 @@ def _twice(document: Document, path: str, spots: Sequence[int], chance: random.R
 
 def _nowhere(document: Document, path: str, spots: Sequence[int], _: random.Random) -> _Draft:
     """Refer to an identifier of a family that the plan has, or to a section, that is not there."""
-    families = [family for family in document.definitions if not family.islower()]
+    families = list(dict.fromkeys(i.family for i in document.labels if i.defines and not i.family.islower()))
     name = (
         f"{families[0]}{next(n for n in count(907) if f'{families[0]}{n}' not in document.files[path].text)}"
         if families

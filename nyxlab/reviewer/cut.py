@@ -15,12 +15,13 @@ from nyxlab.reviewer.findings import Evidence, Finding, Severity
 from nyxlab.reviewer.plan.model import Phase, Plan, Requirement, Task
 from nyxlab.reviewer.text.blocks import Heading
 from nyxlab.reviewer.text.document import Document, group
-from nyxlab.reviewer.text.files import Said
+from nyxlab.reviewer.text.files import FileMention, Said
 from nyxlab.reviewer.text.standing import Standing
 
 BUDGET = 8_000
 """Tokens that a phase may have, four characters to one; a longer one is split between its tasks."""
 _WIDEST = 80  # lines of a section that may stand on top of every phase
+_CITED = re.compile(r"^(requirement|user story)\s(\d{1,3})\b", re.IGNORECASE)
 _HEADER = re.compile(
     r"^\W*(?:\d+(?:\.\d+)*[.)]?\s+)?(?:goals?\b(?! \d)|objectives?\b|purpose\b|summary\b|overview\b|global constraints|constraints\b|principles\b|ground rules|conventions\b|non[- ]?goals?\b"
     r"|goals? (?:/|and|&) non[- ]?goals?|out[- ]of[- ]scope|glossary\b|terminology\b|terms\b|definitions\b|(?:key |settled |resolved )?decisions\b(?! to| log)|quality gates|key facts|tech(?:nical)? (?:stack|context)\b|why$)",
@@ -121,21 +122,16 @@ def _paint(owners: dict[str, list[Owner]], path: str, first: int, last: int, own
 
 def _cited_by_one(document: Document, plan: Plan) -> Iterator[tuple[int, int, int, str]]:
     """Yield the sections about a requirement or story that the tasks of one phase alone cite: phase, lines, file."""
-    number = {phase: n for n, phase in enumerate(plan.phases)}
-    citing: dict[str, set[int]] = {}
-    for task in plan.tasks:
-        if task.phase:
-            for name in task.cites:
-                citing.setdefault(name, set()).add(number[task.phase])
-                citing.setdefault(name.rpartition(".")[0], set()).add(number[task.phase])
-    stories = {s: n for phase, n in number.items() for s in phase.stories}
+    citing: dict[tuple[str, str], set[int]] = {}
+    for n, phase in enumerate(plan.phases):
+        cited = {name for task in phase.tasks for name in task.cites}
+        for name in cited | {name.rpartition(".")[0] for name in cited}:
+            citing.setdefault(("requirement", name), set()).add(n)
+        for story in phase.stories:
+            citing["user story", story] = {n}
     for heading in document.headings:
-        m = re.match(r"^(requirement|user story)\s(\d{1,3})\b", heading.text, re.IGNORECASE)
-        if not m:
-            continue
-        holders = (
-            citing.get(m[2], set()) if m[1].lower() == "requirement" else {stories[m[2]]} if m[2] in stories else set()
-        )
+        m = _CITED.match(heading.text)
+        holders = citing.get((m[1].lower(), m[2]), set()) if m else set()
         if len(holders) == 1:
             yield next(iter(holders)), heading.line, document.section_ends[heading], heading.path
 
@@ -162,69 +158,74 @@ def _split(
 def _starts(phase: Phase | None, heads: Mapping[str, tuple[int, ...]]) -> set[tuple[str, int]]:
     """Return the lines before which a phase may be split: where a task begins, with the headings right above it; else headings."""
     found = {(path, line) for path, lines in heads.items() if not phase or path != phase.path for line in lines}
-    last = phase.line if phase else 0
-    own = heads.get(phase.path, ()) if phase else ()
-    for task in sorted((t for t in phase.tasks if t.path == phase.path), key=lambda t: t.line) if phase else ():
-        above = own[bisect_right(own, last) : bisect_right(own, task.line)]
-        found.add((task.path, above[0] if above else task.line))
-        last = task.line
+    if phase:
+        own, last = heads.get(phase.path, ()), phase.line
+        for line in sorted(t.line for t in phase.tasks if t.path == phase.path):
+            above = own[bisect_right(own, last) : bisect_right(own, line)]
+            found.add((phase.path, above[0] if above else line))
+            last = line
     return found
+
+
+def _blocks(document: Document, owners: dict[str, list[Owner]]) -> dict[Owner, list[Block]]:
+    """Return each holder's lines as blocks, blank lines around them left out."""
+    held: dict[Owner, list[Block]] = {}
+    for path, own in owners.items():
+        lines = document.files[path].lines
+        for owner, run in groupby(range(len(own)), key=own.__getitem__):
+            if at := [i for i in run if lines[i].strip()]:
+                held.setdefault(owner, []).append(Block(path=path, start_line=at[0] + 1, end_line=at[-1] + 1))
+    return held
 
 
 def _compiled(
     document: Document, plan: Plan, owners: dict[str, list[Owner]], parts: Sequence[tuple[Phase | None, int, int]], findings: list[Finding]
 ) -> Cut:  # fmt: skip
     """Give the phases their numbers, and each what stands about it in plan and review."""
-    held: dict[Owner, list[Block]] = {}
-    for path, own in owners.items():
-        lines = document.files[path].lines
-        for owner, run in groupby(range(len(own)), key=own.__getitem__):
-            at = [i for i in run if lines[i].strip()]
-            if at:
-                held.setdefault(owner, []).append(Block(path=path, start_line=at[0] + 1, end_line=at[-1] + 1))
-    index = {phase: n for n, phase in enumerate(plan.phases)}
-    shown = [(p, part, count) for p, part, count in parts if (index.get(p, 0) if p else 0, part) in held]
+    held = _blocks(document, owners)
+    index: dict[Phase | None, int] = {None: 0} | {phase: n for n, phase in enumerate(plan.phases)}
+    shown = [(p, part, count) for p, part, count in parts if (index[p], part) in held]
     numbers = {(p, part): n for n, (p, part, _) in enumerate(shown, 1)}
     last = {phase: n for (phase, _), n in numbers.items()}
     needed = group((need.of, need.on) for need in plan.needs)
+    said = {m.name: m for m in reversed(document.file_mentions) if m.action and m.said != "verb"}
     about: dict[Owner, list[Finding]] = {}
     for finding in (f for f in findings if f.active):
-        seen = dict.fromkeys(o for e in (*finding.evidence, *finding.places) for o in _owners(owners, e))
-        for owner in seen:
+        for owner in dict.fromkeys(o for e in (*finding.evidence, *finding.places) for o in _owners(owners, e)):
             about.setdefault(owner, []).append(finding)
     phases: list[CutPhase] = []
     for phase, part, count in shown:
-        owner = (index[phase] if phase else 0, part)
-        blocks = sorted(held[owner], key=lambda b: phase is not None and b.path != phase.path)
+        owner = (index[phase], part)
         tasks = [t for t in phase.tasks if owners[t.path][t.line - 1] == owner] if phase else []
-        homes = [getattr(u, "phase", None) or u for unit in (phase, *tasks) if unit for u in needed.get(unit, ())]
-        needs = {last[home] for home in homes if home is not phase and home in last}
+        homes = {getattr(u, "phase", None) or u for unit in (phase, *tasks) if unit for u in needed.get(unit, ())}
+        needs = {last[home] for home in homes - {phase} if home in last}
         needs |= {numbers[phase, part - 1]} if (phase, part - 1) in numbers else set()
-        title = (f"{phase.name}: {phase.title}" if phase.number else phase.title) if phase else "The plan"
         told = about.get(owner, [])
         phases.append(
             CutPhase(
                 number=numbers[phase, part],
-                title=title + (f" (part {part + 1} of {count})" if count > 1 else ""),
+                title=_title(phase) + (f" (part {part + 1} of {count})" if count > 1 else ""),
                 needs=tuple(sorted(needs)),
-                blocks=tuple(blocks),
+                blocks=tuple(sorted(held[owner], key=lambda b: phase is not None and b.path != phase.path)),
                 covers=tuple(sorted({c for t in tasks for c in t.cites}, key=_natural)),
-                files=_files(tasks, document),
+                files=_files(tasks, document, said),
                 findings=tuple(f.id for f in told),
                 blocked_by=tuple(f.id for f in told if f.verified and f.severity.at_least(Severity.HIGH)),
             )
         )
     placed = {f.id for owner, found in about.items() if isinstance(owner, tuple) for f in found}
-    deferred = [
-        Deferral(finding=f.id, reason="it is about lines of the header or the appendix: settle it before the first phase")
-        for f in findings if f.active and f.id not in placed
-    ]  # fmt: skip
-    return Cut(
-        phases=tuple(phases),
-        header=tuple(held.get("header", ())),
-        appendix=tuple(held.get("appendix", ())),
-        deferred=tuple(deferred),
-    )
+    why = "it is about lines of the header or the appendix: settle it before the first phase"
+    deferred = tuple(Deferral(finding=f.id, reason=why) for f in findings if f.active and f.id not in placed)
+    header, appendix = tuple(held.get("header", ())), tuple(held.get("appendix", ()))
+    return Cut(phases=tuple(phases), header=header, appendix=appendix, deferred=deferred)
+
+
+def _title(phase: Phase | None) -> str:
+    """Return how a phase is called; "Phase 1: " once, though its own heading says it as well."""
+    if not phase:
+        return "The plan"
+    said = not phase.number or phase.title.casefold().startswith(phase.name.casefold())
+    return phase.title if said else f"{phase.name}: {phase.title}"
 
 
 def _natural(name: str) -> list[object]:
@@ -236,15 +237,12 @@ def _owners(owners: dict[str, list[Owner]], evidence: Evidence) -> list[Owner]:
     return owners.get(evidence.path, [])[evidence.start_line - 1 : evidence.end_line]
 
 
-def _files(tasks: Iterable[Task], document: Document) -> tuple[PhaseFile, ...]:
-    """Return the files of some tasks, each once: what they say is done to it, else what a label, tree or table says elsewhere."""
-    said = document.said_of
+def _files(tasks: Iterable[Task], document: Document, said: Mapping[str, FileMention]) -> tuple[PhaseFile, ...]:
+    """Return the files of some tasks, each once: what they say is done to it, else what is said of it elsewhere."""
     own = {path.rpartition("/")[2] for path in document.files}
     found: dict[str, PhaseFile] = {}
-    for task in tasks:
-        for name, mention in task.touches.items():
-            if name in own or (name in found and (found[name].action or not mention.action)):
-                continue
+    for name, mention in (named for task in tasks for named in task.touches.items()):
+        if name not in own and (name not in found or (mention.action and not found[name].action)):
             told = mention if mention.action else said.get(name, mention)
             exists = None if document.repo is None else name in document.repo
             found[name] = PhaseFile(path=name, action=told.action, said=told.said, exists=exists)

@@ -100,7 +100,7 @@ class ImplementationPrompt(Record):
             deferred=made.deferred,
             findings=findings,
             told=plan.told(),
-            copies={name: (r.path, r.line, r.text) for name, r in known.items()},
+            copies={name: (r.path, r.line, r.title) for name, r in known.items()},
             references={n: tuple(found.values()) for n, found in references.items()},
         )
 

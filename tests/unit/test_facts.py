@@ -39,7 +39,7 @@ def test_lists_keep_their_numbers_boxes_and_introduction() -> None:
     assert outer.intro is not None
     assert outer.intro.text == "The order:"
     assert [i.number for i in outer.items] == [3, 4]
-    assert [(i.checked, i.box, i.text) for i in inner.items] == [(True, "x", "c"), (False, "-", "d"), (False, " ", "e")]
+    assert [(i.box, i.text) for i in inner.items] == [("x", "c"), ("-", "d"), (" ", "e")]
 
 
 def test_sentences_know_their_lines() -> None:

@@ -70,11 +70,8 @@ class Phase(Unit):
     stories: tuple[str, ...] = ()
 
 
-@dataclass(eq=False, slots=True)
 class Requirement(Unit):
-    """Something that the plan promises: FR-001, criterion 3.2, "Requirement: Golfer entity"."""
-
-    text: str = ""
+    """Something that the plan promises, its words as title: FR-001, criterion 3.2, "Requirement: Golfer entity"."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -87,8 +84,11 @@ class Need:
     line: int
     sentence: Sentence | None
     words: str
-    own: bool
-    """Whether it stands inside the lines of ``of``."""
+
+    @property
+    def own(self) -> bool:
+        """Whether it stands inside the lines of ``of``."""
+        return self.path == self.of.path and self.of.line <= self.line <= self.of.end_line
 
 
 @dataclass(frozen=True, eq=False, slots=True)

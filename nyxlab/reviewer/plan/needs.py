@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from itertools import product
 
 from nyxlab.reviewer.plan.model import Need, Phase, Plan, Task, Unit
 from nyxlab.reviewer.plan.reading import Facts
-from nyxlab.reviewer.text.blocks import Row, Sentence, Table
-from nyxlab.reviewer.text.document import Document, group
+from nyxlab.reviewer.text.blocks import Heading, Row, Sentence, Table
+from nyxlab.reviewer.text.document import Document
 from nyxlab.reviewer.text.labels import Label, labels
 from nyxlab.reviewer.text.words import NEGATION, WORK
 
@@ -66,7 +66,7 @@ def _interfaces(facts: Facts, plan: Plan) -> Iterator[Need]:
     for name, phase, sentence in used:
         on = made.get(name)
         if on and on is not phase and on.path == phase.path:
-            yield Need(phase, on, sentence.path, sentence.line, sentence, f"consumes {name}", True)
+            yield Need(phase, on, sentence.path, sentence.line, sentence, f"consumes {name}")
 
 
 class _Holders:
@@ -81,18 +81,16 @@ class _Holders:
             for task in phase.tasks:
                 for line in range(task.line, task.end_line + 1):
                     self.at[task.path, line] = task if task.number else phase
-        headings = {p: [h.line for h in hs] for p, hs in group((h.path, h) for h in document.headings).items()}
-        self.under: dict[tuple[str, int], list[Unit]] = {}
+        self.under: dict[Heading, list[Unit]] = {}
         for task in plan.tasks:
-            lines = headings.get(task.path, [])
-            if at := bisect_left(lines, task.line):
-                self.under.setdefault((task.path, lines[at - 1]), []).append(task)
+            if heading := document.section_at(task.path, task.line - 1):
+                self.under.setdefault(heading, []).append(task)
 
     def of(self, sentence: Sentence) -> list[Unit]:
         """Return whom a sentence without a subject speaks of: its task or phase, or the tasks right under its heading."""
-        spot = (sentence.path, sentence.line)
         if sentence.where == "heading":
-            return self.under.get(spot, [])
+            return self.under.get(sentence.section, []) if sentence.section else []
+        spot = (sentence.path, sentence.line)
         return [self.at[spot]] if spot in self.at else []
 
 
@@ -108,44 +106,26 @@ def _said(facts: Facts, plan: Plan, holder: _Holders, sentence: Sentence) -> Ite
         if _NONE.search(text, max(0, m.start() - 30), m.start()):
             begin = m.end()
             continue
-        stop = next(
-            (c.start() for c in _CLAUSE.finditer(text, m.end()) if not _inside(text, m.end(), c.start())), len(text)
+        clauses = (
+            c.start() for c in _CLAUSE.finditer(text, m.end()) if c[0] != ")" or not _inside(text, m.end(), c.start())
         )
-        after = [
-            i
-            for i in named
-            if m.end() <= i.start < stop and not text.count("(", m.end(), i.start) > text.count(")", m.end(), i.start)
-        ]
+        stop = next(clauses, len(text))
+        after = [i for i in named if m.end() <= i.start < stop and not _inside(text, m.end(), i.start)]
         objects = _units(plan, after if after and after[0].start - m.end() <= _NEAR else [])
         stated = _units(plan, [i for i in named if begin <= i.start < m.start()]) or before
         begin, before = stop, stated
-        if NEGATION.search(text[m.end() : m.end() + 12]) or not objects:
+        if NEGATION.search(text[m.end() : m.end() + 12]):
             continue
-        if m["before"] and not stated:
-            stated = holder.of(sentence)
-        subjects = stated or holder.of(sentence)
-        for one in subjects:
-            for other in objects:
-                of, on = (other, one) if m["before"] else (one, other)
-                if (
-                    of is not on
-                    and not (isinstance(on, Task) and on.phase is of)
-                    and not (isinstance(of, Task) and of.phase is on)
-                ):
-                    yield Need(
-                        of,
-                        on,
-                        sentence.path,
-                        sentence.line,
-                        sentence,
-                        text[m.start() : stop].strip(),
-                        of.path == sentence.path and of.line <= sentence.line <= of.end_line,
-                    )
+        for one, other in product(stated or holder.of(sentence), objects):
+            of, on = (other, one) if m["before"] else (one, other)
+            nested = (isinstance(on, Task) and on.phase is of) or (isinstance(of, Task) and of.phase is on)
+            if of is not on and not nested:
+                yield Need(of, on, sentence.path, sentence.line, sentence, text[m.start() : stop].strip())
 
 
 def _inside(text: str, start: int, at: int) -> bool:
-    """Whether a closing bracket at ``at`` closes one that was opened after ``start``."""
-    return text[at] == ")" and text.count("(", start, at) > text.count(")", start, at)
+    """Whether what stands at ``at`` lies in brackets that were opened after ``start``."""
+    return text.count("(", start, at) > text.count(")", start, at)
 
 
 def _is_work(label: Label) -> bool:
@@ -172,7 +152,7 @@ def _tabled(plan: Plan, table: Table) -> Iterator[Need]:
         for one in of:
             for other in _cell(plan, table, row, row.cells[columns[0]], family):
                 if other is not one:
-                    yield Need(one, other, table.path, row.line, None, row.cells[columns[0]], False)
+                    yield Need(one, other, table.path, row.line, None, row.cells[columns[0]])
 
 
 def _cell(plan: Plan, table: Table, row: Row, text: str, family: str) -> list[Unit]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from nyxlab.reviewer.plan.model import Part, Phase, Requirement
+from nyxlab.reviewer.plan.model import Part, Requirement
 from nyxlab.reviewer.plan.reading import Facts, bare, fill
 
 COMPANIONS = ("proposal.md", "design.md", "tasks.md", "spec.md")
@@ -14,30 +14,21 @@ _PROPOSAL = {"why", "what changes", "impact"}
 
 def claims(facts: Facts, path: str) -> bool:
     """Whether a file is of this form: it changes requirements with scenarios, or says why and what changes."""
-    titles = [h.text for h in facts.document.headings if h.path == path]
+    titles = [h.text for h in facts.headings(path)]
     named = any(_REQUIREMENT.match(t) for t in titles) and any(t.startswith("Scenario:") for t in titles)
     return named or len(_PROPOSAL & {t.lower() for t in titles}) >= 2
 
 
 def read(facts: Facts, paths: tuple[str, ...]) -> Part:
     """Read the groups of tasks in their order, and the requirements by name."""
-    document, part = facts.document, Part("OpenSpec", paths)
-    ends = document.section_ends
+    part = Part("OpenSpec", paths)
     for path in paths:
-        headings = [h for h in document.headings if h.path == path]
-        phases = [
-            Phase("phase", n[0], n[1], path, h.line, ends[h], h)
-            for h in headings
-            if (n := bare(h.text)) and h.level == 2
-        ]
-        tasks = [
-            facts.task("task", n[0], n[1], path, i.line, i.end_line, i)
-            for i in facts.items(path, 1, 10**9) if i.box is not None and (n := bare(i.text))
-        ]  # fmt: skip
-        part.phases += fill(phases, tasks)
+        headings = facts.headings(path)
+        phases = [facts.phase(h, "phase", *n) for h in headings if (n := bare(h.text)) and h.level == 2]
+        ticked = (i for i in facts.items(path) if i.box is not None)
+        part.phases += fill(phases, [facts.task("task", *n, i) for i in ticked if (n := bare(i.text))])
         part.requirements += [
-            Requirement("", "", m[1], path, h.line, ends[h], h, text=m[1])
-            for h in headings
-            if (m := _REQUIREMENT.match(h.text))
-        ]
+            Requirement("", "", m[1], path, h.line, facts.ends[h], h)
+            for h in headings if (m := _REQUIREMENT.match(h.text))
+        ]  # fmt: skip
     return part

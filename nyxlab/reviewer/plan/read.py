@@ -19,35 +19,29 @@ FORMS = (spec_kit, kiro, openspec, superpowers, bmad)
 def read_plan(document: Document) -> Plan:
     """Read the plan that a set of documents holds. What no form recognises is read as plain; never raises on any text."""
     facts = Facts(document)
-    parts = list(_parts(facts))
-    plan = Plan.of(parts)
+    plan = Plan.of(list(_parts(facts)))
     _cite(facts, plan)
     return replace(plan, needs=tuple(needs_of(facts, plan)))
 
 
 def _parts(facts: Facts) -> Iterator[Part]:
-    of: dict[str, object] = {}
     paths = list(facts.document.files)
-    for path in paths:
-        of[path] = next((form for form in FORMS if form.claims(facts, path)), None)
+    of = {path: next((form for form in FORMS if form.claims(facts, path)), None) for path in paths}
     for path in paths:  # what stands beside a form's own files, or in a folder below, belongs to it
         for form in FORMS if of[path] is None else ():
             homes = {dirname(p) for p in paths if of[p] is form and basename(p) in form.COMPANIONS}
-            if any(dirname(path) == h or dirname(path).startswith(f"{h}/" if h else "") for h in homes) or (
-                basename(path) in form.COMPANIONS and any(h.startswith(f"{dirname(path)}/") for h in homes)
-            ):
+            beside = any(dirname(path) == h or dirname(path).startswith(f"{h}/" if h else "") for h in homes)
+            above = basename(path) in form.COMPANIONS and any(h.startswith(f"{dirname(path)}/") for h in homes)
+            if beside or above:
                 of[path] = form
                 break
-        of[path] = of[path] or plain
-    for form in (*FORMS, plain):
-        own = tuple(p for p in paths if of[p] is form)
-        if not own:
-            continue
-        part = form.read(facts, own)
-        rest = tuple(p for p in own if basename(p).startswith(("tasks", "plan")))
-        if form is not plain and not part.phases and rest:  # its tasks are written in a way of their own
-            part.phases += plain.read(facts, rest).phases
-        yield part
+    for kind in (*FORMS, None):
+        if own := tuple(p for p in paths if of[p] is kind):
+            part = (kind or plain).read(facts, own)
+            rest = tuple(p for p in own if basename(p).startswith(("tasks", "plan")))
+            if kind and not part.phases and rest:  # its tasks are written in a way of their own
+                part.phases += plain.read(facts, rest).phases
+            yield part
 
 
 def _cite(facts: Facts, plan: Plan) -> None:

@@ -3,88 +3,77 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Generic, TypeVar
 
-from nyxlab.reviewer.plan.model import Phase, Task
-from nyxlab.reviewer.text.blocks import Heading, Item, Sentence
-from nyxlab.reviewer.text.document import Document, group
-from nyxlab.reviewer.text.files import FileMention
+from nyxlab.reviewer.plan.model import Phase, Requirement, Task
+from nyxlab.reviewer.text.blocks import Heading, Item
+from nyxlab.reviewer.text.document import ByLine, Document
 from nyxlab.reviewer.text.labels import Label
 from nyxlab.reviewer.text.words import WORK, any_of
 
-T = TypeVar("T", Sentence, Label, FileMention, Item)
-
 _HEADED = re.compile(
-    rf"^\W*(?:user\s)?(?P<family>{any_of(list(WORK))})\s+\#?(?P<number>\d{{1,3}}(?:\.\d{{1,3}})*[a-z]?|[A-H](?=\s?[:.)\u2013\u2014-]|$))\b(?![.,]?\d|-\d)\W*(?P<title>.*)",
+    rf"""^\W*(?:user\s)?(?P<family>{any_of(WORK)})\s+
+    \#?(?P<number>\d{{1,3}}(?:\.\d{{1,3}})*[a-z]?|[A-H](?=\s?[:.)\u2013\u2014-]|$))\b(?![.,]?\d|-\d)\W*(?P<title>.*)""",
     re.IGNORECASE | re.VERBOSE,
 )
 _UNIT = re.compile(r"^\W*(?P<family>[A-Z]{1,3})-?(?P<number>\d{1,3}[a-z]?)\b\W*(?P<title>.+)")
 _BARE = re.compile(r"^(?P<number>\d{1,3}(?:\.\d{1,3})*)[.):]?\s+(?P<title>.+)")
-PARALLEL = re.compile(r"\[P\]")
-
-
-class ByLine(Generic[T]):
-    """Things of one kind: called with a file and two lines, it returns those that begin between them, both included."""
-
-    def __init__(self, found: Iterable[T]) -> None:
-        self._files: dict[str, tuple[T, ...]] = group((x.path, x) for x in found)
-        self._lines = {path: [x.line for x in own] for path, own in self._files.items()}
-
-    def __call__(self, path: str, first: int, last: int) -> Sequence[T]:
-        """Return what begins between two lines of a file."""
-        lines = self._lines.get(path, [])
-        return self._files.get(path, ())[bisect_left(lines, first) : bisect_right(lines, last)]
+_PARALLEL = re.compile(r"\[P\]")
 
 
 class Facts:
-    """A document's sentences, labels, files and items by line, so that what stands between two lines is found at once."""
+    """A document's headings, sentences, labels, files and items by line, so that what stands between two lines is found at once."""
 
     def __init__(self, document: Document) -> None:
-        self.document = document
-        self.sentences, self.labels = ByLine(document.sentences), ByLine(document.labels)
-        self.files, self.items = ByLine(document.file_mentions), ByLine(document.items)
+        self.document, self.ends = document, document.section_ends
+        self.headings, self.sentences = ByLine(document.headings), ByLine(document.sentences)
+        self.labels, self.files = ByLine(document.labels), ByLine(document.file_mentions)
+        self.items = ByLine(document.items)
 
-    def task(
-        self,
-        family: str,
-        number: str,
-        title: str,
-        path: str,
-        line: int,
-        end_line: int,
-        item: Item | None = None,
-        heading: Heading | None = None,
-    ) -> Task:
-        """Return a task with what its own lines say: files, parallel mark, tick box."""
-        text = item.text if item else title
+    def headed(self, path: str) -> Iterator[tuple[Heading, str, str, str]]:
+        """Yield the headings of a file that name a part of the work: heading, family, number, title."""
+        for heading in self.headings(path):
+            if m := _HEADED.match(heading.text):
+                yield heading, m["family"].lower(), m["number"], m["title"] or heading.text
+            elif m := _UNIT.match(heading.text):
+                yield heading, m["family"], m["number"], m["title"]
+
+    def phase(self, heading: Heading, family: str, number: str, title: str) -> Phase:
+        """Return the phase that a heading opens."""
+        standing = self.document.standings.heading(heading)
+        return Phase(family, number, title, heading.path, heading.line, self.ends[heading], heading, standing)
+
+    def task(self, family: str, number: str, title: str, of: Item | Heading, end_line: int | None = None) -> Task:
+        """Return the task that an item or a heading is, with what its own lines say: files, parallel mark, tick box."""
+        item, heading = (None, of) if isinstance(of, Heading) else (of, None)
+        end = end_line or (of.end_line if item else self.ends[of])  # type: ignore[index]  # a heading then
         return Task(
-            family, number, title, path, line, end_line, heading,
-            self.document.standings.heading(heading or (item.section if item else None)),
+            family, number, title, of.path, of.line, end, heading,
+            self.document.standings.heading(item.section if item else heading),
             box=item.box if item else None,
-            parallel=bool(PARALLEL.search(text[:60])),
-            files=tuple(self.files(path, line, end_line)),
+            parallel=bool(_PARALLEL.search((item.text if item else title)[:60])),
+            files=tuple(self.files(of.path, of.line, end)),
         )  # fmt: skip
 
     def lead(self, phase: Phase, tasks: Sequence[Task]) -> list[Task]:
         """Return what stands in a phase before its first task, as one, where it names files or is all there is."""
-        last = min((t.line for t in tasks), default=phase.end_line + 1) - 1
-        if tasks and not self.files(phase.path, phase.line, last):
+        last = max(min((t.line for t in tasks), default=phase.end_line + 1) - 1, phase.line)
+        if not phase.heading or (tasks and not self.files(phase.path, phase.line, last)):
             return []
-        found = self.task("", "", phase.title, phase.path, phase.line, max(last, phase.line), heading=phase.heading)
+        found = self.task("", "", phase.title, phase.heading, last)
         found.lead = True
         return [found]
 
+    def requirements(self, path: str, families: Iterable[str], where: Iterable[str]) -> Iterator[Requirement]:
+        """Yield the labels of some families that a file defines in sentences of some kinds."""
+        for i in self.labels(path):
+            if i.defines and i.family in families and i.sentence.where in where:
+                yield self.requirement(i)
 
-def headed(headings: Iterable[Heading]) -> Iterator[tuple[Heading, str, str, str]]:
-    """Yield the headings that name a part of the work: heading, family, number, title."""
-    for heading in headings:
-        m = _HEADED.match(heading.text)
-        if m:
-            yield heading, m["family"].lower(), m["number"], m["title"] or heading.text
-        elif m := _UNIT.match(heading.text):
-            yield heading, m["family"], m["number"], m["title"]
+    def requirement(self, label: Label) -> Requirement:
+        """Return the requirement that a label defines, with its sentence as title."""
+        s, standing = label.sentence, self.document.standing(label.sentence)
+        return Requirement(label.family, label.number, s.plain, s.path, s.line, s.end_line, None, standing)
 
 
 def bare(text: str) -> tuple[str, str] | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from nyxlab.reviewer.plan.model import Part, Phase
-from nyxlab.reviewer.plan.reading import Facts, fill, headed
+from nyxlab.reviewer.plan.model import Part
+from nyxlab.reviewer.plan.reading import Facts, fill
 
 COMPANIONS: tuple[str, ...] = ()
 _STEP = re.compile(r"^\W*Step\s+(\d{1,3})\b\W*(.*)", re.IGNORECASE)
@@ -13,26 +13,18 @@ _STEP = re.compile(r"^\W*Step\s+(\d{1,3})\b\W*(.*)", re.IGNORECASE)
 
 def claims(facts: Facts, path: str) -> bool:
     """Whether a file is of this form: headed tasks whose steps are ticked items."""
-    tasks = sum(family == "task" for _, family, _, _ in headed(h for h in facts.document.headings if h.path == path))
-    steps = sum(i.box is not None and bool(_STEP.match(i.text)) for i in facts.items(path, 1, 10**9))
-    return tasks >= 1 and steps >= 3
+    steps = sum(i.box is not None and bool(_STEP.match(i.text)) for i in facts.items(path))
+    return steps >= 3 and any(family == "task" for _, family, _, _ in facts.headed(path))
 
 
 def read(facts: Facts, paths: tuple[str, ...]) -> Part:
     """Read each task as a phase, and its steps as tasks that run to the next step, code included."""
     part = Part("superpowers", paths)
-    ends = facts.document.section_ends
     for path in paths:
-        phases = [
-            Phase(family, number, title, path, h.line, ends[h], h)
-            for h, family, number, title in headed(h for h in facts.document.headings if h.path == path) if family == "task"
-        ]  # fmt: skip
-        for phase in phases:
+        for phase in [facts.phase(*unit) for unit in facts.headed(path) if unit[1] == "task"]:
             found = [(i, m) for i in facts.items(path, phase.line, phase.end_line) if (m := _STEP.match(i.text))]
             stops = [i.line - 1 for i, _ in found[1:]] + [phase.end_line]
-            tasks = [
-                facts.task("", m[1], m[2], path, i.line, stop, i) for (i, m), stop in zip(found, stops, strict=True)
-            ]
+            tasks = [facts.task("", m[1], m[2], i, stop) for (i, m), stop in zip(found, stops, strict=False)]
             part.phases += fill(
                 [phase], [*facts.lead(phase, tasks), *tasks]
             )  # files and interfaces stand before the steps

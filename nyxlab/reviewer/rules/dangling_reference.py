@@ -11,7 +11,7 @@ from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Plan, Unit
 from nyxlab.reviewer.rules.base import Claim, names, rule
 from nyxlab.reviewer.text.document import Document, group
-from nyxlab.reviewer.text.labels import Key, Label
+from nyxlab.reviewer.text.labels import Key, Label, key_of
 from nyxlab.reviewer.text.standing import Standing
 
 _PARTS = ("phase", "step", "task", "story", "milestone", "epic", "stage", "requirement", "section")
@@ -74,8 +74,9 @@ def _known(document: Document, plan: Plan) -> dict[tuple[str, str], set[Key]]:
     every: list[Unit | Label] = [*units, *(i for i in document.labels if i.defines)]
     for each in every:
         found.setdefault((_scope(each.family, each.path), each.family), set()).add(each.key)
-    for path, keys in document.heading_numbers.items():
-        found.setdefault((path, "section"), set()).update(keys)
+    for heading in document.headings:
+        if heading.number:
+            found.setdefault((heading.path, "section"), set()).add(key_of(heading.number))
     return found
 
 

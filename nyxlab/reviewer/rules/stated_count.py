@@ -90,10 +90,10 @@ def _grouped(block: ListBlock | Table, stated: int) -> bool:
 def _headings(document: Document) -> Iterator[Claim]:
     """Judge "Modified files (4)" by the only list or table right below it."""
     every: list[ListBlock | Table] = [*(b for b in document.lists if b.depth == 0), *document.tables]
-    blocks = group((b.section, b) for b in every)
+    blocks, parents = group((b.section, b) for b in every), {h.parent for h in document.headings}
     for heading in document.headings:
         m, own = _HEAD.search(heading.text), blocks.get(heading, ())
-        if m and heading.level > 1 and len(own) == 1 and not document.headings_below(heading):
+        if m and heading.level > 1 and len(own) == 1 and heading not in parents:
             stated, many = int(m[1]), len(own[0].items if isinstance(own[0], ListBlock) else own[0].rows)
             if stated != many > 1 and not _grouped(own[0], stated):
                 yield _claim(heading.text, stated, many, "entries", heading, own[0])

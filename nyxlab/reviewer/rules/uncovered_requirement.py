@@ -30,7 +30,7 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
     own = (r for r in plan.requirements if r.number and r.family != "SC-")
     for (_, family), all_ in group(((dirname(r.path), r.family), r) for r in own).items():
         met = [r for r in all_ if _is_cited(r, cited)]
-        missing = [r for r in all_ if r not in met and r.standing is None and not _OPTIONAL.search(r.text)]
+        missing = [r for r in all_ if r not in met and r.standing is None and not _OPTIONAL.search(r.title)]
         if len(met) >= _LEAST and 2 * len(met) > len(all_) and missing:
             numbers = [r.name for r in missing]
             one, many = ("requirement", "requirements") if family else ("criterion", "criteria")

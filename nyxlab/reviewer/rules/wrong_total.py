@@ -47,7 +47,8 @@ def _table(table: Table) -> Iterator[Claim]:
 
 def _after(document: Document, table: Table) -> Iterator[Claim]:
     """Judge "Total tickets: 57" right below a table that has a column of tickets."""
-    below = document.sentence_after(table.path, table.end_line)
+    near = (s for n in range(table.end_line, table.end_line + 4) for s in document.spoken.get((table.path, n), ()))
+    below = next((s for s in near if s.where not in ("heading", "cell")), None)
     m = _NAMED.match(below.plain) if below else None
     for column, head in enumerate(table.header) if m else ():
         cells = [_count(row.cells[column]) for row in table.rows if column < len(row.cells)]

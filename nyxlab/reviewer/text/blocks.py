@@ -10,6 +10,8 @@ from typing import Literal
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from nyxlab.reviewer.text.words import listed
+
 Where = Literal["paragraph", "heading", "item", "task", "cell", "quote"]
 
 
@@ -39,7 +41,8 @@ class Heading:
 class Sentence:
     """One sentence, or one cell of a table. ``text`` is as written with line breaks folded.
 
-    ``plain`` has no Markdown marks; in ``prose`` code spans are blanked as well, because code makes no claim.
+    ``plain`` has no Markdown marks; in ``prose`` code spans are blanked as well, because code makes no claim. ``first``
+    says whether it opens its paragraph, item or cell: only there are things defined.
     """
 
     path: str
@@ -51,7 +54,6 @@ class Sentence:
     where: Where
     section: Heading | None
     first: bool
-    """Whether it opens its paragraph, item or cell: only there are things defined."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,11 +68,6 @@ class Item:
     box: str | None
     section: Heading | None
 
-    @property
-    def checked(self) -> bool | None:
-        """Whether its box is ticked; None where it has none. One that is half done is not."""
-        return None if self.box is None else self.box in "xX"
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ListBlock:
@@ -79,7 +76,6 @@ class ListBlock:
     path: str
     line: int
     end_line: int
-    ordered: bool
     depth: int
     items: tuple[Item, ...]
     intro: Sentence | None
@@ -139,22 +135,7 @@ LINK = re.compile(r"!?\[([^\[\]]*+)\](?:\(([^()\s]*+(?:\([^()\s]*+\)[^()\s]*+)*+
 _EMPHASIS = re.compile(r"\*\*+|(?<!\w)\*(?=\S)|(?<=\S)\*(?!\w)|(?<![\w_])__?(?=\w)|(?<=\w)__?(?![\w_])|~~")
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
 _BREAK = re.compile(r"(?<=[.!?])[\"')*_\]]{0,3}\s++(?=[\"'(\[*_`]{0,3}[A-Z0-9`])")
-_ABBREVIATIONS = (
-    "e.g.",
-    "i.e.",
-    "etc.",
-    "vs.",
-    "cf.",
-    "approx.",
-    "No.",
-    "Fig.",
-    "fig.",
-    "resp.",
-    "Sec.",
-    "sec.",
-    "ca.",
-    "incl.",
-)
+_ABBREVIATIONS = listed("e.g. i.e. etc. vs. cf. approx. No. Fig. fig. resp. Sec. sec. ca. incl.")
 _NUMBER = re.compile(r"(\d{1,3}(?:\.\d{1,3}){0,5})(?:[.):]\s|\s)")
 _EXPLICIT = re.compile(r"\{\s{0,4}#([\w.:-]++)[^{}]*+\}\s{0,4}$")
 _ANCHOR_TAG = re.compile(r"<[a-zA-Z]++[^<>]{0,300}?\b(?:id|name)\s*=\s*[\"']?([\w.:-]++)")
@@ -180,10 +161,8 @@ def sentences_of(content: str) -> Iterator[tuple[int, int, str]]:
     """Yield (first line, last line, text) for each sentence of a block, lines counted from 0."""
     shown = masked(content)
     start, line = 0, 0
-    for stop in [
-        *(m.end() for m in _BREAK.finditer(shown) if not shown.endswith(_ABBREVIATIONS, 0, m.start())),
-        len(content),
-    ]:
+    breaks = (m.end() for m in _BREAK.finditer(shown) if not shown.endswith(_ABBREVIATIONS, 0, m.start()))
+    for stop in (*breaks, len(content)):
         piece = content[start:stop]
         last = line + piece.rstrip().count("\n")
         if piece.strip():
@@ -275,12 +254,10 @@ class _Walk:
     def _speak(self, content: str, first_line: int, where: Where) -> None:
         spoken = None
         for number, (start, end, text) in enumerate(sentences_of(uncommented(content))):
-            bare = plain(text)
-            bare = text if bare == text else bare  # one string, where nothing was taken away
+            bare = text if (bare := plain(text)) == text else bare  # one string, where nothing was taken away
             prose = plain(CODE.sub("`…`", text)) if "`" in text else bare
-            spoken = Sentence(
-                self.path, first_line + start, first_line + end, text, bare, prose, where, self.section, number == 0
-            )
+            first, last = first_line + start, first_line + end
+            spoken = Sentence(self.path, first, last, text, bare, prose, where, self.section, number == 0)
             self.out.sentences.append(spoken)
         self.intro = spoken
 
@@ -312,20 +289,17 @@ class _Walk:
 
     def _item(self) -> None:
         token, texts = self.items.pop()
-        start, end = _lines(token)
         text = texts[0] if texts else ""
         box = _BOX.match(text)
         number = int(token.info) if token.info.isdigit() else None
         text = " ".join(uncommented(text[box.end() :] if box else text).split())
-        self.lists[-1][2].append(Item(self.path, start, end, text, number, box[1] if box else None, self.section))
+        item = Item(self.path, *_lines(token), text, number, box[1] if box else None, self.section)
+        self.lists[-1][2].append(item)
 
     def _list(self) -> None:
         token, intro, items = self.lists.pop()
-        start, end = _lines(token)
-        ordered = token.type == "ordered_list_open"
-        self.out.lists.append(
-            ListBlock(self.path, start, end, ordered, len(self.lists), tuple(items), intro, self.section)
-        )
+        found = ListBlock(self.path, *_lines(token), len(self.lists), tuple(items), intro, self.section)
+        self.out.lists.append(found)
         self.intro = None
 
     def _table(self, token: Token, tokens: Sequence[Token], n: int) -> None:
@@ -350,8 +324,7 @@ class _Walk:
         self.intro = None
 
     def _fence(self, token: Token) -> None:
-        start, end = _lines(token)
-        self.out.fences.append(Fence(self.path, start, end, token.info.strip(), token.content, self.section))
+        self.out.fences.append(Fence(self.path, *_lines(token), token.info.strip(), token.content, self.section))
 
 
 def _lines(token: Token) -> tuple[int, int]:

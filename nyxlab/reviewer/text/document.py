@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from posixpath import dirname
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from nyxlab.reviewer.text.assertions import Assertion, assertion
 from nyxlab.reviewer.text.blocks import Blocks, Fence, Heading, Item, ListBlock, Sentence, Table, read_blocks
 from nyxlab.reviewer.text.code import Code, read_code
 from nyxlab.reviewer.text.files import FileMention, files, table_files, tree_files
-from nyxlab.reviewer.text.labels import Key, Label, key_of, labels
+from nyxlab.reviewer.text.labels import Label, labels
 from nyxlab.reviewer.text.links import Link, links
 from nyxlab.reviewer.text.standing import Standing, Standings
 
@@ -24,6 +23,7 @@ _WORD = re.compile(r"\w+")
 
 K = TypeVar("K")
 T = TypeVar("T")
+P = TypeVar("P", Sentence, Label, FileMention, Item, Heading, Fence)
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,11 @@ class Document:
 
     def labels_of(self, sentence: Sentence) -> tuple[Label, ...]:
         """Return the labels of one sentence."""
-        return self._labels.get(id(sentence), ())
+        return self._labels.get(sentence, ())
 
     @cached_property
-    def _labels(self) -> Mapping[int, tuple[Label, ...]]:
-        return group((id(i.sentence), i) for i in self.labels)
+    def _labels(self) -> Mapping[Sentence, tuple[Label, ...]]:
+        return group((i.sentence, i) for i in self.labels)
 
     @cached_property
     def spoken(self) -> Mapping[tuple[str, int], tuple[Sentence, ...]]:
@@ -102,18 +102,20 @@ class Document:
 
     def fence_at(self, path: str, line: int) -> Fence | None:
         """Return the block of code that a line stands in."""
-        starts, fences = self._fences.get(path, ([], ()))
-        at = bisect_right(starts, line)
-        return fences[at - 1] if at and line <= fences[at - 1].end_line else None
+        fence = self._fences.last(path, line)
+        return fence if fence and line <= fence.end_line else None
 
     @cached_property
-    def _fences(self) -> Mapping[str, tuple[list[int], tuple[Fence, ...]]]:
-        return {path: ([f.line for f in all_], all_) for path, all_ in group((f.path, f) for f in self.fences).items()}
+    def _fences(self) -> ByLine[Fence]:
+        return ByLine(self.fences)
 
-    def sentence_after(self, path: str, line: int) -> Sentence | None:
-        """Return the sentence that begins within three lines below a line, outside of headings."""
-        found = (s for n in range(line, line + 4) for s in self.spoken.get((path, n), ()))
-        return next((s for s in found if s.where not in ("heading", "cell")), None)
+    def section_at(self, path: str, line: int) -> Heading | None:
+        """Return the heading that a line stands under."""
+        return self._headings.last(path, line)
+
+    @cached_property
+    def _headings(self) -> ByLine[Heading]:
+        return ByLine(self.headings)
 
     def intro(self, path: str, line: int) -> Sentence | None:
         """Return the sentence right before the list that has an item on this line."""
@@ -122,11 +124,6 @@ class Document:
     @cached_property
     def _intros(self) -> Mapping[tuple[str, int], Sentence]:
         return {(i.path, i.line): b.intro for b in self.lists if b.intro for i in b.items}
-
-    @cached_property
-    def said_of(self) -> Mapping[str, FileMention]:
-        """The first label, tree or table that says what is done to each file."""
-        return {m.name: m for m in reversed(self.file_mentions) if m.action and m.said != "verb"}
 
     @cached_property
     def words(self) -> Counter[str]:
@@ -156,59 +153,22 @@ class Document:
         return tuple(read_code(f) for f in own)
 
     @cached_property
-    def definitions(self) -> Mapping[str, tuple[Label, ...]]:
-        """Definitions by family ("FR-", "T", "phase"), in reading order."""
-        return group((i.family, i) for i in self.labels if i.defines)
-
-    @cached_property
     def items(self) -> tuple[Item, ...]:
         """Every list item, in reading order."""
         order = {path: n for n, path in enumerate(self.files)}
         return tuple(sorted((i for b in self.lists for i in b.items), key=lambda i: (order[i.path], i.line)))
 
     @cached_property
-    def sections(self) -> Mapping[Heading | None, tuple[Sentence, ...]]:
-        """Sentences by the heading they stand under directly; None for text before any heading."""
-        return group((s.section, s) for s in self.sentences)
-
-    @cached_property
-    def heading_numbers(self) -> Mapping[str, frozenset[Key]]:
-        """The numbers of each file's headings."""
-        numbered = group((h.path, key_of(h.number)) for h in self.headings if h.number)
-        return {path: frozenset(keys) for path, keys in numbered.items()}
-
-    @cached_property
     def section_ends(self) -> Mapping[Heading, int]:
         """The last line of each section with all that is below it."""
         ends: dict[Heading, int] = {}
-        for path, headings in group((h.path, h) for h in self.headings).items():
-            open_: list[Heading] = []
-            for heading in headings:
-                while open_ and open_[-1].level >= heading.level:
-                    ends[open_.pop()] = heading.line - 1
-                open_.append(heading)
-            ends |= dict.fromkeys(open_, self.files[path].length)
-        return ends
-
-    def headings_below(self, heading: Heading) -> tuple[Heading, ...]:
-        """Return the headings right below one."""
-        return self._below.get(heading, ())
-
-    @cached_property
-    def _below(self) -> Mapping[Heading | None, tuple[Heading, ...]]:
-        return group((h.parent, h) for h in self.headings)
-
-    def section_at(self, path: str, line: int) -> Heading | None:
-        """Return the heading that a line stands under."""
-        lines, headings = self._headings.get(path, ([], ()))
-        at = bisect_right(lines, line)
-        return headings[at - 1] if at else None
-
-    @cached_property
-    def _headings(self) -> Mapping[str, tuple[list[int], tuple[Heading, ...]]]:
-        return {
-            path: ([h.line for h in all_], all_) for path, all_ in group((h.path, h) for h in self.headings).items()
-        }
+        open_: list[Heading] = []
+        for heading in self.headings:
+            while open_ and (open_[-1].level >= heading.level or open_[-1].path != heading.path):
+                last = open_.pop()
+                ends[last] = heading.line - 1 if last.path == heading.path else self.files[last.path].length
+            open_.append(heading)
+        return ends | {h: self.files[h.path].length for h in open_}
 
     @cached_property
     def standings(self) -> Standings:
@@ -217,21 +177,35 @@ class Document:
 
     def standing(self, sentence: Sentence) -> Standing | None:
         """Return what a sentence is where it is no claim of the plan."""
-        if id(sentence) not in self._standing:
+        if sentence not in self._standing:
             intro = self.intro(sentence.path, sentence.line) if sentence.where in ("item", "task") else None
-            self._standing[id(sentence)] = self.standings.sentence(sentence, intro)
-        return self._standing[id(sentence)]
+            self._standing[sentence] = self.standings.sentence(sentence, intro)
+        return self._standing[sentence]
 
     @cached_property
-    def _standing(self) -> dict[int, Standing | None]:
+    def _standing(self) -> dict[Sentence, Standing | None]:
         return {}
-
-    def folder(self, path: str) -> tuple[str, ...]:
-        """Return the files of the set in the same folder, itself among them."""
-        return tuple(p for p in self.files if dirname(p) == dirname(path))
 
     def _gather(self, extract: Callable[[Sentence], Iterable[T]]) -> tuple[T, ...]:
         return tuple(found for sentence in self.sentences for found in extract(sentence))
+
+
+class ByLine(Generic[P]):
+    """Things of one kind: called with a file and two lines, it returns those that begin between them, both included."""
+
+    def __init__(self, found: Iterable[P]) -> None:
+        self._files: dict[str, tuple[P, ...]] = group((x.path, x) for x in found)
+        self._lines = {path: [x.line for x in own] for path, own in self._files.items()}
+
+    def __call__(self, path: str, first: int = 1, last: int = 10**9) -> Sequence[P]:
+        """Return what begins between two lines of a file."""
+        lines = self._lines.get(path, [])
+        return self._files.get(path, ())[bisect_left(lines, first) : bisect_right(lines, last)]
+
+    def last(self, path: str, line: int) -> P | None:
+        """Return what begins last up to a line of a file."""
+        at = bisect_right(self._lines.get(path, []), line)
+        return self._files[path][at - 1] if at else None
 
 
 def group(pairs: Iterable[tuple[K, T]]) -> dict[K, tuple[T, ...]]:

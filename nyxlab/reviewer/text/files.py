@@ -78,45 +78,28 @@ def action_of(word: str) -> Action | None:
 def is_file(token: str) -> bool:
     """Whether a word looks like a file of a project: a known ending or name, no address, no glob."""
     name = token.rsplit("/", 1)[-1]
-    if name in _NAMES:
-        return True
-    stem, dot, extension = name.rpartition(".")
-    return bool(
-        dot
-        and (stem or "/" in token)
-        and extension in _EXTENSIONS
-        and ".." not in token
-        and "*" not in token
-        and not stem.isdigit()
-        and token.lower() not in _LIBRARIES
-        and not token.startswith(("/", "@", "~", "-"))
-    )
+    stem, _, extension = name.rpartition(".")
+    ends = extension in _EXTENSIONS and (stem or "/" in token) and not stem.isdigit()
+    odd = ".." in token or "*" in token or token.lower() in _LIBRARIES or token.startswith(("/", "@", "~", "-"))
+    return name in _NAMES or bool(ends and not odd)
 
 
 def files(sentence: Sentence, intro: Sentence | None = None) -> Iterator[FileMention]:
     """Yield the files that a sentence names; a label before the name, a mark after it or the nearest verb says what is done."""
     text = sentence.text
-    if "." not in text and "file" not in text:
-        return
     label = _LABEL.match(text)
-    for m in _TOKEN.finditer(text):
+    for m in _TOKEN.finditer(text) if "." in text or "file" in text else ():
         token = m[0].rstrip(".:)").lstrip("(").removeprefix("./")
-        if (
-            ("." not in token and token not in _NAMES)
-            or "://" in text[max(0, m.start() - 8) : m.start()]
-            or not is_file(token)
-        ):
+        address = "://" in text[max(0, m.start() - 8) : m.start()]
+        if address or not ("." in token or token in _NAMES) or not is_file(token):
             continue
-        end = m.start() + len(m[0].rstrip(".:)"))
         action: Action | None
         said: Said = "label"
-        if after := _AFTER.match(text, end):
+        if after := _AFTER.match(text, m.start() + len(m[0].rstrip(".:)"))):
             action = action_of(after[1])
         elif label and (":" in label[0] or not text[label.end() : m.start()].strip(" `*")):
             action = action_of(label[1])
-        elif listed := _listed(sentence, intro):
-            action = listed
-        else:
+        elif not (action := _listed(sentence, intro)):
             action, said = _verb(text, m.start()), "verb"
         yield FileMention(token, action, said if action else "named", sentence.path, sentence.line, sentence)
 
@@ -153,29 +136,21 @@ def table_files(table: Table) -> Iterator[FileMention]:
             yield FileMention(name, next(iter(marks)), "table", table.path, row.line)
 
 
-def is_tree(fence: Fence) -> bool:
-    """Whether a block of code draws a tree of files."""
-    return any(glyph in fence.text for glyph in _GLYPHS)
-
-
 def tree_files(fence: Fence) -> Iterator[FileMention]:
     """Yield the files of a drawn tree (``\u251c\u2500\u2500 a.py  # NEW``) with their full names and the mark that says what is done to them."""
-    if not is_tree(fence):
-        return
     open_dirs: list[tuple[int, str]] = []
-    for offset, line in enumerate(fence.text.split("\n"), 1):
+    drawn = any(glyph in fence.text for glyph in _GLYPHS)
+    for number, line in enumerate(fence.text.split("\n") if drawn else (), fence.line + 1):
         body = line.lstrip("\u251c\u2514\u2502\u2500 \t|`+-")
-        name, _, comment = body.partition(" ")
+        name, _, comment = body.removeprefix("./").partition(" ")
         if not name or name.startswith("#"):
             continue
         depth = len(line) - len(body)
         while open_dirs and open_dirs[-1][0] >= depth:
             open_dirs.pop()
-        name = name.removeprefix("./")
+        whole = "".join(d for _, d in open_dirs[-12:]) + name
         if name.endswith("/"):
             open_dirs.append((depth, name))
-        elif "." in name or name in _NAMES:
-            whole = "".join(d for _, d in open_dirs[-12:]) + name
-            if is_file(whole):
-                mark = _MARK.match(comment.strip()) if comment else None
-                yield FileMention(whole, action_of(mark[1]) if mark else None, "tree", fence.path, fence.line + offset)
+        elif is_file(whole):
+            mark = _MARK.match(comment.strip()) if comment else None
+            yield FileMention(whole, action_of(mark[1]) if mark else None, "tree", fence.path, number)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from nyxlab.reviewer.text.blocks import Sentence
@@ -60,12 +60,14 @@ _ID = re.compile(
     re.VERBOSE,
 )
 _PART = re.compile(
-    rf"(?<![\w-])(user story|{any_of(PARTS)}|us|§|criterion|criteria)(ies|s?)\.?\s*\#?(\d{{1,3}}(?:\.\d{{1,3}})*[a-z]?)\b(?![.,]?\d|%|-[A-Za-z]|\()",
+    rf"(?<![\w-])(user story|{any_of(PARTS)}|us|§|criterion|criteria)(ies|s?)\.?\s*\#?"
+    r"(\d{1,3}(?:\.\d{1,3})*[a-z]?)\b(?![.,]?\d|%|-[A-Za-z]|\()",
     re.IGNORECASE,
 )
 _MORE = re.compile(
     r"""(?P<by>\s{0,3}(?:,\s{0,3}and|,|and|or|&|/|\+)\s{0,3}|\s{0,3}(?:[\u2013\u2014]|-|\.\.\.?|to|through|thru)\s{0,3})
-    (?P<family>(?:[A-Z]{1,10}-?)?)(?P<number>\d{1,4}(?:\.\d{1,3})*[a-z]?)\b(?![%\w]|\.\d|-\w|\s(?:tasks|files|items|hours|days|weeks|months|tests|minutes|points|lines|users|endpoints|total)\b)""",
+    (?P<family>(?:[A-Z]{1,10}-?)?)(?P<number>\d{1,4}(?:\.\d{1,3})*[a-z]?)\b
+    (?![%\w]|\.\d|-\w|\s(?:tasks|files|items|hours|days|weeks|months|tests|minutes|points|lines|users|endpoints|total)\b)""",
     re.VERBOSE,
 )
 _SPREAD = ("\u2013", "\u2014", "-", "to", "through", "thru", "..", "...")
@@ -84,6 +86,8 @@ _NOT_IDS = frozenset(
         " Y D O WEEK DAY MT IE IOS CD EU US CO LT PBKDF ED SP XS AX DDR USB SE CVSS SOC"
     )
 )
+_ANYWHERE = ("step", "phase", "stage", "milestone")
+"""Parts that a paragraph may define by "Step 3: \u2026"."""
 _ALIASES = {"user story": "story", "us": "story", "§": "section", "criterion": "requirement", "criteria": "requirement"}
 
 
@@ -99,64 +103,47 @@ def labels(sentence: Sentence) -> Iterator[Label]:
     for m in _ID.finditer(text):
         if m.start() < end or (m[1] in _NOT_IDS and not (m[2] and len(m[1]) < 3)):
             continue
-        named = sentence.where == "item" and m[2] and _LOWER.match(text, m.end())
-        defines = (
-            m.start() == opening and head and bool(sentence.where == "task" or _TITLED.match(text, m.end()) or named)
-        )
-        if sentence.where == "cell":
-            defines = m.start() == opening and m.end() >= len(text.rstrip(" *_"))
-        first, end = _run(sentence, m[1] + m[2], m[3], m.start(), m.end(), defines)
-        yield from first
+        titled = sentence.where == "task" or bool(_TITLED.match(text, m.end()))
+        titled |= sentence.where == "item" and bool(m[2] and _LOWER.match(text, m.end()))
+        alone = m.end() >= len(text.rstrip(" *_"))
+        defines = m.start() == opening and head and (alone if sentence.where == "cell" else titled)
+        found, end = _run(_label(sentence, m[1] + m[2], m[3], m.start(), defines), m.end())
+        yield from found
     end = 0
     for m in _PART.finditer(text):
-        if m.start() < end:
-            continue
         family = m[1].lower()
-        if family == "us" and not m[0].startswith("US"):
+        if m.start() < end or (family == "us" and not m[0].startswith("US")):
             continue
         family = _ALIASES.get(family, family)
-        caption = family in ("figure", "table") and text[m.end() : m.end() + 1] in (":", ".", "")
-        defines = m.start() == opening and not m[2] and (
-            sentence.where == "heading"
-            or ((head or caption) and bool(_PART_TITLED.match(text, m.end())))
-            or (family in ("step", "phase", "stage", "milestone") and text.startswith(":", m.end()))
-        )  # fmt: skip
-        found, end = _run(sentence, family, m[3], m.start(), m.end(), defines)
+        after = text[m.end() : m.end() + 1]
+        titled = (head or (family in ("figure", "table") and after in (":", ".", ""))) and _PART_TITLED.match(
+            text, m.end()
+        )
+        titled = titled or sentence.where == "heading" or (family in _ANYWHERE and after == ":")
+        found, end = _run(
+            _label(sentence, family, m[3], m.start(), m.start() == opening and not m[2] and titled), m.end()
+        )
         yield from found
 
 
-def _run(sentence: Sentence, family: str, number: str, start: int, end: int, defines: bool) -> tuple[list[Label], int]:
+def _label(sentence: Sentence, family: str, number: str, start: int, defines: bool) -> Label:
+    return Label(family, number, sentence.path, sentence.line, defines, sentence, start)
+
+
+def _run(first: Label, end: int) -> tuple[list[Label], int]:
     """Return one label, or all of "Phases 1-3", "T008\u2013T020b" and "Steps 2, 4 and 5", and where the run ends."""
-    text, path, line = sentence.prose, sentence.path, sentence.line
-    found = [Label(family, number, path, line, defines, sentence, start)]
-    bare = family.islower()
+    text, bare, found = first.sentence.prose, first.family.islower(), [first]
     while more := _MORE.match(text, end):
-        if more["family"] != ("" if bare else family) and not (
-            more["family"] == "" and more["by"].strip() in ("/", "-", "\u2013")
-        ):
+        by = more["by"].strip()
+        same = more["family"] == ("" if bare else first.family) or (not more["family"] and by in ("/", "-", "\u2013"))
+        if not same or (bare and by == "+"):
             break
-        if bare and more["by"].strip() == "+":
-            break
-        spread = more["by"].strip() in _SPREAD
-        if spread:
+        if by in _SPREAD:
             found += _between(found[-1], more["number"], text[found[-1].start : more.end()])
-            found[0] = (
-                Label(family, number, path, line, False, sentence, start, text[start : more.end()])
-                if len(found) > 1
-                else found[0]
-            )
-        found.append(
-            Label(
-                family,
-                more["number"],
-                path,
-                line,
-                False,
-                sentence,
-                more.start("number"),
-                found[-1].of if spread else "",
-            )
-        )
+            if len(found) > 1:
+                found[0] = replace(first, defines=False, of=text[first.start : more.end()])
+        of, start = found[-1].of if by in _SPREAD else "", more.start("number")
+        found.append(replace(first, number=more["number"], defines=False, start=start, of=of))
         end = more.end()
     return found, end
 
@@ -168,17 +155,6 @@ def _between(first: Label, last: str, written: str) -> list[Label]:
         return []
     high += bool(key_of(last)[1])  # T020 lies inside T008\u2013T020b
     width = len(first.number.rstrip("abcdefghijklmnopqrstuvw").rpartition(".")[2])
+    width = width if first.number[0] == "0" or width > 2 else 1
     prefix = "".join(f"{n}." for n in head)
-    return [
-        Label(
-            first.family,
-            f"{prefix}{n:0{width if first.number[0] == '0' or width > 2 else 1}d}",
-            first.path,
-            first.line,
-            False,
-            first.sentence,
-            first.start,
-            written,
-        )
-        for n in range(low + 1, high)
-    ]
+    return [replace(first, number=f"{prefix}{n:0{width}d}", defines=False, of=written) for n in range(low + 1, high)]
