@@ -100,7 +100,7 @@ def review(
     terms = Terms.of(project_root(here), here, fail_on=fail_on, repo=repo, baseline=baseline)
     sets = [[one] for one in target] if each else [target]
     if asked:
-        reviewed = _heard(open_lab(store), sets, terms, asked, form if forecast else None)
+        reviewed = _read_by_models(open_lab(store), sets, terms, asked, form if forecast else None)
     elif each:
         reviewed = _each(target, terms)
     elif len(target) == 1 and is_run(target[0]):
@@ -146,7 +146,9 @@ def _code(found: Sequence[Reviewed]) -> int:
     return FAILED if silent else FAILED_VERDICT if any(one.verdict == "FAIL" for one in found) else 0
 
 
-def _heard(lab: Lab, sets: list[list[str]], terms: Terms, asked: Asked, forecast: str | None) -> list[Reviewed]:
+def _read_by_models(
+    lab: Lab, sets: list[list[str]], terms: Terms, asked: Asked, forecast: str | None
+) -> list[Reviewed]:
     """Review sets of files with models too, after saying who reads them and what it may cost; ``forecast`` says no more than that."""
     from nyxlab.lab.plans import share_out  # with what it brings, not with every review
     from nyxlab.lab.progress import RunProgress  # its bars load slowly
@@ -175,7 +177,7 @@ def _heard(lab: Lab, sets: list[list[str]], terms: Terms, asked: Asked, forecast
             return [
                 each
                 if isinstance(each, Reviewed)
-                else Reviewed.of(name, each, terms, await lab.hear(each, terms, share, progress))
+                else Reviewed.of(name, each, terms, await lab.review_document(each, terms, share, progress))
                 for name, each in read
             ]
 

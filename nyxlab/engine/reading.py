@@ -32,7 +32,7 @@ NEEDED = {
     "review": {"of": "the steps whose outputs are reviewed"},
 }
 _EVERY = {"id", "kind", "needs", "when"}
-_ASKING = {"persona", "prompt", "provider", "compare", "select", "judge", "policy", "fallback", "output_schema",
+_ASKING = {"persona", "context", "prompt", "provider", "compare", "select", "judge", "policy", "fallback", "output_schema",
            "max_tokens", "deadline", "hedge"}  # fmt: skip
 KEYS = {  # what each kind of step reads
     "prompt": _EVERY | _ASKING,
@@ -202,7 +202,9 @@ def _needs(workflow: Workflow, number: int, problems: _Problems) -> tuple[str, .
                 problems.add((*path, key), f"step '{step.id}': unknown step '{name}'{near(name, ids)}")
     for key, text in step.templates:
         try:
-            uses = references(text, (*VARIABLES, *ITEM) if step.kind == "map" and key == "prompt" else VARIABLES)
+            uses = references(
+                text, (*VARIABLES, *ITEM) if step.kind == "map" and key in ("prompt", "context") else VARIABLES
+            )
         except TemplateRefused as error:
             problems.add((*path, key), f"step '{step.id}': {error}", inside=error.line)
             continue

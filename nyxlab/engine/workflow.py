@@ -85,7 +85,8 @@ class Step(Part):
     """One step with the workflow's defaults filled in and ``needs`` complete (written and inferred).
 
     A ``provider`` or ``judge`` that is None and not in ``model_fields_set`` was left to the settings; one that is in it
-    was set to null on purpose.
+    was set to null on purpose. ``context`` is text that stands before the prompt and that other questions begin with as
+    well: a vendor that can is asked to keep it.
     """
 
     id: Identifier
@@ -93,6 +94,7 @@ class Step(Part):
     needs: tuple[str, ...] = ()
     when: Annotated[str, Field(min_length=1), BeforeValidator(_said)] = "true"
     persona: Identifier | None = None
+    context: Annotated[str, Field(min_length=1)] | None = None
     prompt: Annotated[str, Field(min_length=1)] | None = None
     provider: ProviderRef | None = None
     compare: tuple[ProviderRef, ...] = ()
@@ -117,7 +119,7 @@ class Step(Part):
     @property
     def templates(self) -> list[tuple[str, str]]:
         """Every text of the step that is filled in, with the field that holds it; expressions in braces."""
-        texts = [("prompt", self.prompt or "")]
+        texts = [("prompt", self.prompt or ""), ("context", self.context or "")]
         texts += [(key, braced(value)) for key in ("when", "over") if isinstance(value := getattr(self, key), str)]
         return [*texts, *(("arguments", text) for text in _texts(self.arguments))]
 

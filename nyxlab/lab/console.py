@@ -47,9 +47,11 @@ def run_table(checkpoint: Json) -> Table:
 
 def costs_table(rows: Iterable[tables.Row]) -> Table:
     """Return the per-provider table: calls, tokens, cost, latency p50/p95 with n, time to first token."""
-    table = _table("provider", "as", "calls>", "tokens>", "cost>", "p50>", "p95>", "n>", "first token>", "waited>")
+    table = _table(
+        "provider", "as", "calls>", "tokens>", "from cache>", "cost>", "p50>", "p95>", "n>", "first token>", "waited>"
+    )
     for row in rows:
-        _row(table, row["provider"], row["role"], row["calls"], row["tokens"], money(row["usd"], row["certainty"]),
+        _row(table, row["provider"], row["role"], row["calls"], row["tokens"], row["cache_read_tokens"] or "", money(row["usd"], row["certainty"]),
              seconds(row["latency_p50_s"]), seconds(row["latency_p95_s"]), row["n"], seconds(row["first_token_p50_s"]),
              seconds(row["wait_s"]))  # fmt: skip
     return table

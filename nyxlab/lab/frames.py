@@ -35,9 +35,9 @@ STEPS = {
 }  # fmt: skip
 PROVIDERS = {
     "provider": "string", "role": "string", "calls": "Int64", "cached": "Int64", "failed": "Int64",
-    "input_tokens": "Int64", "output_tokens": "Int64", "tokens": "Int64", "usd": "float64", "certainty": "string",
-    "latency_p50_s": "float64", "latency_p95_s": "float64", "n": "Int64", "first_token_p50_s": "float64",
-    "wait_s": "float64",
+    "input_tokens": "Int64", "output_tokens": "Int64", "cache_read_tokens": "Int64", "cache_write_tokens": "Int64",
+    "tokens": "Int64", "usd": "float64", "certainty": "string", "latency_p50_s": "float64", "latency_p95_s": "float64",
+    "n": "Int64", "first_token_p50_s": "float64", "wait_s": "float64",
 }  # fmt: skip
 REPRICED = {
     "run_id": "string", "step": "string", "provider": "string", "priced_as": "string", "usd": "float64",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import secrets
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
+from typing import NamedTuple
 
 from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.records import Run
@@ -19,11 +19,13 @@ from nyxlab.lab.steps import persona
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Cost, Json, Message, Request
 from nyxlab.reviewer.findings import Finding
+from nyxlab.reviewer.models import amend
 from nyxlab.reviewer.models.consensus import Confirmed, Panel, finders, locate, merge, refute, repeats, shares, unfound
 from nyxlab.reviewer.models.evidence import Locator
 from nyxlab.reviewer.models.lenses import (
     ANSWERS_SCHEMA,
     CLAIMS_SCHEMA,
+    EITHER_SCHEMA,
     LEAST_ROOM,
     Numbered,
     Part,
@@ -36,7 +38,7 @@ from nyxlab.reviewer.models.lenses import (
     room,
 )
 from nyxlab.reviewer.models.lenses import question as as_asked
-from nyxlab.reviewer.review import Heard, Pass
+from nyxlab.reviewer.review import Answers, Pass
 from nyxlab.reviewer.text.document import Document
 from nyxlab.settings import Settings
 
@@ -45,8 +47,22 @@ CLAIMS_AT_ONCE = 12  # claims that a second reader is shown in one call
 CLAIM_SIZE = 700  # characters that a claim takes, for the forecast
 LENSES = "lenses"
 _OWN = re.compile(r"[a-z][a-z0-9-]{0,40}")
+_SECOND = "Here are claims about the plan. Answer for every claim."
 
-Hold = Callable[[Workflow, Mapping[str, Json], str, Decimal | None], Awaitable[Run]]
+RunNamed = Callable[[Workflow, Mapping[str, Json], str, Decimal | None], Awaitable[Run]]
+"""Runs a workflow under an id, or carries on the run that has it already."""
+Item = tuple[Part, str]
+"""What one call asks: a part of the plan, and the question about it."""
+
+
+class Calls(NamedTuple):
+    """One step of a run that asks: a provider, its items, the schema of a reply."""
+
+    step: str
+    provider: Provider
+    items: Sequence[Item]
+    schema: Json
+    keep: bool = False  # whether the provider is to keep the plan, since it is asked about it again
 
 
 @dataclass(frozen=True)
@@ -62,7 +78,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Hearing:
+class Reading:
     """What models are going to be asked about a document, and the passes that are left out, with the reason."""
 
     document: Document
@@ -75,6 +91,32 @@ class Hearing:
     personas: Mapping[str, str]
     baseline: bool = False  # whether an earlier review's findings may be asked about
 
+    def second(self, finder: Collection[str]) -> Provider | None:
+        """Return who tries to refute what these providers have found: the judge, else another one of the panel."""
+        others = [each for each in self.panel if each.id not in finder] or list(self.panel[1:])
+        return self.judge or next(iter(others), None)
+
+    def calls(self, question: Question) -> Calls:
+        """Return what a question asks of its provider: who is Cael, and the question, after each part."""
+        items = [(part, f"{self.personas['cael']}\n\n{question.text}") for part in question.parts]
+        schema = EITHER_SCHEMA if question.provider.capabilities.keeps else CLAIMS_SCHEMA
+        return Calls(question.step, question.provider, items, schema, self.rereads(question.provider))
+
+    def parts(self, reader: Provider) -> tuple[Part, ...]:
+        """Return the parts of the plan as this reader is shown them, whatever it is asked."""
+        if own := next((each.parts for each in self.questions if each.provider is reader and each.parts), None):
+            return own
+        context = reader.capabilities.context
+        longest = max((len(each.text) for each in self.questions), default=0) + len(self.personas["cael"])
+        space = room(context, max(longest, len(self.personas["refuter"]) + claims_size(context)))
+        return self.numbered.parts(max(LEAST_ROOM, space))
+
+    def rereads(self, provider: Provider) -> bool:
+        """Whether a provider is asked about the plan more than once, so that it pays to have it kept."""
+        own = sum(each.provider is provider for each in self.questions)
+        second = (self.judge is provider) if self.judge else len(self.panel) > 1 or self.baseline
+        return provider.capabilities.keeps and (own > 1 or second)
+
     @property
     def forecast(self) -> dict[str, Cost]:
         """The most that each provider may cost: its questions, and a dozen claims a call for whoever reads second.
@@ -84,13 +126,17 @@ class Hearing:
         told: dict[str, list[Cost]] = {}
         for question in self.questions:
             told.setdefault(question.provider.id, []).append(question.cost)
-            others = [each for each in self.panel if each is not question.provider]
-            alone = [question.provider] if self.baseline and not others else []
-            for reader in [self.judge] if self.judge else others[:1] or alone:
-                claims = "x" * CLAIMS_AT_ONCE * CLAIM_SIZE
-                asked = [_request(self.personas["refuter"] + claims + part.text, reader) for part in question.parts]
+            alone = question.provider if self.baseline and len(self.panel) == 1 else None
+            if reader := self.second({question.provider.id}) or alone:
+                claims = self.personas["refuter"] + "x" * CLAIMS_AT_ONCE * CLAIM_SIZE
+                asked = [_request(part, claims, reader, keep=True) for part in question.parts]
                 told.setdefault(reader.id, []).extend(map(reader.estimate, asked))
         return {name: Cost.total(costs) for name, costs in told.items()}
+
+
+def claims_size(context: int | None) -> int:
+    """Return how many characters of claims a second reader is shown in one call: a dozen, fewer in a small window."""
+    return min(CLAIMS_AT_ONCE * CLAIM_SIZE, room(context, 0) // 4)
 
 
 def prepare(
@@ -102,37 +148,38 @@ def prepare(
     settings: Settings,
     *,
     baseline: bool = False,
-) -> Hearing:
+) -> Reading:
     """Decide what is asked of whom; nothing is called. ``InputRefused`` for a budget that holds not even one question.
 
     Who cannot be called, has too small a window or does not fit into the budget is left out, and the pass says why.
     """
-    numbered = Numbered.of(document)
-    personas = {name: persona(name, settings) for name in ("cael", "refuter")}
+    personas = {name: persona(name, settings) for name in ("fence", "cael", "refuter", "amender")}
+    usable = tuple(each for each in providers if each.unusable() is None)
+    texts = {lens: as_asked(bare) for lens, bare in lenses.items()}
     out: list[Pass] = []
-    usable = [each for each in providers if each.unusable() is None]
-    questions: list[Question] = []
-    for number, (lens, bare) in enumerate(lenses.items(), 1):
-        text = as_asked(bare)
-        for which, provider in enumerate(providers, 1):
-            context = provider.capabilities.context
-            space = room(context, len(text) + len(personas["cael"]))
-            reason = provider.unusable()
-            if reason is None and space < LEAST_ROOM:
-                reason = f"its window of {context} tokens holds no part of the plan"
-            if reason is not None:
-                out.append(_left_out(lens, provider, reason))
-                continue
-            parts = numbered.parts(space)
-            asked = [_request(personas["cael"] + text + part.text, provider) for part in parts]
-            cost = Cost.total(map(provider.estimate, asked))
-            step = f"{re.sub(r'[^a-z0-9]', '_', lens)}_{number}_{which}"
-            questions.append(Question(step, lens, text, provider, parts, cost))
-    kept = list(_affordable(questions, budget, out))
     if judge is not None and judge.unusable() is not None:
         out.append(Pass(name="refutation", status="skipped", reason=judge.unusable(), provider=judge.id))
         judge = None
-    return Hearing(document, numbered, tuple(kept), tuple(out), tuple(usable), judge, budget, personas, baseline)
+    wanted = [
+        Question(f"{re.sub(r'[^a-z0-9]', '_', lens)}_{n}_{which}", lens, text, each, (), Cost.unknown())
+        for n, (lens, text) in enumerate(texts.items(), 1) for which, each in enumerate(providers, 1)
+    ]  # fmt: skip
+    numbered = Numbered.of(document)
+    reading = Reading(document, numbered, tuple(wanted), (), usable, judge, budget, personas, baseline)
+    questions: list[Question] = []
+    for question in wanted:
+        provider = question.provider
+        reason, context = provider.unusable(), provider.capabilities.context
+        if reason is None and room(context, len(question.text) + len(personas["cael"])) < LEAST_ROOM:
+            reason = f"its window of {context} tokens holds no part of the plan"
+        if reason is not None:
+            out.append(_left_out(question, reason))
+            continue
+        parts, keep = reading.parts(provider), reading.rereads(provider)
+        asked = [_request(part, personas["cael"] + question.text, provider, keep=keep) for part in parts]
+        questions.append(replace(question, parts=parts, cost=Cost.total(map(provider.estimate, asked))))
+    kept = tuple(_affordable(questions, budget, out))
+    return replace(reading, questions=kept, left_out=tuple(out))
 
 
 def _affordable(questions: Sequence[Question], budget: Decimal | None, out: list[Pass]) -> Iterator[Question]:
@@ -141,11 +188,9 @@ def _affordable(questions: Sequence[Question], budget: Decimal | None, out: list
     for question in questions:
         usd = question.cost.usd if question.cost.certainty != "unknown" else None
         if left is not None and usd is None:
-            out.append(_left_out(question.lens, question.provider, "its price is unknown, so no budget can hold it"))
+            out.append(_left_out(question, "its price is unknown, so no budget can hold it"))
         elif left is not None and usd is not None and usd > left:
-            out.append(
-                _left_out(question.lens, question.provider, f"it may cost ${usd} and ${left} of the budget is left")
-            )
+            out.append(_left_out(question, f"it may cost ${usd} and ${left} of the budget is left"))
         else:
             left = left - usd if left is not None and usd is not None else left
             held += 1
@@ -161,187 +206,188 @@ def _affordable(questions: Sequence[Question], budget: Decimal | None, out: list
         )
 
 
-async def hear(hearing: Hearing, hold: Hold, rules: Sequence[Finding], earlier: Sequence[Finding]) -> Heard:
+async def ask(reading: Reading, run_named: RunNamed, rules: Sequence[Finding], earlier: Sequence[Finding]) -> Answers:
     """Ask the questions, make findings of what is said, and have a second reader look at each.
 
-    ``hold`` runs a workflow under a name, or finds the one of that name. ``rules`` are the findings that code has made;
-    ``earlier`` are a baseline's findings by models whose words still stand, about which the second reader is asked too.
+    ``rules`` are the findings that code has made; ``earlier`` are a baseline's findings by models whose words still stand,
+    about which the second reader is asked too. Where a provider keeps what it is sent, its first question comes first.
     """
-    if not hearing.questions:
-        return Heard((), hearing.left_out, None, Cost.total(()))
-    run = await _ask(hearing, hold)
-    locator = Locator(hearing.document)
+    if not reading.questions:
+        return Answers(passes=reading.left_out)
+    first = {question.provider: question for question in reversed(reading.questions)}
+    later = [q for q in reading.questions if q.provider.capabilities.keeps and first[q.provider] is not q]
+    rounds = [[q for q in reading.questions if q not in later], later]
+    runs = [await _run(reading, run_named, "review", list(map(reading.calls, each))) for each in rounds if each]
+    locator = Locator(reading.document)
     passes, located = [], []
-    for question in hearing.questions:
-        told, values = _heard(question, run)
-        passes.append(told)
-        located += [
-            locate(claim, question.lens, question.provider.id, hearing.numbered, locator)
-            for value in values
-            for claim in read_claims(value)
-        ]
-    asked = tuple(dict.fromkeys(question.provider.id for question in hearing.questions))
+    for question in reading.questions:
+        values = _outputs(runs, question.step)
+        passes.append(_pass(pass_name(question.lens), question.provider.id, runs, question.step, values))
+        claims = [claim for value in values if value is not None for claim in read_claims(value)]
+        who = question.provider.id
+        located += [locate(claim, question.lens, who, reading.numbered, locator) for claim in claims]
+    asked = tuple(dict.fromkeys(question.provider.id for question in reading.questions))
     merged = merge(located, len(asked))
     said = [(finding, repeats(finding, rules)) for finding in merged]
     findings = [finding for finding, rule in said if rule is None]
     known = {finding.fingerprint for finding in findings}
     again = [old for old in earlier if old.fingerprint not in known]
-    waiting = _waits(run)
-    claims = (
-        [] if waiting else [*(f for f in findings if f.verified), *again]
-    )  # all of them at once, when all are there
-    answers, read, second = await _refute(hearing, hold, claims, {old.fingerprint for old in again}, run)
-    runs = [run, *([second] if second else [])]
+    waiting = _waits(runs)
+    answers: dict[str, tuple[Refuted, str]] = {}
+    read: list[Pass] = []
+    if not waiting:  # all of them at once, when all are there
+        spent = Cost.total(run.cost for run in runs).usd or Decimal(0)
+        answers, read, second = await _refute(reading, run_named, [f for f in findings if f.verified], again, spent)
+        runs += second
+        if not read and not any(told.name == "refutation" for told in reading.left_out):
+            read = [_unread(findings)]
     costs: dict[str, list[Cost]] = {name: [] for name in asked}
-    for call in (call for each in runs for call in each.calls):
+    for call in (call for run in runs for call in run.calls):
         costs.setdefault(call.provider, []).append(call.cost)
     heard = tuple(refute(f, *answers.get(f.fingerprint, (None, ""))) for f in findings)
     panel = Panel(
-        runs=tuple(each.run_id for each in runs),
+        runs=tuple(run.run_id for run in runs),
         providers=shares(heard, {name: answer for name, (answer, _) in answers.items()}, {n: Cost.total(c) for n, c in costs.items()}),
         unfound=unfound((finders(f) for f in merged if f.verified), asked),
         confirmed=tuple(
             Confirmed(title=f.title, providers=tuple(sorted(finders(f))), finding=rule.fingerprint)
-            for f, rule in said
-            if rule is not None
+            for f, rule in said if rule is not None
         ),
     )  # fmt: skip
     asked_again = {old.fingerprint: answers[old.fingerprint] for old in again if old.fingerprint in answers}
-    if not read and not waiting and not any(told.name == "refutation" for told in hearing.left_out):
-        read = [_unread(findings)]
-    return Heard(
-        heard,
-        (*passes, *hearing.left_out, *read),
-        panel,
-        Cost.total(each.cost for each in runs),
-        asked_again,
-        waiting or _waits(second),
-    )
-
-
-async def _ask(hearing: Hearing, hold: Hold) -> Run:
-    """Hold the run that asks every question, a map step each."""
-    inputs: dict[str, str] = {}
-    places: dict[str, str] = {}
-    steps = []
-    for question in hearing.questions:
-        names = [_named(inputs, places, "part", part.text) for part in question.parts]
-        text = _named(inputs, places, "question", question.text)
-        steps.append(_step(question.step, "cael", question.provider, names, text, CLAIMS_SCHEMA))
-    return await _held(hearing, hold, "review", steps, inputs, hearing.budget)
+    total = Cost.total(run.cost for run in runs)
+    return Answers(heard, (*passes, *reading.left_out, *read), panel, total, asked_again, _waits(runs))
 
 
 async def _refute(
-    hearing: Hearing, hold: Hold, findings: Sequence[Finding], earlier: Collection[str], first: Run
-) -> tuple[dict[str, tuple[Refuted, str]], list[Pass], Run | None]:
+    reading: Reading, run_named: RunNamed, findings: Sequence[Finding], earlier: Sequence[Finding], spent: Decimal
+) -> tuple[dict[str, tuple[Refuted, str]], list[Pass], list[Run]]:
     """Return the second readers' answers by fingerprint, with who gave each, the passes, and the run that they took."""
-    by_reader: dict[str, list[Finding]] = {}
-    readers = {each.id: each for each in (*hearing.panel, *([hearing.judge] if hearing.judge else []))}
-    for finding in findings:
-        others = [each for each in hearing.panel if each.id not in finders(finding)] or list(hearing.panel[1:])
-        if finding.fingerprint in earlier:  # whether it still stands, its only finder may say as well
-            others = others or list(hearing.panel)
-        reader = hearing.judge or (others[0] if others else None)
+    by_reader: dict[Provider, list[Finding]] = {}
+    for finding in (*findings, *earlier):
+        reader = reading.second(finders(finding))
+        if finding in earlier:  # whether it still stands, its only finder may say as well
+            reader = reader or reading.panel[0]
         if reader:
-            by_reader.setdefault(reader.id, []).append(finding)
-    inputs: dict[str, str] = {}
-    places: dict[str, str] = {}
-    steps, groups = [], {}
+            by_reader.setdefault(reader, []).append(finding)
+    asked, groups = [], {}
+    for number, (reader, own) in enumerate(by_reader.items(), 1):
+        step = f"refute_{number}"
+        groups[step] = (reader, list(_grouped(reading, own, claims_size(reader.capabilities.context))))
+        items = [_claims(reading, group, reader) for group in groups[step][1]]
+        schema = EITHER_SCHEMA if reader.capabilities.keeps else ANSWERS_SCHEMA
+        asked.append(Calls(step, reader, items, schema, keep=reading.rereads(reader)))
+    if not asked:
+        return {}, [], []
+    left = None if reading.budget is None else reading.budget - spent
+    run = await _run(reading, run_named, "refutation", asked, left)
     answers: dict[str, tuple[Refuted, str]] = {}
-    for number, (name, own) in enumerate(by_reader.items(), 1):
-        cut = [own[at : at + CLAIMS_AT_ONCE] for at in range(0, len(own), CLAIMS_AT_ONCE)]
-        shown = [_named(inputs, places, "claims", _claims(hearing, group, readers[name])) for group in cut]
-        groups[f"refute_{number}"] = (name, cut)
-        text = _named(inputs, places, "question", "Here are the plan and the claims about it. Answer for every claim.")
-        steps.append(_step(f"refute_{number}", "refuter", readers[name], shown, text, ANSWERS_SCHEMA))
-    if not steps:
-        return {}, [], None
-    left = hearing.budget - (first.cost.usd or 0) if hearing.budget is not None else None
-    run = await _held(hearing, hold, "refutation", steps, inputs, left)
     passes = []
-    for step, (name, cut) in groups.items():
-        values = _outputs(run, step)
-        passes.append(_told("refutation", name, run, step, values))
+    for step, (reader, cut) in groups.items():
+        values = _outputs([run], step)
+        passes.append(_pass("refutation", reader.id, [run], step, values))
         for group, value in zip(cut, values, strict=False):  # a step that never began has no items
             told = read_answers(value) if value is not None else {}
-            answers |= {f.fingerprint: (told[n], name) for n, f in enumerate(group, 1) if n in told}
-    return answers, passes, run
+            answers |= {f.fingerprint: (told[n], reader.id) for n, (f, _) in enumerate(group, 1) if n in told}
+    return answers, passes, [run]
 
 
-def _claims(hearing: Hearing, group: Sequence[Finding], reader: Provider) -> str:
-    """Return what a second reader sees: the part of the plan that the claims are about, and the claims."""
-    numbered = hearing.numbered
-    claims = "\n".join(
-        asked_claims(
-            [
-                (f.title, f.explanation, [(numbered.number(e.path, e.start_line), e.quote) for e in f.evidence])
-                for f in group
-            ]
-        )
-    )
-    parts = numbered.parts(
-        max(LEAST_ROOM, room(reader.capabilities.context, len(hearing.personas["refuter"]) + len(claims)))
-    )
-    at = [numbered.number(e.path, e.start_line) for f in group for e in f.evidence]
-    part = max(parts, key=lambda each: sum(each.first <= line <= each.last for line in at))
-    return f"PLAN\n{part.text}\nCLAIMS\n{claims}"
+def _grouped(reading: Reading, findings: Sequence[Finding], size: int) -> Iterator[list[tuple[Finding, str]]]:
+    """Yield findings with what is claimed, as many together as a second reader is shown in one call."""
+    group: list[tuple[Finding, str]] = []
+    for finding in findings:
+        quotes = [(reading.numbered.number(e.path, e.start_line), e.quote) for e in finding.evidence]
+        claim = "".join(asked_claims([(finding.title, finding.explanation[:size], quotes)]))
+        if group and (len(group) == CLAIMS_AT_ONCE or sum(len(c) for _, c in group) + len(claim) > size):
+            yield group
+            group = []
+        group.append((finding, claim.replace("CLAIM 1:", f"CLAIM {len(group) + 1}:", 1)))
+    if group:
+        yield group
 
 
-async def _held(
-    hearing: Hearing, hold: Hold, name: str, steps: Sequence[Json], inputs: dict[str, str], budget: Decimal | None
+def _claims(reading: Reading, group: Sequence[tuple[Finding, str]], reader: Provider) -> Item:
+    """Return what a second reader is asked: the part of the plan that the claims are about, and the claims, fenced."""
+    part = _part_about(reading, [f for f, _ in group], reader)
+    claims = fenced("\n".join(claim for _, claim in group))
+    return part, f"{reading.personas['refuter']}\n\n{_SECOND}\n\n{claims}"
+
+
+def _part_about(reading: Reading, findings: Sequence[Finding], reader: Provider) -> Part:
+    at = [reading.numbered.number(e.path, e.start_line) for f in findings for e in f.evidence]
+    return max(reading.parts(reader), key=lambda part: sum(part.first <= line <= part.last for line in at))
+
+
+async def decide(
+    reading: Reading, run_named: RunNamed, findings: Sequence[Finding]
+) -> tuple[list[amend.Decision], Run]:
+    """Ask the only provider of a panel how each finding is to be settled; return the decisions that came, and the run."""
+    (provider,) = reading.panel
+    items = [(_part_about(reading, [finding], provider), _fault(reading, finding)) for finding in findings]
+    keep = provider.capabilities.keeps and len(items) > 1
+    rounds = [items[:1], items[1:]] if keep else [items]
+    texts = {path: file.text for path, file in reading.document.files.items()}
+    decisions: list[amend.Decision] = []
+    for number, each in enumerate(rounds):
+        asked = Calls("amend", provider, each, amend.DECISION_SCHEMA, keep)
+        run = await _run(reading, run_named, "amend", [asked], reading.budget)
+        values = [(f, v) for f, v in zip(findings[number:], _outputs([run], "amend"), strict=False) if v is not None]
+        decisions += [amend.read_decision(f.id, value, reading.numbered, texts) for f, value in values]
+    return decisions, run
+
+
+def _fault(reading: Reading, finding: Finding) -> str:
+    numbers = [reading.numbered.number(e.path, e.start_line) for e in finding.evidence]
+    return f"{reading.personas['amender']}\n\n{fenced(amend.asked(finding, numbers))}"
+
+
+async def _run(
+    reading: Reading, run_named: RunNamed, name: str, asked: Sequence[Calls], budget: Decimal | None = None
 ) -> Run:
-    """Hold a run of these steps. Its id is made of all that is asked, but for the fences, which are random."""
-    declared: dict[str, Json] = {key: {} for key in (*inputs, *(f"fence_{step['id']}" for step in steps))}
-    source = json.dumps({"name": name, "inputs": declared, "steps": steps})
-    asked = json.dumps([source, inputs, dict(hearing.personas)], sort_keys=True)
-    run_id = f"{name}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
-    fences = {f"fence_{step['id']}": secrets.token_hex(12) for step in steps}
-    return await hold(parse_workflow(source, name), inputs | fences, run_id, budget)
-
-
-def _step(
-    step: str, persona_: str, provider: Provider, parts: Sequence[str], text: str, schema: Json
-) -> dict[str, Json]:
-    fence = f"{{{{ inputs.fence_{step} }}}}{{{{ index }}}}"
-    return {
-        "id": step,
-        "kind": "map",
-        "over": f"[{', '.join(f'inputs.{name}' for name in parts)}]",
-        "persona": persona_,
-        "prompt": f"<<<{fence}\n{{{{ item }}}}\n{fence}>>>\n\n{{{{ inputs.{text} }}}}",
-        "provider": provider.id,
-        "judge": None,
-        "schema": schema,
-        "max_tokens": reply_tokens(provider.capabilities.context),
-        "deadline": DEADLINE,
-    }
-
-
-def _named(inputs: dict[str, str], places: dict[str, str], kind: str, text: str) -> str:
-    """Return the name of the input that holds a text, a new one for a new text."""
-    if text not in places:
-        places[text] = f"{kind}_{len(places) + 1}"
-        inputs[places[text]] = text
-    return places[text]
-
-
-def _heard(question: Question, run: Run) -> tuple[Pass, list[Json]]:
-    values = _outputs(run, question.step)
-    return _told(pass_name(question.lens), question.provider.id, run, question.step, values), [
-        v for v in values if v is not None
-    ]
-
-
-def _outputs(run: Run, step: str) -> list[Json]:
-    """Return a map step's outputs by item; None for an item that failed."""
-    record = run.steps[step]
-    return (
-        record.output if record.status == "completed" else [each["output"] for each in record.payload.get("items", ())]
+    """Run what is asked under an id made of all of it, a map step each: the plan first, so that questions share it, and the question last."""
+    inputs: dict[str, str] = {}
+    steps: list[Json] = []
+    for each in asked:
+        named = [(_named(inputs, fenced(part.text)), _named(inputs, text)) for part, text in each.items]
+        shown = {"context": "{{ item[0] }}", "prompt": "{{ item[1] }}"}
+        steps.append({
+            "id": each.step, "kind": "map", "persona": "fence", "provider": each.provider.id, "judge": None,
+            "over": "[" + ", ".join(f"[inputs.{plan}, inputs.{text}]" for plan, text in named) + "]",
+            **(shown if each.keep else {"prompt": "\n\n".join(shown.values())}),
+            "schema": each.schema, "max_tokens": reply_tokens(each.provider.capabilities.context), "deadline": DEADLINE,
+        })  # fmt: skip
+    source = json.dumps({"name": name, "inputs": {key: {} for key in inputs}, "steps": steps})
+    all_ = json.dumps([source, inputs, dict(reading.personas)], sort_keys=True)
+    run_id = f"{name}-{hashlib.sha256(all_.encode()).hexdigest()[:16]}"
+    return await run_named(
+        parse_workflow(source, name), inputs, run_id, budget if budget is not None else reading.budget
     )
 
 
-def _told(name: str, provider: str, run: Run, step: str, values: Sequence[Json]) -> Pass:
+def fenced(text: str) -> str:
+    """Return a text between lines that it cannot hold: their word is its own digest, so whoever wrote it could not know it."""
+    code = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+    return f"<<<{code}\n{text}\n{code}>>>"
+
+
+def _named(inputs: dict[str, str], text: str) -> str:
+    """Return the name of the input that holds a text, a new one for a new text."""
+    if known := next((name for name, held in inputs.items() if held == text), None):
+        return known
+    inputs[name := f"text_{len(inputs) + 1}"] = text
+    return name
+
+
+def _outputs(runs: Sequence[Run], step: str) -> list[Json]:
+    """Return a map step's outputs by item; None for an item that failed."""
+    record = next(run.steps[step] for run in runs if step in run.steps)
+    whole = record.status == "completed"
+    return list(record.output) if whole else [each["output"] for each in record.payload.get("items", ())]
+
+
+def _pass(name: str, provider: str, runs: Sequence[Run], step: str, values: Sequence[Json]) -> Pass:
     """Return what became of a pass; one that failed half-way says how far it came."""
+    run = next(run for run in runs if step in run.steps)
     record = run.steps[step]
     if record.status == "completed":
         return Pass(name=name, status="ran", provider=provider)
@@ -354,8 +400,8 @@ def _told(name: str, provider: str, run: Run, step: str, values: Sequence[Json])
     return Pass(name=name, status=status, reason=f"{reason}{some}", provider=provider)
 
 
-def _waits(run: Run | None) -> bool:
-    return bool(run and run.pause and run.pause.kind == "answers")
+def _waits(runs: Sequence[Run]) -> bool:
+    return any(run.pause and run.pause.kind == "answers" for run in runs)
 
 
 def _unread(findings: Sequence[Finding]) -> Pass:
@@ -364,12 +410,15 @@ def _unread(findings: Sequence[Finding]) -> Pass:
     return Pass(name="refutation", status="skipped", reason="no second provider to refute with: name a --judge")
 
 
-def _left_out(lens: str, provider: Provider, reason: str) -> Pass:
-    return Pass(name=pass_name(lens), status="skipped", reason=reason, provider=provider.id)
+def _left_out(question: Question, reason: str) -> Pass:
+    return Pass(name=pass_name(question.lens), status="skipped", reason=reason, provider=question.provider.id)
 
 
-def _request(text: str, provider: Provider) -> Request:
-    return Request(messages=(Message("user", text),), max_tokens=reply_tokens(provider.capabilities.context))
+def _request(part: Part, question: str, provider: Provider, *, keep: bool = False) -> Request:
+    text = f"{part.text}\n\n{question}"
+    shared = len(part.text) if keep and provider.capabilities.keeps else 0
+    most = reply_tokens(provider.capabilities.context)
+    return Request(messages=(Message("user", text),), max_tokens=most, shared=shared)
 
 
 def own_lenses(root: Path) -> dict[str, str]:

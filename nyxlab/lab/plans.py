@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 from nyxlab.engine.reading import parse_workflow
@@ -13,7 +14,7 @@ from nyxlab.engine.run import start_run
 from nyxlab.engine.workflow import Workflow
 from nyxlab.errors import InputRefused
 from nyxlab.lab.measure import Case, Measurement, measure, planted_cases
-from nyxlab.lab.panel import Hearing, hear, own_lenses, prepare
+from nyxlab.lab.panel import Reading, ask, own_lenses, prepare
 from nyxlab.lab.reviews import Asked, Paths, Terms, read_review, unchanged_documents
 from nyxlab.lab.runs import OnEvent, Runs, usd
 from nyxlab.lab.steps import Options, documents_of
@@ -21,6 +22,7 @@ from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Cost, Json
 from nyxlab.reviewer.cut import BUDGET
 from nyxlab.reviewer.findings import Severity
+from nyxlab.reviewer.models.amend import Decision
 from nyxlab.reviewer.models.lenses import chosen_lenses
 from nyxlab.reviewer.prompt import ImplementationPrompt
 from nyxlab.reviewer.review import Review, open_documents
@@ -56,28 +58,42 @@ class Plans(Runs):
         start = base or self.settings.root
         terms = Terms.of(self.settings.root, start, fail_on=fail_on, repo=repo, baseline=baseline)
         document = await self.read(target, base=base)
-        return await self.hear(document, terms, Asked(providers, judge, lenses, budget), on_event)
+        return await self.review_document(document, terms, Asked(providers, judge, lenses, budget), on_event)
 
-    async def hear(self, document: Document, terms: Terms, asked: Asked, on_event: OnEvent | None = None) -> Review:
+    async def review_document(
+        self,
+        document: Document,
+        terms: Terms,
+        asked: Asked,
+        on_event: OnEvent | None = None,
+        decisions: Sequence[Decision] = (),
+    ) -> Review:
         """Review a document that is already read: the rules, and what models say, if any are asked."""
-        alone = terms.review(document)
-        hearing = self._hearing(document, asked, terms)
-        if not hearing:
+        alone = terms.review(document, decisions=decisions)
+        reading = self._reading(document, asked, terms)
+        if not reading:
             return alone
-
-        async def hold(workflow: Workflow, inputs: Mapping[str, Json], run_id: str, limit: Decimal | None) -> Run:
-            planned = self._plan(workflow, Options(), inputs)
-            try:
-                await self.show(run_id)
-            except InputRefused:  # nobody has asked this before
-                await start_run(self._store, workflow, inputs, run_id=run_id)
-            return await self._execute(run_id, planned, Options(), limit, on_event)
-
-        earlier = [
-            f for f in alone.findings if not f.by_code and f.status in ("open", "not-found-again") and f.verified
-        ]
+        models = [f for f in alone.findings if not f.by_code]
+        earlier = [f for f in models if f.status in ("open", "not-found-again") and f.verified]
         rules = [f for f in alone.findings if f.by_code and f.active]
-        return terms.review(document, await hear(hearing, hold, rules, earlier))
+        answers = await ask(reading, partial(self._run_named, on_event), rules, earlier)
+        return terms.review(document, answers, decisions)
+
+    async def _run_named(
+        self,
+        on_event: OnEvent | None,
+        workflow: Workflow,
+        inputs: Mapping[str, Json],
+        run_id: str,
+        limit: Decimal | None,
+    ) -> Run:
+        """Run a workflow under an id, or carry on the run that has it already."""
+        planned = self._plan(workflow, Options(), inputs)
+        try:
+            await self.show(run_id)
+        except InputRefused:  # nobody has asked this before
+            await start_run(self._store, workflow, inputs, run_id=run_id)
+        return await self._execute(run_id, planned, Options(), limit, on_event)
 
     def forecast_review(
         self, documents: Sequence[Document], asked: Asked, terms: Terms | None = None
@@ -89,11 +105,11 @@ class Plans(Runs):
         told: dict[str, list[Cost]] = {}
         for document in documents:
             try:
-                hearing = self._hearing(document, asked, terms)
+                reading = self._reading(document, asked, terms)
             except InputRefused as error:
                 many = asked.budget is not None and len(documents) > 1
                 raise InputRefused(f"{error} (for each of {len(documents)} reviews)" if many else str(error)) from None
-            for name, cost in hearing.forecast.items() if hearing else ():
+            for name, cost in reading.forecast.items() if reading else ():
                 told.setdefault(name, []).append(cost)
         return {name: Cost.total(costs) for name, costs in told.items()}
 
@@ -102,7 +118,7 @@ class Plans(Runs):
         names = (*Options.of(asked.providers, None).providers, *([asked.judge] if asked.judge else []))
         return {name: reason for name in names if (reason := self.open(name).unusable())}
 
-    def _hearing(self, document: Document, asked: Asked, terms: Terms | None) -> Hearing | None:
+    def _reading(self, document: Document, asked: Asked, terms: Terms | None) -> Reading | None:
         own = own_lenses(self.settings.root)
         wanted = chosen_lenses(asked.lenses, own)
         panel: dict[str, Provider] = {}
@@ -113,15 +129,8 @@ class Plans(Runs):
         second = asked.judge or self.settings.defaults.judge
         reader = self.open(second) if second else None
         limit = usd(asked.budget) if asked.budget is not None else None
-        return prepare(
-            document,
-            wanted,
-            list(panel.values()),
-            reader,
-            limit,
-            self.settings,
-            baseline=bool(terms and terms.baseline),
-        )
+        again = bool(terms and terms.baseline)
+        return prepare(document, wanted, list(panel.values()), reader, limit, self.settings, baseline=again)
 
     async def measure(
         self,
@@ -161,7 +170,9 @@ class Plans(Runs):
         if asked.providers:  # refuses what cannot be before anything is paid
             costs = self.forecast_review([parse_documents(each) for each in texts.values()], share)
             (on_costs or (lambda _: None))(costs)
-        return await measure(cases, lambda document: self.hear(document, terms, share, on_event), asked, seed)
+        return await measure(
+            cases, lambda document: self.review_document(document, terms, share, on_event), asked, seed
+        )
 
     async def read(self, target: str | Sequence[Paths], *, base: Path | None = None) -> Document:
         """Return the document that a review of ``target`` reads, each file by the path that findings name."""

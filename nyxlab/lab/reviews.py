@@ -20,7 +20,8 @@ from nyxlab.lab.sarif import to_sarif
 from nyxlab.providers.messages import Json
 from nyxlab.reviewer.catalogue import all_rules
 from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.review import Heard, Review, open_documents, review_documents
+from nyxlab.reviewer.models.amend import Decision
+from nyxlab.reviewer.review import Answers, Review, open_documents, review_documents
 from nyxlab.reviewer.rules import Rule
 from nyxlab.reviewer.text.document import Document
 
@@ -56,11 +57,12 @@ class Terms:
             baseline if baseline is None or isinstance(baseline, Review) else read_review(base / baseline),
         )
 
-    def review(self, document: Document, heard: Heard | None = None) -> Review:
-        """Review a document on these terms, with what models said about it."""
+    def review(self, document: Document, answers: Answers | None = None, decisions: Sequence[Decision] = ()) -> Review:
+        """Review a document on these terms, with what models said about it, and what was decided before."""
         return review_documents(
-            document, fail_on=self.fail_on, repo_files=self.repo, rules=self.rules, baseline=self.baseline, heard=heard
-        )
+            document, fail_on=self.fail_on, repo_files=self.repo, rules=self.rules, baseline=self.baseline,
+            answers=answers, decisions=decisions,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

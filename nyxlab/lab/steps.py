@@ -172,11 +172,12 @@ def persona(name: str, settings: Settings) -> str:
     return (shipped / f"{name}.md").read_text(encoding="utf-8").strip()
 
 
-def question(step: Step, goal: str, prompt: str, settings: Settings) -> Request:
-    """Return the request of a prompt step: persona and goal as the system prompt, its rendered prompt as the message."""
+def question(step: Step, goal: str, prompt: str, settings: Settings, context: str = "") -> Request:
+    """Return the request of a prompt step: persona and goal as the system prompt, its rendered context and prompt as the message."""
     parts = [persona(step.persona, settings) if step.persona else "", f"The goal of all steps:\n{goal}" if goal else ""]
     return Request(
-        messages=(Message("user", prompt),),
+        messages=(Message("user", f"{context}\n\n{prompt}" if context else prompt),),
+        shared=len(context),
         system="\n\n".join(filter(None, parts)) or None,
         max_tokens=step.max_tokens,
         output_schema=step.output_schema,
@@ -197,7 +198,7 @@ def forecast(
         if not step.asks or (only is not None and step.id not in only):
             continue
         quoted = sum(4 * workflow.step(name).max_tokens for name in step.needs if workflow.step(name).asks)
-        request = question(step, workflow.goal, (step.prompt or "") + "x" * quoted, settings)
+        request = question(step, workflow.goal, (step.prompt or "") + "x" * quoted, settings, step.context or "")
         asked = [name for name in dict.fromkeys(candidates(step)) if open_provider(name).unusable() is None]
         times = len(step.over) if isinstance(step.over, tuple) else 1
         for name in asked:
@@ -291,7 +292,8 @@ class StepRunner:
     ) -> Verdict:
         """Put the step's question, filled in with ``variables``, to its gate."""
         step = context.step
-        request = question(step, context.workflow.goal, render(step.prompt or "", variables), self._settings)
+        before, prompt = (render(text, variables) if text else "" for text in (step.context, step.prompt))
+        request = question(step, context.workflow.goal, prompt, self._settings, before)
         gate = Gate(
             [ledger.wrap(self._open(name)) for name in candidates(step)],
             compare=bool(step.compare),

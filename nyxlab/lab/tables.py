@@ -144,6 +144,8 @@ def _provider(name: str, role: str, rows: Sequence[Row]) -> Row:
         "failed": sum(row["status"] != "ok" for row in rows),
         "input_tokens": sum(row["input_tokens"] or 0 for row in rows),
         "output_tokens": sum(row["output_tokens"] or 0 for row in rows),
+        "cache_read_tokens": sum(row["cache_read_tokens"] or 0 for row in rows),
+        "cache_write_tokens": sum(row["cache_write_tokens"] or 0 for row in rows),
         "tokens": sum(row["tokens"] or 0 for row in rows),
         "usd": total.usd,
         "certainty": total.certainty,

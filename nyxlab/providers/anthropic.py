@@ -29,6 +29,7 @@ class AnthropicDialect:
     key_header = "x-api-key"
     key_prefix = ""
     streaming: dict[str, Json] = {"stream": True}  # noqa: RUF012 - a constant of the format
+    keeps = True
 
     def path(self, _model: str, /, *, stream: bool = False) -> str:  # noqa: ARG002 - a stream has the same path
         """Return the one path there is; the model stands in the body."""
@@ -39,7 +40,10 @@ class AnthropicDialect:
         body: dict[str, Json] = {
             "model": model,
             "max_tokens": request.max_tokens,
-            "messages": [{"role": m.role, "content": _content(m)} for m in request.messages],
+            "messages": [
+                {"role": m.role, "content": _content(m, request.shared if n == 0 else 0)}
+                for n, m in enumerate(request.messages)
+            ],
         }
         if request.system:
             body["system"] = request.system
@@ -91,11 +95,16 @@ class AnthropicDialect:
         return {**heard.rest, "content": [{"type": "text", "text": heard.text}]}
 
 
-def _content(message: Message) -> Json:
-    if not message.images:
+def _content(message: Message, shared: int) -> Json:
+    """Return a message's parts; the first ``shared`` characters are kept by the vendor for five minutes."""
+    texts: list[Json] = [{"type": "text", "text": message.content}]
+    if 0 < shared < len(message.content):
+        kept = {"type": "text", "text": message.content[:shared], "cache_control": {"type": "ephemeral"}}
+        texts = [kept, {"type": "text", "text": message.content[shared:]}]
+    elif not message.images:
         return message.content
     images: list[Json] = [
         {"type": "image", "source": {"type": "base64", "media_type": image.media_type, "data": image.base64}}
         for image in message.images
     ]
-    return [*images, {"type": "text", "text": message.content}]
+    return [*images, *texts]

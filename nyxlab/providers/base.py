@@ -10,11 +10,15 @@ from nyxlab.providers.messages import Cost, Record, Reply, Request
 
 
 class Capabilities(Record):
-    """What a provider can take: ``context`` is its window in tokens (None where nobody said)."""
+    """What a provider can take: ``context`` is its window in tokens (None where nobody said).
+
+    ``keeps``: it keeps the beginning that a request shares with others, if it is told where that ends, and charges it apart.
+    """
 
     context: int | None = None
     output_schema: bool = True
     images: bool = True
+    keeps: bool = False
 
 
 class Provider(ABC):

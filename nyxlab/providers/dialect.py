@@ -59,7 +59,7 @@ class Dialect(Protocol):
 
     ``base_url`` is the vendor's own address, ``version`` what is put behind another one that names no version,
     ``key_header`` the header that carries the key (after ``key_prefix``), ``streaming`` what a body says besides to
-    be answered in a stream.
+    be answered in a stream, ``keeps`` whether a body says where a shared beginning ends.
     """
 
     base_url: str
@@ -68,6 +68,7 @@ class Dialect(Protocol):
     key_header: str
     key_prefix: str
     streaming: dict[str, Json]
+    keeps: bool
 
     def path(self, model: str, /, *, stream: bool = False) -> str:
         """Return the path of a call, to be put behind the base URL."""

@@ -23,6 +23,7 @@ class GoogleDialect:
     key_header = "x-goog-api-key"  # never ?key=: URLs end up in logs and error texts
     key_prefix = ""
     streaming: dict[str, Json] = {}  # noqa: RUF012 - the path says it
+    keeps = False
 
     def path(self, model: str, /, *, stream: bool = False) -> str:
         """Return the path, in which the model stands, and whether to stream."""

@@ -90,7 +90,7 @@ class HttpProvider(Provider):
         self.id, self.vendor, self.model = id, vendor, model
         drawn = "&".join(f"{name}={value}" for name, value in sampling.model_dump(exclude_none=True).items())
         self.identity = f"{type(dialect).__name__}:{model}@{base_url}?{drawn}"
-        self.capabilities = Capabilities(context=tariff.context)
+        self.capabilities = Capabilities(context=tariff.context, keeps=dialect.keeps)
         self._dialect, self._sampling, self._tariff = dialect, sampling, tariff
         self._key, self._why_no_key = key, None if key else why_no_key
         self._wire, self._pace = Wire(base_url), pace_of(base_url)

@@ -70,6 +70,7 @@ class Request(Record):
     ``max_tokens`` bounds the reply (reasoning included), ``output_schema`` is a JSON Schema that the reply must
     satisfy, ``deadline`` the seconds after which the call is given up, retries and waiting included. ``stream`` reads
     the reply while it is written: the time to its first token is known, and what came before a call was given up.
+    The first ``shared`` characters of the first message are those of other requests too, which a vendor may keep and charge less for.
     ``idempotency_key`` goes along where the vendor takes one, so that a call sent again after a crash is not billed twice.
     """
 
@@ -82,6 +83,7 @@ class Request(Record):
     )
     deadline: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 120.0
     stream: bool = False
+    shared: Annotated[int, Field(ge=0)] = 0
     idempotency_key: str | None = Field(default=None, max_length=255)
 
     @property
@@ -95,8 +97,8 @@ class Request(Record):
         return -(-len(self.text) // 4) + 1_000 * sum(len(m.images) for m in self.messages)
 
     def digest(self) -> str:
-        """SHA-256 of what is asked. Deadline and streaming are left out: how it is waited for is no part of the question."""
-        asked: Json = self.model_dump(exclude={"deadline", "stream", "messages", "idempotency_key"})
+        """SHA-256 of what is asked. How it is sent and waited for is no part of the question."""
+        asked: Json = self.model_dump(exclude={"deadline", "stream", "shared", "messages", "idempotency_key"})
         asked["messages"] = [[m.role, m.content, [[i.media_type, i.base64] for i in m.images]] for m in self.messages]
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 

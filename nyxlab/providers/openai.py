@@ -19,6 +19,7 @@ class OpenAIDialect:
     key_header = "authorization"
     key_prefix = "Bearer "
     streaming: dict[str, Json] = {"stream": True, "stream_options": {"include_usage": True}}  # noqa: RUF012 - a constant
+    keeps = False
 
     def __init__(self, limit: str = "max_tokens") -> None:
         """``limit`` is ``max_completion_tokens`` at OpenAI, which refuses the old name that all others know."""

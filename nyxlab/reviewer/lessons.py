@@ -25,6 +25,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
+from itertools import chain
 from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
@@ -83,6 +84,11 @@ class Lesson(Record):
     firing: Annotated[tuple[str, ...], Field(min_length=1)]
     quiet: Annotated[tuple[str, ...], Field(min_length=1)]
 
+    @property
+    def patterns(self) -> tuple[Patterns, Patterns, Patterns, Patterns]:
+        """Its patterns: when, beside, unless, settled."""
+        return self.when, self.beside, self.unless, self.settled
+
 
 class _Passage(NamedTuple):
     """A sentence, or a command with the lines that it is continued on."""
@@ -94,35 +100,32 @@ class _Passage(NamedTuple):
 
 def rule_of(lesson: Lesson) -> Rule:
     """Return the rule that a lesson is."""
+    starts = {word.split()[0] for word in lesson.words}
 
     @cache
     def patterns() -> tuple[tuple[re.Pattern[str], ...], ...]:
-        every = (lesson.when, lesson.beside, lesson.unless, lesson.settled)
-        return tuple(tuple(re.compile(p, re.IGNORECASE) for p in each) for each in every)
-
-    starts = {word.split()[0] for word in lesson.words}
+        return tuple(tuple(re.compile(p, re.IGNORECASE) for p in each) for each in lesson.patterns)
 
     def check(document: Document, plan: Plan) -> Iterator[Claim]:
-        if not any(start in file.small for file in document.files.values() for start in starts):
+        files = document.files.values()
+        if not any(start in file.small for file in files for start in starts):
             return
         when, beside, unless, settled = patterns()
         words = re.compile("|".join(re.escape(word).replace("\\ ", r"\s++") for word in lesson.words))
         made = [(passage, found) for passage in _passages(document, words) if (found := _matched(passage, when))]
-        if not made or any(p.search(file.text) for p in settled for file in document.files.values()):
+        others = [_first(document, p) for p in beside] if made else []
+        if None in others or any(p.search(file.text) for p in settled if made for file in files):
             return
-        others = [_first(document, p) for p in beside]
         answered: dict[tuple[str, range], bool] = {}
-        for passage, matched in made if None not in others else ():
+        for passage, matched in made:
             path, section = passage.place.path, _section(document, passage.place)
             if (path, section) not in answered:
                 text = document.quote(path, section.start, section.stop - 1)
                 answered[path, section] = any(p.search(text) for p in unless)
-            if answered[path, section]:
-                continue
-            said = " … ".join(" ".join(m[0].split()) for m in matched)
-            told = f'The plan says "{said[:160]}". {lesson.why}'
-            places = (passage.place, *filter(None, others))
-            yield Claim(lesson.severity, lesson.title, told, places, (said,))
+            if not answered[path, section]:
+                said = " … ".join(" ".join(m[0].split()) for m in matched)
+                told = f'The plan says "{said[:160]}". {lesson.why}'
+                yield Claim(lesson.severity, lesson.title, told, (passage.place, *filter(None, others)), (said,))
 
     check.__doc__ = f"Find this pain: {lesson.title[0].lower()}{lesson.title[1:]}."
     reason = lesson.why[0].lower() + lesson.why[1:].rstrip(".")
@@ -149,12 +152,11 @@ def read_lessons(text: str, name: str, *, checked: bool = True) -> dict[str, Rul
             lesson = Lesson.model_validate(entry)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            line = next(
-                (lines[w] for n in range(len(first["loc"]), -1, -1) if (w := (number, *first["loc"][:n])) in lines), 1
-            )
+            wheres = ((number, *first["loc"][:n]) for n in range(len(first["loc"]), -1, -1))
+            line = next((lines[w] for w in wheres if w in lines), 1)
             said = first["msg"].removeprefix("Value error, ")
             raise InputRefused(f"{name}:{line}: {'.'.join(map(str, first['loc']))}: {said}") from None
-        for pattern in (*lesson.when, *lesson.beside, *lesson.unless, *lesson.settled) if checked else ():
+        for pattern in chain.from_iterable(lesson.patterns) if checked else ():
             try:
                 re.compile(pattern)
             except (re.error, RecursionError, OverflowError) as error:
@@ -223,12 +225,9 @@ def _matched(passage: _Passage, when: Iterable[re.Pattern[str]]) -> list[re.Matc
     if passage.is_code:
         return found
     start, end = min(m.start() for m in found), max(m.end() for m in found)
-    denied = (
-        any(_DENIED_INSIDE.search(m[0]) for m in found)
-        or _DENIED.search(text[max(0, start - 90) : start])
-        or _DENIED_AFTER.match(text[end : end + 80])
-    )
-    return None if denied else found
+    inside = any(_DENIED_INSIDE.search(m[0]) for m in found)
+    around = _DENIED.search(text[max(0, start - 90) : start]) or _DENIED_AFTER.match(text[end : end + 80])
+    return None if inside or around else found
 
 
 def _first(document: Document, pattern: re.Pattern[str]) -> Place | None:
@@ -242,6 +241,6 @@ def _first(document: Document, pattern: re.Pattern[str]) -> Place | None:
 
 def _section(document: Document, place: Place) -> range:
     """Return the lines between the headings around a place."""
-    lines = [h.line for h in document.headings if h.path == place.path]
-    start = max((n for n in lines if n <= place.line), default=1)
-    return range(start, min((n for n in lines if n > place.line), default=len(document.files[place.path].lines) + 1))
+    above, ends = document.section_at(place.path, place.line), document.files[place.path].length
+    below = next((h.line for h in document.headings if h.path == place.path and h.line > place.line), ends + 1)
+    return range(above.line if above else 1, below)

@@ -18,6 +18,7 @@ from nyxlab.reviewer.baseline import against
 from nyxlab.reviewer.catalogue import all_rules
 from nyxlab.reviewer.cut import Block, CutPhase, Deferral, cut
 from nyxlab.reviewer.findings import Finder, Finding, Severity, count, fingerprint
+from nyxlab.reviewer.models.amend import Decision
 from nyxlab.reviewer.models.consensus import Panel, asked_again
 from nyxlab.reviewer.models.evidence import quoted
 from nyxlab.reviewer.models.lenses import Refuted
@@ -32,6 +33,7 @@ MAX_BYTES = 20 * 1024 * 1024
 MAX_LINE = 200_000
 MAX_DEPTH = 100  # lists and quotes within one another; far past what a person writes or a parser follows
 QUOTED = 4  # places of a finding that are its evidence; the others are where it shows as well
+FREE = Cost(usd=0, certainty="exact")
 _NESTING = re.compile(r"\A(?:[ \t]*+(?:[-*+]|\d{1,9}[.)]|>)(?=[ \t>]))++")
 
 
@@ -100,16 +102,17 @@ class Pass(Record):
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What models said about a document: their findings, the passes that it took, and what each provider did.
+class Answers:
+    """What models answered about a document: their findings, the passes that it took, and what each provider did.
 
-    ``waiting``: answers by hand are missing. ``again`` is what a model answered about an earlier review's findings that were not made again, by fingerprint, and who it was.
+    ``waiting``: answers by hand are missing. ``again`` is what a model answered about an earlier review's findings that
+    were not made again, by fingerprint, and who it was. ``panel`` is None where nobody could be asked.
     """
 
-    findings: tuple[Finding, ...]
-    passes: tuple[Pass, ...]
-    panel: Panel | None  # None where nobody could be asked
-    cost: Cost
+    findings: tuple[Finding, ...] = ()
+    passes: tuple[Pass, ...] = ()
+    panel: Panel | None = None
+    cost: Cost = FREE
     again: Mapping[str, tuple[Refuted, str]] = field(default_factory=dict)
     waiting: bool = False
 
@@ -131,9 +134,9 @@ class Review(Record):
     phases: tuple[CutPhase, ...] = ()
     header: tuple[Block, ...] = ()
     appendix: tuple[Block, ...] = ()
-    decisions: tuple[Json, ...] = ()
+    decisions: tuple[Decision, ...] = ()
     deferred: tuple[Deferral, ...] = ()
-    cost: Cost = Cost(usd=0, certainty="exact")
+    cost: Cost = FREE
     panel: Panel | None = None
 
     @property
@@ -275,47 +278,45 @@ def review_documents(
     repo_files: frozenset[str] | None = None,
     rules: Sequence[Rule] | None = None,
     baseline: Review | None = None,
-    heard: Heard | None = None,
+    answers: Answers | None = None,
+    decisions: Sequence[Decision] = (),
 ) -> Review:
     """Run every rule and lesson over a set of files and judge it; deterministic.
 
-    ``repo_files`` are the paths of the repository that the plan is for, against which its file ledger is checked;
-    ``rules`` are those that ship with nyxlab unless given; ``baseline`` is
-    an earlier review, of this plan or of another version of it, which tells the new findings from the old. ``heard`` is
-    what models said: their findings come after the rules' own, which they do not change.
+    ``repo_files`` are the paths of the repository that the plan is for, against which its file ledger is checked; ``rules``
+    are those that ship with nyxlab unless given; ``baseline`` is an earlier review, of this plan or of another version of
+    it, which tells the new findings from the old. ``answers`` are what models said: their findings come after the rules'
+    own, which they do not change. ``decisions`` are about findings of the baseline.
     """
     document = replace(document, repo=repo_files)
-    plan = read_plan(document)
+    plan, said = read_plan(document), answers or Answers()
     found = find(document, all_rules() if rules is None else rules, plan)
-    if heard:
-        found += tuple(f.model_copy(update={"id": f"F-{n:03d}"}) for n, f in enumerate(heard.findings, len(found) + 1))
+    found += tuple(f.model_copy(update={"id": f"F-{n:03d}"}) for n, f in enumerate(said.findings, len(found) + 1))
     findings = suppress(found, document)
     if baseline is not None:
-        findings = against(
-            baseline.findings, findings, document, models_ran=heard is not None and heard.panel is not None
-        )
-        findings = tuple(asked_again(f, *heard.again.get(f.fingerprint, (None, ""))) if heard else f for f in findings)
+        findings = against(baseline.findings, findings, document, models_ran=said.panel is not None)
+        findings = tuple(asked_again(f, *said.again.get(f.fingerprint, (None, ""))) for f in findings)
     made = cut(document, plan, findings)
+    names = {f.fingerprint: f.id for f in findings}
+    earlier = {f.id: names.get(f.fingerprint) for f in baseline.findings} if baseline else {}
     return Review(
-        status="paused" if heard and heard.waiting else "completed",
-        run_id=heard.panel.runs[0] if heard and heard.panel and heard.panel.runs else None,
+        status="paused" if said.waiting else "completed",
+        run_id=said.panel.runs[0] if said.panel and said.panel.runs else None,
         verdict=judge(findings, fail_on),
         fail_on=fail_on,
         documents=tuple(
             ReviewedFile(path=f.path, sha256=f.sha256, lines=f.length, text=f.text if document.beside is None else None)
             for f in document.files.values()
         ),
-        passes=(Pass(name="rules", status="ran"), *(heard.passes if heard else ())),
+        passes=(Pass(name="rules", status="ran"), *said.passes),
         counts=count(findings),
         findings=findings,
         read=Read.of(plan, document),
-        phases=made.phases,
-        header=made.header,
-        appendix=made.appendix,
-        deferred=made.deferred,
-        cost=heard.cost if heard else Cost(usd=0, certainty="exact"),
-        panel=heard.panel if heard else None,
-    )
+        phases=made.phases, header=made.header, appendix=made.appendix, deferred=made.deferred,
+        decisions=tuple(d.model_copy(update={"finding": earlier.get(d.finding) or d.finding}) for d in decisions),
+        cost=said.cost,
+        panel=said.panel,
+    )  # fmt: skip
 
 
 def find(document: Document, rules: Sequence[Rule] = RULES, plan: Plan | None = None) -> tuple[Finding, ...]:

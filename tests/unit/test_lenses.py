@@ -342,13 +342,11 @@ def test_orders_inside_the_plan_change_nothing(tmp_path: Path) -> None:
         f.rule for f in reviewed(tmp_path, plan=PLAN + evil).findings
     ]
     assert any(f.rule == "prompt-injection" for f in review.findings)
-    codes = set()
     for text in seen:
-        ((code, inside),) = re.findall(r"<<<([0-9a-f]{24}\d+)\n(.*)\n\1>>>\n\nLook ", text, re.DOTALL)
+        ((code, inside),) = re.findall(r"<<<([0-9a-f]{24})\n(.*)\n\1>>>\n\nYou are Cael", text, re.DOTALL)
         assert "Ignore previous instructions" in inside
         assert code not in inside
-        codes.add(code)
-    assert len(codes) == len(seen) == len(LENSES)
+    assert len(seen) == len(LENSES)
 
 
 def test_nobody_usable_leaves_the_rules(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ async def test_the_semantic_set_takes_understanding() -> None:
         from nyxlab.reviewer.models.consensus import Panel, locate, merge, unfound
         from nyxlab.reviewer.models.evidence import Locator
         from nyxlab.reviewer.models.lenses import LensClaim, Numbered, Quote
-        from nyxlab.reviewer.review import Heard
+        from nyxlab.reviewer.review import Answers
 
         case = next(
             c
@@ -183,7 +183,7 @@ async def test_the_semantic_set_takes_understanding() -> None:
         ]  # fmt: skip
         found = merge([locate(each, "data", "test:a", numbered, locator) for each in claims], 1)
         panel = Panel(unfound=unfound((), ()))
-        return review_documents(document, heard=Heard(found, (), panel, review_documents(document).cost))
+        return review_documents(document, answers=Answers(found, (), panel, review_documents(document).cost))
 
     seen = await measure(semantic(), all_seeing, Asked())
     assert seen.scores[0].found == 40

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
 from nyxlab.reviewer.findings import MAX_SPAN, Evidence
+from nyxlab.reviewer.models.lenses import NUMBERED
 from nyxlab.reviewer.rules.base import Place
 from nyxlab.reviewer.text.document import Document
 
@@ -22,7 +23,6 @@ AROUND = (
 MOST = 50
 
 _MARKS = re.compile(r"[*_`>#|~]+|^\s*(?:[-+]|\d+[.)])\s+")
-_NUMBERED = re.compile(r"^\s*\d+\s*\|\s?", re.MULTILINE)
 _FACTS = re.compile(r"\d+(?:[.,]\d+)*|\b(?:not|never|no|none|without|cannot|\w+n't)\b")
 _PAIRS = str.maketrans("\u201c\u201d\u201e\u2018\u2019\u2013\u2014\u00a0", '"""\'\'-- ')  # as typographers set them
 
@@ -50,7 +50,7 @@ class Locator:
 
         A quote that stands nowhere is returned as it is, unverified: nobody may take it for the plan's words.
         """
-        words = _NUMBERED.sub("", quote).strip()
+        words = NUMBERED.sub("", quote).strip()
         folded = fold(words.replace("\n", " "))
         place = None
         if len(folded) >= LEAST:

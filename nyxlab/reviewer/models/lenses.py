@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -24,7 +25,7 @@ AROUND = 400  # characters that the words around a part may take
 OVERLAP = 0.1  # of a part is said again at the start of the next, so that neighbours are seen together
 CHARACTERS = 3.2  # a token, counted low: a part that is too long is refused after it was paid
 WINDOW = 32_000  # tokens, where nobody has said how many a provider takes
-MOST_WINDOW = 100_000  # past it, models overlook what they are shown
+MOST_WINDOW = 110_000  # past it, models overlook what they are shown
 REPLY = 16_000  # tokens: 25 findings with their quotes, and the thinking before them
 LEAST_ROOM = 1_200  # characters of plan that a question must hold to be worth asking
 
@@ -89,20 +90,21 @@ class Refuted(Record):
     reason: str
 
 
-def _object(optional: tuple[str, ...] = (), **fields: Json) -> dict[str, Json]:
+def object_schema(optional: tuple[str, ...] = (), **fields: Json) -> dict[str, Json]:
+    """Return the JSON Schema of an object with these fields and no others."""
     required = [name for name in fields if name not in optional]
     return {"type": "object", "properties": fields, "required": required, "additionalProperties": False}
 
 
 _TEXT, _WHOLE = {"type": "string"}, {"type": "integer"}
-CLAIMS_SCHEMA = _object(
+CLAIMS_SCHEMA = object_schema(
     findings={
         "type": "array",
-        "items": _object(
+        "items": object_schema(
             optional=("outside",),  # a reply without it means false
             title=_TEXT,
             explanation=_TEXT,
-            quotes={"type": "array", "items": _object(line=_WHOLE, text=_TEXT)},
+            quotes={"type": "array", "items": object_schema(line=_WHOLE, text=_TEXT)},
             entities={"type": "array", "items": _TEXT},
             consequence={"type": "string", "enum": list(CONSEQUENCES)},
             certain={"type": "boolean"},
@@ -111,16 +113,22 @@ CLAIMS_SCHEMA = _object(
         ),
     }
 )
-ANSWERS_SCHEMA = _object(
+ANSWERS_SCHEMA = object_schema(
     answers={
         "type": "array",
-        "items": _object(
+        "items": object_schema(
             claim=_WHOLE,
             answer={"type": "string", "enum": ["surviving", "needs-hardening", "rejected"]},
             reason=_TEXT,
         ),
     }
 )
+
+
+EITHER_SCHEMA = object_schema(**CLAIMS_SCHEMA["properties"], **ANSWERS_SCHEMA["properties"])
+"""Both, for a provider that keeps what two questions share: the form of the reply stands before the plan, so it is a part of that."""
+NUMBERED = re.compile(r"^\s*\d+\s*\|[ ]?", re.MULTILINE)
+"""How lines are numbered, which a reply may repeat."""
 
 
 def read_claims(value: Json) -> tuple[LensClaim, ...]:

@@ -116,13 +116,11 @@ def labels(sentence: Sentence) -> Iterator[Label]:
             continue
         family = _ALIASES.get(family, family)
         after = text[m.end() : m.end() + 1]
-        titled = (head or (family in ("figure", "table") and after in (":", ".", ""))) and _PART_TITLED.match(
-            text, m.end()
-        )
-        titled = titled or sentence.where == "heading" or (family in _ANYWHERE and after == ":")
-        found, end = _run(
-            _label(sentence, family, m[3], m.start(), m.start() == opening and not m[2] and titled), m.end()
-        )
+        caption = family in ("figure", "table") and after in (":", ".", "")
+        titled = (head or caption) and bool(_PART_TITLED.match(text, m.end()))
+        titled |= sentence.where == "heading" or (family in _ANYWHERE and after == ":")
+        defines = m.start() == opening and not m[2] and titled
+        found, end = _run(_label(sentence, family, m[3], m.start(), defines), m.end())
         yield from found
 
 
