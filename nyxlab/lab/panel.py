@@ -117,6 +117,19 @@ class Reading:
         second = (self.judge is provider) if self.judge else len(self.panel) > 1 or self.baseline
         return provider.capabilities.keeps and (own > 1 or second)
 
+    def cost_of_deciding(self, findings: Sequence[Finding]) -> Cost:
+        """Return the most that it may cost to have the only provider decide these; ``InputRefused`` where the budget is smaller."""
+        (provider,) = self.panel
+        asked = [(_part_about(self, [finding], provider), _fault(self, finding)) for finding in findings]
+        keep = len(asked) > 1
+        cost = Cost.total(provider.estimate(_request(part, text, provider, keep=keep)) for part, text in asked)
+        if self.budget is not None and (cost.certainty == "unknown" or (cost.usd or 0) > self.budget):
+            most = f"may cost ${cost.usd}" if cost.certainty != "unknown" else "has no known price"
+            raise InputRefused(
+                f"a budget of ${self.budget} holds no decisions about {len(asked)} findings: {provider.id} {most}"
+            )
+        return cost
+
     @property
     def forecast(self) -> dict[str, Cost]:
         """The most that each provider may cost: its questions, and a dozen claims a call for whoever reads second.
@@ -180,6 +193,14 @@ def prepare(
         questions.append(replace(question, parts=parts, cost=Cost.total(map(provider.estimate, asked))))
     kept = tuple(_affordable(questions, budget, out))
     return replace(reading, questions=kept, left_out=tuple(out))
+
+
+def single(document: Document, provider: Provider, budget: Decimal | None, settings: Settings) -> Reading:
+    """Return the reading of one provider that is asked no question yet. ``InputRefused`` where it cannot be called."""
+    if reason := provider.unusable():
+        raise InputRefused(f"{provider.id} cannot be asked: {reason}")
+    personas = {name: persona(name, settings) for name in ("fence", "cael", "refuter", "amender")}
+    return Reading(document, Numbered.of(document), (), (), (provider,), None, budget, personas)
 
 
 def _affordable(questions: Sequence[Question], budget: Decimal | None, out: list[Pass]) -> Iterator[Question]:

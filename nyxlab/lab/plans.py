@@ -14,18 +14,19 @@ from nyxlab.engine.run import start_run
 from nyxlab.engine.workflow import Workflow
 from nyxlab.errors import InputRefused
 from nyxlab.lab.measure import Case, Measurement, measure, planted_cases
-from nyxlab.lab.panel import Reading, ask, own_lenses, prepare
+from nyxlab.lab.mending import Amendment, read_decisions
+from nyxlab.lab.panel import Reading, ask, decide, own_lenses, prepare, single
 from nyxlab.lab.reviews import Asked, Paths, Terms, read_review, unchanged_documents
 from nyxlab.lab.runs import OnEvent, Runs, usd
 from nyxlab.lab.steps import Options, documents_of
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Cost, Json
 from nyxlab.reviewer.cut import BUDGET
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.models.amend import Decision
+from nyxlab.reviewer.findings import Finding, Severity
+from nyxlab.reviewer.models.amend import Decision, amended
 from nyxlab.reviewer.models.lenses import chosen_lenses
 from nyxlab.reviewer.prompt import ImplementationPrompt
-from nyxlab.reviewer.review import Review, open_documents
+from nyxlab.reviewer.review import Review, beside, open_documents
 from nyxlab.reviewer.text.document import Document, parse_documents
 
 
@@ -132,6 +133,65 @@ class Plans(Runs):
         again = bool(terms and terms.baseline)
         return prepare(document, wanted, list(panel.values()), reader, limit, self.settings, baseline=again)
 
+    async def amend(
+        self,
+        review: Paths,
+        *,
+        provider: str | None = None,
+        findings: Sequence[str] = (),
+        decisions: Paths | None = None,
+        budget: Decimal | str | None = None,
+        base: Path | None = None,
+        on_costs: Callable[[dict[str, Cost]], None] | None = None,
+        on_event: OnEvent | None = None,
+    ) -> Amendment:
+        """Return the plan of a review mended in a copy: by a file of decisions, or by what a provider decides about each finding.
+
+        ``review`` is a file with its JSON, ``findings`` the ids that are meant, all that are open unless given. The amended
+        plan is reviewed again, by ``provider`` too where models had read the plan. Nothing is written. ``InputRefused``
+        where the plan is no longer as it was reviewed.
+        """
+        start = base or self.settings.root
+        earlier = read_review(start / review)
+        chosen = chosen_findings(earlier, findings)
+        documents = earlier.to_json()
+        before = unchanged_documents(documents, start, (start / review).parent, outside=True)
+        for each in earlier.documents:
+            if each.path not in before:
+                raise InputRefused(
+                    f"{each.path}: not as it was reviewed, or not there; review it again, and amend that"
+                )
+        document = parse_documents({each.path: before[each.path] for each in earlier.documents})
+        made: tuple[Decision, ...] = ()
+        cost, waiting = Cost.total(()), ""
+        again = Asked(provider if any(told.by_model for told in earlier.passes) else None, budget=budget)
+        terms = Terms.of(self.settings.root, start, fail_on=earlier.fail_on, baseline=earlier)
+        if decisions is not None:
+            made = read_decisions(start / decisions, {f.id for f in chosen})
+        elif provider:
+            reading = single(document, self.open(provider), usd(budget) if budget is not None else None, self.settings)
+            costs = {
+                provider: Cost.total(
+                    [reading.cost_of_deciding(chosen), *self.forecast_review([document], again, terms).values()]
+                )
+            }
+            (on_costs or (lambda _: None))(costs)
+            told, run = await decide(reading, partial(self._run_named, on_event), chosen)
+            made, cost = tuple(told), run.cost
+            waiting = run.pause.reason if run.pause else ""
+            if not made and not waiting:
+                raise InputRefused(
+                    f"{provider} has decided nothing: {run.steps['amend'].error or 'no reply could be used'}"
+                )
+        after, refused = amended(before, made)
+        mended = replace(parse_documents(after), beside=beside(document, start))
+        asked = replace(again, budget=None) if not waiting else Asked()
+        second = await self.review_document(mended, terms, asked, on_event, made)
+        total = Cost.total([cost, second.cost])
+        source = start / decisions if decisions is not None else None
+        names = {f.fingerprint: f.id for f in earlier.findings}
+        return Amendment(made, refused, before, after, second, names, start, total, waiting, source)
+
     async def measure(
         self,
         plans: Sequence[Paths],
@@ -205,6 +265,16 @@ class Plans(Runs):
 def share_out(asked: Asked, reviews: int) -> Asked:
     """Return what each of so many reviews is asked: the same, for an equal part of the budget."""
     return asked if asked.budget is None else replace(asked, budget=usd(asked.budget) / reviews)
+
+
+def chosen_findings(review: Review, ids: Sequence[str]) -> list[Finding]:
+    """Return the open findings of a review, or those of these ids; ``InputRefused`` for one that it does not have."""
+    known = {f.id: f for f in review.findings if f.active}
+    if unknown := [name for name in ids if name not in known]:
+        raise InputRefused(f"the review has no open finding '{unknown[0]}'; it has {', '.join(known) or 'none'}")
+    if not known:
+        raise InputRefused("the review has no open finding: there is nothing to amend")
+    return [known[name] for name in dict.fromkeys(ids)] or list(known.values())
 
 
 def goal_of(run: Run) -> str:

@@ -131,7 +131,9 @@ def _expect(told: Json, schema: str) -> None:
 
 def _review_context(review: Json, documents: Mapping[str, str]) -> dict[str, Any]:
     """Return what the review templates (and the run's) show, computed from the findings themselves."""
-    shown, folded, overflow = tables.fold(review["findings"])
+    decided = {each["finding"]: _decision(each) for each in review.get("decisions") or ()}
+    told = [{**f, "decision": decided.get(f["id"])} for f in review["findings"]]
+    shown, folded, overflow = tables.fold(told)
     lines = {path: text.split("\n") for path, text in documents.items()}
     carried = documents if sum(map(len, documents.values())) <= WHOLE_PLAN else {}
     numbers = {path: index for index, path in enumerate(sorted(carried))}
@@ -154,6 +156,27 @@ def _review_context(review: Json, documents: Mapping[str, str]) -> dict[str, Any
         "command": "nyxlab review " + shlex.join([*(d["path"] for d in review.get("documents") or ()), "--fail-on"])
         + f" {review.get('failOn', 'CRITICAL').lower()}",
     }  # fmt: skip
+
+
+def _diff(old: str, new: str) -> list[tuple[str, str]]:
+    """Return an edit line by line, each with its sign: " ", "-" or "+"."""
+    from difflib import ndiff  # few reports need it
+
+    return [(line[0], line[2:]) for line in ndiff(old.split("\n"), new.split("\n")) if line[0] != "?"]
+
+
+def _decision(decision: Json) -> dict[str, Any]:
+    """Return a decision as pages show it: with each edit as its place and its lines."""
+    edits = [
+        {
+            "where": f"{e['path']}:{e['line']}",
+            "lines": lines,
+            "text": "\n".join(f"{sign} {line}" for sign, line in lines),
+        }
+        for e in decision.get("edits") or ()
+        if e["old"] != e["new"] and (lines := _diff(e["old"], e["new"]))
+    ]
+    return {**decision, "edits": edits}
 
 
 def _counts(review: Json) -> dict[str, int]:

@@ -205,10 +205,11 @@ class Folded(NamedTuple):
 
 
 def fold(findings: Iterable[Json], *, medium: int = 5, most: int = 50) -> Folded:
-    """Return CRITICAL, HIGH and the first ``medium`` MEDIUM as shown, the rest folded, ``most`` in all."""
+    """Return CRITICAL, HIGH, the first ``medium`` MEDIUM and what was decided as shown, the rest folded, ``most`` in all."""
     ordered = worst_first(findings)
     mediums = [f for f in ordered if f["severity"] == "MEDIUM" and stands(f)][:medium]
     loud = [f for f in ordered if f["severity"] in SEVERITIES[:2] and stands(f)] + mediums
+    loud += [f for f in ordered if f.get("decision") and not any(f is other for other in loud)]
     quiet = [f for f in ordered if not any(f is other for other in loud)]
     shown, folded = loud[:most], quiet[: max(0, most - len(loud))]
     rest = loud[len(shown) :] + quiet[len(folded) :]

@@ -17,6 +17,7 @@ from nyxlab.errors import InputRefused
 from nyxlab.providers.messages import Json, Record
 from nyxlab.reviewer.cut import BUDGET, Block, CutPhase, Deferral, PhaseFile, cut, requirements
 from nyxlab.reviewer.findings import Finding
+from nyxlab.reviewer.models.amend import Decision
 from nyxlab.reviewer.plan.read import read_plan
 from nyxlab.reviewer.text.document import parse_documents
 
@@ -44,6 +45,7 @@ class ImplementationPrompt(Record):
     appendix: tuple[Block, ...]
     deferred: tuple[Deferral, ...] = ()
     findings: tuple[Finding, ...] = ()
+    decisions: tuple[Decision, ...] = ()
     told: str = ""
     copies: Mapping[str, tuple[str, int, str]] = {}
     """Requirements by name: file, line, text; shown beside the tasks that cite them, as copies."""
@@ -58,6 +60,7 @@ class ImplementationPrompt(Record):
         try:
             findings = tuple(Finding.model_validate(f) for f in review["findings"])
             paths = [str(each["path"]) for each in review["documents"]]
+            decisions = tuple(Decision.model_validate(d) for d in review.get("decisions") or ())
         except (KeyError, TypeError, ValidationError):
             raise InputRefused("the review cannot be used: make it again with `nyxlab review --format json`") from None
         missing = [path for path in paths if path not in texts]
@@ -99,6 +102,7 @@ class ImplementationPrompt(Record):
             appendix=made.appendix,
             deferred=made.deferred,
             findings=findings,
+            decisions=tuple(d for d in decisions if d.settled),
             told=plan.told(),
             copies={name: (r.path, r.line, r.title) for name, r in known.items()},
             references={n: tuple(found.values()) for n, found in references.items()},

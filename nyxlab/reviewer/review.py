@@ -256,19 +256,22 @@ def open_documents(paths: Iterable[str | Path], base: Path = Path()) -> Document
     """Read and parse a set of files, and look which of the files that they link to exist beside them."""
     unread: dict[str, str] = {}
     document = parse_documents(read_documents(paths, base, unread), unread=unread)
-    named = {
-        (link.path, (link.target or "").partition("#")[0].partition("?")[0]) for link in document.links if link.target
-    }
-    named |= {(m.path, m.name) for m in document.file_mentions}
-    beside = set()
+    return replace(document, beside=beside(document, base))
+
+
+def beside(document: Document, base: Path) -> frozenset[str]:
+    """Return the paths, from ``base``, of the files that a document names and that exist."""
+    named = {(link.path, re.split("[#?]", link.target)[0]) for link in document.links if link.target}
+    named |= {(mention.path, mention.name) for mention in document.file_mentions}
+    found = set()
     for path, name in named:
         target = normpath(join(dirname(path), name))
         try:
             if name and ":" not in name and (base / target).exists():
-                beside.add(target)
+                found.add(target)
         except (OSError, ValueError):
             continue
-    return replace(document, beside=frozenset(beside))
+    return frozenset(found)
 
 
 def review_documents(

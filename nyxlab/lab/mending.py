@@ -1,0 +1,209 @@
+"""Mending on disk: the file of decisions, the patch that git takes, and the amended plan; nothing of the plan itself is touched unless asked."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from nyxlab.errors import InputRefused
+from nyxlab.providers.messages import Cost
+from nyxlab.providers.strictyaml import read_yaml
+from nyxlab.reviewer.findings import Finding
+from nyxlab.reviewer.models.amend import Decision, Refusal
+from nyxlab.reviewer.review import Review
+
+DECISIONS, PATCH, REVIEW = "decisions.yaml", "plan.patch", "review.json"
+QUIET = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "LC_ALL": "C"}
+"""An environment in which git obeys nobody's settings, so that a patch is the same for everybody."""
+
+FORM = """\
+# What is to become of the findings in {names}. For each one: `reading` says in a sentence which reading holds, `why` on what it
+# rests; change `new` in its edits, add edits of other lines, or delete those that are not needed. Where somebody else must
+# decide, set `person: true`. Then: nyxlab amend {review} --decisions {file}
+"""
+
+
+@dataclass(frozen=True)
+class Amendment:
+    """A plan mended in a copy: the decisions, the edits that could not be made, the texts before and after, and the review of these.
+
+    ``waiting`` says which answers by hand are missing: then nothing is decided yet.
+    """
+
+    decisions: tuple[Decision, ...]
+    refused: tuple[Refusal, ...]
+    before: Mapping[str, str]
+    after: Mapping[str, str]
+    review: Review
+    names: Mapping[str, str]  # the ids that findings had in the earlier review, by fingerprint
+    base: Path
+    cost: Cost
+    waiting: str = ""
+    source: Path | None = None  # the file that the decisions stand in, if they are a person's
+
+    @property
+    def changed(self) -> dict[str, str]:
+        """The new texts of the files that the edits change, by path."""
+        return {path: text for path, text in self.after.items() if text != self.before[path]}
+
+    @property
+    def outcome(self) -> dict[str, list[Finding]]:
+        """The findings that the amended plan has closed, those that are open still, and new ones."""
+        found = self.review.findings
+        return {
+            "closed": [f for f in found if not f.active and f.status in ("fixed", "not-found-again")],
+            "open": [f for f in found if f.active and f.status in ("open", "not-found-again")],
+            "new": [f for f in found if f.active and f.status == "new"],
+        }
+
+    @property
+    def patch(self) -> str:
+        """The edits as a patch that ``git apply`` takes in the repository of the plan, or in its folder outside of one."""
+        return patch_of(self.before, self.after, self.base)
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write decisions, patch, the amended files at their paths and the review of them into a folder; return what was written."""
+        review = self.review.model_dump_json(by_alias=True, indent=1)
+        told = {DECISIONS: decisions_text(self.decisions), PATCH: self.patch, REVIEW: review + "\n"}
+        files = {folder / name: text for name, text in told.items()}
+        if self.source and self.source.resolve() == (folder / DECISIONS).resolve():
+            del files[folder / DECISIONS]  # as its author wrote it, notes and all
+        files |= {folder / _inside(path): text for path, text in self.after.items()}
+        for path, text in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text.encode("utf-8", "surrogatepass"))
+        return list(files)
+
+    def apply(self) -> None:
+        """Change the plan's own files. ``InputRefused`` outside of git, and where anything is not committed or was refused."""
+        if self.refused:
+            raise InputRefused(f"nothing is applied: {self.refused[0]}")
+        paths = [self.base / path for path in self.changed]
+        for path in paths:
+            root = _toplevel(path.parent)
+            if root is None:
+                raise InputRefused(
+                    f"{path}: not in a git repository, so nothing is applied; use the patch and the copy"
+                )
+            named = str(path.resolve())
+            if _git(root, "status", "--porcelain", "--untracked-files=no").stdout:
+                raise InputRefused(f"{root}: commit or stash what is changed there first; then --apply can be undone")
+            if _git(root, "ls-files", "--error-unmatch", named).returncode:
+                raise InputRefused(f"{path}: not under git's eyes, so nothing is applied; add and commit it first")
+            if path.read_bytes() != self.before[_named(self, path)].encode("utf-8", "surrogatepass"):
+                raise InputRefused(f"{path}: changed since it was reviewed; review it again")
+        for name, text in self.changed.items():
+            path = self.base / name
+            half = path.with_name(f".{path.name}.half")
+            half.write_bytes(text.encode("utf-8", "surrogatepass"))
+            half.chmod(path.stat().st_mode)
+            half.replace(path)
+
+
+def _named(amendment: Amendment, path: Path) -> str:
+    return next(name for name in amendment.before if amendment.base / name == path)
+
+
+def patch_of(before: Mapping[str, str], after: Mapping[str, str], base: Path) -> str:
+    """Return the differences between texts as git writes them, with paths as the repository around ``base`` has them."""
+    root = _toplevel(base) or base.resolve()
+    with tempfile.TemporaryDirectory() as scratch:
+        for side, texts in (("a", before), ("b", after)):
+            (Path(scratch) / side).mkdir()
+            for path in (path for path in texts if before[path] != after[path]):
+                whole = Path(os.path.normpath(base.resolve() / path))
+                inside = whole.relative_to(root) if whole.is_relative_to(root) else Path(whole.name)
+                target = Path(scratch) / side / inside
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(texts[path].encode("utf-8", "surrogatepass"))
+        done = _git(
+            Path(scratch), "diff", "--no-index", "--no-prefix", "--no-color", "--no-ext-diff", "--text", "a", "b"
+        )
+        return done.stdout.decode("utf-8", "surrogatepass")
+
+
+def _toplevel(folder: Path) -> Path | None:
+    done = _git(folder, "rev-parse", "--show-toplevel")
+    return Path(done.stdout.decode().removesuffix("\n")) if not done.returncode else None
+
+
+def _git(folder: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
+    command = ["git", "-C", str(folder), "-c", "core.autocrlf=false", "-c", "core.quotepath=false", *words]
+    try:
+        return subprocess.run(command, capture_output=True, check=False, env=os.environ | QUIET)  # noqa: S603 - no shell
+    except FileNotFoundError:
+        raise InputRefused("git is not installed, and patches are made and checked with it") from None
+
+
+def _inside(path: str) -> Path:
+    """Return a path as one inside of a folder, wherever it leads."""
+    return Path(*[part for part in Path(path).parts if part not in ("..", os.sep)])
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as blocks."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def decisions_text(decisions: Sequence[Decision], notes: Mapping[str, str] | None = None) -> str:
+    """Return decisions as YAML, with a note above each finding that has one."""
+    told = []
+    for decision in decisions:
+        note = (notes or {}).get(decision.finding, "")
+        value = [decision.model_dump(mode="json")]
+        shown = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100_000)
+        told.append("".join(f"# {line}\n" for line in note.splitlines()) + shown)
+    return "\n".join(told)
+
+
+def decisions_form(review: Review, chosen: Sequence[Finding], source: Path, file: Path) -> str:
+    """Return an empty file of decisions: each finding with its quotes as edits that change nothing yet."""
+    notes = {f.id: f"{f.severity} {' '.join(f.title.split())}\n{' '.join(f.explanation.split())}" for f in chosen}
+    empty = [
+        Decision.model_validate({
+            "finding": f.id,
+            "edits": [{"path": e.path, "line": e.start_line, "old": e.quote, "new": e.quote} for e in f.evidence if e.verified],
+        })
+        for f in chosen
+    ]  # fmt: skip
+    names = ", ".join(document.path for document in review.documents)
+    return FORM.format(names=names, review=source, file=file) + "\n" + decisions_text(empty, notes)
+
+
+def read_decisions(path: Path, known: Collection[str]) -> tuple[Decision, ...]:
+    """Return the decisions of a file; ``InputRefused`` names the line of what is wrong in it."""
+    try:
+        value, lines = read_yaml(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError):
+        raise InputRefused(
+            f"{path}: no such file, or not UTF-8 text; `nyxlab amend REVIEW.json` writes one to fill in"
+        ) from None
+    if not isinstance(value, list):
+        raise InputRefused(f"{path}:1: decisions are a list; start each with '- finding: F-001'")
+    found: dict[str, Decision] = {}
+    for number, entry in enumerate(value):
+        line = lines.get((number,), 1)
+        try:
+            decision = Decision.model_validate(entry)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise InputRefused(f"{path}:{line}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        if decision.finding not in known:
+            raise InputRefused(f"{path}:{line}: the review has no open finding '{decision.finding}'")
+        if decision.finding in found:
+            raise InputRefused(f"{path}:{line}: {decision.finding} is decided twice; keep one")
+        found[decision.finding] = decision
+    return tuple(found.values())
