@@ -46,10 +46,11 @@ bench: $(STAMP)  ## Measure calls, reviews, steps, comparisons and routers, as r
 ablate: $(STAMP)  ## Blind each pattern of the reviewer in turn and list those that change nothing
 	@$(BIN)/python tests/bench/ablate.py
 
-live: $(STAMP)  ## Paid calls, with the keys in .env: one small one to each vendor, then the reader on 40 known faults
+live: $(STAMP)  ## Paid calls, with the keys in .env: one small one to each vendor, then the reader on known faults, in real plans too where they are
 	@[ -z "$$CI" ] || { echo "make live makes paid calls, so it does not run in CI"; exit 1; }
 	@$(BIN)/nyxlab providers --check
 	@$(BIN)/python tests/bench/semantic.py --budget 5
+	@[ ! -d ../shared/realbench ] || $(BIN)/python tests/bench/semantic.py --real --budget 20
 
 samples: $(STAMP)  ## Write reports/samples/ again: one report of each kind, and pictures of pages and panels, light and dark
 	@$(BIN)/python reports/samples/make.py

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from nyxlab.gate.policy import interval
-from nyxlab.lab.planting import Fault, planted
+from nyxlab.lab.planting import Fault, planted, sets_of
 from nyxlab.lab.reviews import Asked
 from nyxlab.providers.messages import Cost, Record
 from nyxlab.reviewer.findings import Finding
@@ -22,7 +22,7 @@ Reviewer = Callable[[Document], Awaitable[Review]]
 
 
 class Case(NamedTuple):
-    """A text with known faults, and the clean text that it was made of: what is found in both is no work of the faults."""
+    """A text with known faults, and the clean text that it was made of, if there is one: what is found in both is no work of the faults."""
 
     clean: Mapping[str, str]
     texts: Mapping[str, str]
@@ -64,12 +64,8 @@ class Measurement(Record):
 
 
 def planted_cases(texts: Mapping[str, str], seed: int) -> list[Case]:
-    """Return ``COPIES`` copies of each plan with one fault of each kind that it can hold; the same seed, the same copies."""
-    return [
-        Case({path: text}, *planted({path: text}, seed * COPIES + copy))
-        for path, text in texts.items()
-        for copy in range(COPIES)
-    ]
+    """Return ``COPIES`` copies of each plan (files of one form in one folder are one) with one fault of each kind that it can hold."""
+    return [Case(each, *planted(each, seed * COPIES + copy)) for each in sets_of(texts) for copy in range(COPIES)]
 
 
 async def measure(cases: Sequence[Case], review: Reviewer, asked: Asked, seed: int = 0) -> Measurement:
@@ -79,9 +75,9 @@ async def measure(cases: Sequence[Case], review: Reviewer, asked: Asked, seed: i
     reviews: list[Review] = []
     for case in cases:
         key = repr(sorted(case.clean.items()))
-        if key not in clean:
+        if case.clean and key not in clean:
             clean[key] = await review(parse_documents(case.clean))
-        known = {(f.rule, _words(f)) for f in clean[key].findings}
+        known = {(f.rule, _words(f)) for f in clean[key].findings} if case.clean else set()
         done = await review(parse_documents(case.texts))
         reviews.append(done)
         told.append((case, [f for f in done.findings if f.active and (f.rule, _words(f)) not in known]))
@@ -100,7 +96,7 @@ async def measure(cases: Sequence[Case], review: Reviewer, asked: Asked, seed: i
     told_off = [p for r in everything for p in r.passes if p.status != "ran" and (p.provider or p.name == "refutation")]
     missing = {(p.name, p.provider, p.reason): p for p in told_off}
     return Measurement(
-        plans=tuple(dict.fromkeys(path for case in cases for path in case.clean)),
+        plans=tuple(dict.fromkeys(path for case in cases for path in case.clean or case.texts)),
         seed=seed,
         copies=len(cases),
         planted=sum(len(case.faults) for case in cases),

@@ -186,7 +186,7 @@ class Plans(Runs):
         after, refused = amended(before, made)
         mended = replace(parse_documents(after), beside=beside(document, start))
         asked = replace(again, budget=None) if not waiting else Asked()
-        second = await self.review_document(mended, terms, asked, on_event, made)
+        second = await self.review_document(mended, terms, asked, on_event, [d for d in made if d.made])
         total = Cost.total([cost, second.cost])
         source = start / decisions if decisions is not None else None
         names = {f.fingerprint: f.id for f in earlier.findings}
@@ -224,7 +224,7 @@ class Plans(Runs):
         on_event: OnEvent | None = None,
     ) -> Measurement:
         """Return who finds the faults of these cases, as ``measure`` does for those that it has planted."""
-        texts = {repr(text): text for case in cases for text in (case.clean, case.texts)}
+        texts = {repr(text): text for case in cases for text in (case.clean, case.texts) if text}
         share = share_out(asked, len(texts))
         terms = Terms.of(self.settings.root, self.settings.root)
         if asked.providers:  # refuses what cannot be before anything is paid

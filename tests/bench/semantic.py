@@ -1,6 +1,9 @@
-"""Has models read six short plans with 40 faults that take understanding, and about their clean twins: `make live` runs it, with real keys.
+"""Has models read six short plans with 40 faults that take understanding, and their clean twins: `make live` runs it, with real keys.
 
-    python tests/bench/semantic.py [--providers A,B] [--judge J] [--budget USD]
+    python tests/bench/semantic.py [--real] [--providers A,B] [--judge J] [--budget USD]
+
+With ``--real`` the plans are real ones and the faults those that a careful reading has found in them, where
+../shared/realbench is there: recall is over those, and an alarm is what that reading does not have, right or not.
 
 Never run in CI: it makes paid calls. Figures count only with the date and the models that it prints.
 """
@@ -8,10 +11,12 @@ Never run in CI: it makes paid calls. Figures count only with the date and the m
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import anyio
 import yaml
@@ -24,7 +29,9 @@ from nyxlab.lab.planting import Fault
 from nyxlab.lab.progress import RunProgress
 from nyxlab.lab.reviews import Asked
 
-HERE = Path(__file__).resolve().parents[2] / "data" / "expected" / "semantic"
+ROOT = Path(__file__).resolve().parents[2]
+HERE = ROOT / "data" / "expected" / "semantic"
+REAL = ROOT.parent / "shared" / "realbench" / "public"
 
 
 def cases() -> list[Case]:
@@ -51,12 +58,36 @@ def cases() -> list[Case]:
     return found
 
 
+def real_cases() -> list[Case]:
+    """Return the real sets of which the truth is known; ``kind`` is how a fault can be found: D by code, D? by fragile code, M by understanding."""
+    told: dict[str, list[dict[str, Any]]] = {}
+    for line in (REAL / "truth.jsonl").read_text("utf-8").splitlines():
+        row = json.loads(line)
+        told.setdefault(row["set"], []).append(row)
+    found = []
+    for name, rows in told.items():
+        home = REAL / "docs"
+        texts = {
+            p.relative_to(home).as_posix(): p.read_text("utf-8", "replace") for p in sorted((home / name).rglob("*.md"))
+        }
+        spots = [[(place["path"], place["start"], place["end"]) for place in row["places"]] for row in rows]
+        faults = [
+            Fault(
+                kind=row["how"], rule=None, path=own[0][0], lines=tuple((a, b) for path, a, b in own if path == own[0][0]),
+                elsewhere=tuple(spot for spot in own if spot[0] != own[0][0]),
+            )
+            for row, own in zip(rows, spots, strict=True)
+        ]  # fmt: skip
+        found.append(Case({}, texts, tuple(faults)))
+    return found
+
+
 def _holds(line: str, told: dict[str, str], text: str) -> bool:
     """Whether a line is a side of the fault; a fault that replaces the other side of another has one side left."""
     return told["instead"] in line or (told.get("against", "\0") in line and told["against"] in text)
 
 
-async def main(providers: str | None, judge: str | None, budget: str | None) -> Measurement | None:
+async def main(providers: str | None, judge: str | None, budget: str | None, real: bool) -> Measurement | None:
     async with Lab() as lab:
         usable = [
             state.provider for state in lab.providers() if state.unusable is None and state.provider[:6] != "local:"
@@ -67,7 +98,10 @@ async def main(providers: str | None, judge: str | None, budget: str | None) -> 
             return None
         with RunProgress() as progress:
             return await lab.measure_cases(
-                cases(), asked, on_costs=lambda costs: say_who_reads(costs, "the plans"), on_event=progress
+                real_cases() if real else cases(),
+                asked,
+                on_costs=lambda costs: say_who_reads(costs, "the plans"),
+                on_event=progress,
             )
 
 
@@ -75,11 +109,14 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     for option in ("--providers", "--judge", "--budget"):
         parser.add_argument(option)
+    parser.add_argument("--real", action="store_true")
     given = parser.parse_args()
+    if given.real and not REAL.is_dir():
+        sys.exit("the real plans are not beside this checkout, in ../shared/realbench: nothing was sent")
     if os.environ.get("CI"):
         sys.exit("this makes paid calls, so it does not run in CI")
     try:
-        measured = anyio.run(main, given.providers, given.judge, given.budget)
+        measured = anyio.run(main, given.providers, given.judge, given.budget, given.real)
     except NyxlabError as error:
         sys.exit(f"nyxlab: {error}")
     if measured:

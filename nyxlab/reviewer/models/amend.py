@@ -35,6 +35,11 @@ class Decision(Record):
     options: tuple[str, ...] = ()
 
     @property
+    def made(self) -> bool:
+        """Whether anything is decided, if only who has to."""
+        return bool(self.reading.strip() or self.person or any(e.old != e.new for e in self.edits))
+
+    @property
     def settled(self) -> bool:
         """Whether it says how the plan is to be read."""
         return bool(self.reading.strip()) and not self.person
