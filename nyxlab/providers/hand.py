@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from os.path import commonprefix
 from pathlib import Path
 from typing import NamedTuple
 
@@ -107,7 +108,7 @@ class HandProvider(Provider):
             with reply.open("rb") as file:
                 data = file.read(MOST + 1)
         except FileNotFoundError:
-            raise AnswerWanted(self._waiting(), where=self._shown) from None
+            raise AnswerWanted(self._waiting() + self._earlier(question), where=self._shown) from None
         except OSError as error:
             raise InputRefused(f"{self._shown}: cannot be read or written ({error.strerror})") from None
         text, problem = _read(data, fault)
@@ -123,10 +124,27 @@ class HandProvider(Provider):
         text = "\n\n".join(filter(None, asked))
         return HEAD.format(name=self.name, cut=_CUT, reply=reply, question=text)
 
+    def _earlier(self, question: Path) -> str:
+        """Say which answer beside a question is about an earlier text of it: the same is asked, of words most of which are still there."""
+        asked = question.read_text(encoding="utf-8")
+        for reply in sorted(self.folder.glob("*.reply.md")):
+            other = reply.with_name(reply.name.removesuffix(".reply.md") + ".md")
+            before = other.read_text(encoding="utf-8") if other.exists() and other != question else ""
+            end = len(commonprefix([asked[::-1], before[::-1]]))
+            old, new = (_lines(text[: len(text) - end]) for text in (before, asked))
+            if before and end > len(HEAD) and 2 * len(old & new) > max(len(old), len(new)):
+                return f"; {reply.name} there answers an earlier text of it, and is kept"
+        return ""
+
     def _waiting(self) -> str:
         """Say how many questions wait in the folder."""
         waiting = len(open_questions(self.root, [self.name]))
         return f"{waiting} {'question waits' if waiting == 1 else 'questions wait'} in {self._shown}"
+
+
+def _lines(text: str) -> frozenset[str]:
+    """Return the lines of a question without the numbers before them, but for those that every question has."""
+    return frozenset(re.sub(r"^\d+\| ?", "", line) for line in text.partition(_CUT)[2].splitlines()) - {""}
 
 
 def _read(data: bytes, fault: Fault | None) -> tuple[str, str | None]:

@@ -179,6 +179,19 @@ def test_a_review_by_hand_carries_on_with_the_same_command(tmp_path: Path, monke
     assert code == 0
     assert (told["status"], told["runId"][:7]) == ("completed", "review-")
     assert sorted(f["rule"] for f in told["findings"]) == ["reader", "unfinished-marker"]
+    # The plan changes: what was answered is kept, and said to be about the earlier text; another plan is another matter.
+    (given,) = (tmp_path / "data" / "hand" / "claude").glob("*.reply.md")
+    (tmp_path / "plan.md").write_text(
+        "# P\n\nNew.\n\nKept for ten years.\n\nDeleted after five years.\n\nOwner: TBD.\n"
+    )
+    code, _, err = invoke(*words)
+    assert code == 3
+    assert f"{given.name} there answers an earlier text of it, and is kept" in " ".join(err.split())
+    assert given.exists()
+    (tmp_path / "other.md").write_text("# Q\n\nSomething else altogether.\n")
+    code, _, err = invoke("review", "other.md", "--providers", "hand:claude")
+    assert code == 3
+    assert "earlier text" not in err
 
 
 def test_an_answer_that_was_refused_is_listed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
