@@ -15,7 +15,8 @@ from nyxlab.engine.workflow import Workflow
 from nyxlab.errors import InputRefused
 from nyxlab.lab.measure import Case, Measurement, measure, planted_cases
 from nyxlab.lab.mending import Amendment, read_decisions
-from nyxlab.lab.panel import Reading, ask, decide, own_lenses, prepare, single
+from nyxlab.lab.panel import ask, decide
+from nyxlab.lab.reading import Reading, own_lenses, prepare, single
 from nyxlab.lab.reviews import Asked, Paths, Terms, read_review, unchanged_documents
 from nyxlab.lab.runs import OnEvent, Runs, usd
 from nyxlab.lab.steps import Options, documents_of

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from os.path import commonprefix
 from pathlib import Path
 from typing import NamedTuple
 
@@ -130,7 +129,8 @@ class HandProvider(Provider):
         for reply in sorted(self.folder.glob("*.reply.md")):
             other = reply.with_name(reply.name.removesuffix(".reply.md") + ".md")
             before = other.read_text(encoding="utf-8") if other.exists() and other != question else ""
-            end = len(commonprefix([asked[::-1], before[::-1]]))
+            pairs = zip(reversed(asked), reversed(before), strict=False)
+            end = next((n for n, (one, two) in enumerate(pairs) if one != two), min(len(asked), len(before)))
             old, new = (_lines(text[: len(text) - end]) for text in (before, asked))
             if before and end > len(HEAD) and 2 * len(old & new) > max(len(old), len(new)):
                 return f"; {reply.name} there answers an earlier text of it, and is kept"

@@ -98,15 +98,13 @@ def merge(located: Iterable[Located], panel: int) -> tuple[Finding, ...]:
     for claim in located:
         home = next((g for g in groups if any(same(claim, other) for other in g)), None)
         groups.append([claim]) if home is None else home.append(claim)
-    findings = sorted((_finding(group, panel) for group in groups), key=_order)
     equals: Counter[str] = Counter()
     told = []
-    for finding in findings:
-        equals[finding.fingerprint] += 1
-        if ordinal := equals[finding.fingerprint] - 1:
-            print_ = fingerprint(finding.fingerprint, (), (), ordinal)
-            finding = finding.model_copy(update={"fingerprint": print_})
-        told.append(finding)
+    for finding in sorted((_finding(group, panel) for group in groups), key=_order):
+        name = finding.fingerprint
+        again = {"fingerprint": fingerprint(name, (), (), equals[name])} if equals[name] else {}
+        told.append(finding.model_copy(update=again))
+        equals[name] += 1
     return tuple(told)
 
 
@@ -124,18 +122,11 @@ def same(one: Located, two: Located) -> bool:
 
 def repeats(finding: Finding, rules: Sequence[Finding]) -> Finding | None:
     """Return the rule's finding that says it already: every quote of each lies on one of the other's, and the category is one that may mean it."""
-    if not finding.verified:
-        return None
-    return next(
-        (
-            rule
-            for rule in rules
-            if overlap(finding.evidence, rule.evidence)
-            and len(rule.evidence) >= len(finding.evidence)
-            and (rule.category is finding.category or _alike(rule.title, finding.title))
-        ),
-        None,
-    )
+    for rule in rules if finding.verified else ():
+        touched = len(rule.evidence) >= len(finding.evidence) and overlap(finding.evidence, rule.evidence)
+        if touched and (rule.category is finding.category or _alike(rule.title, finding.title)):
+            return rule
+    return None
 
 
 def refute(finding: Finding, answer: Refuted | None, reader: str) -> Finding:
@@ -201,20 +192,16 @@ def shares(
     findings: Sequence[Finding], answers: Mapping[str, Refuted], costs: Mapping[str, Cost]
 ) -> tuple[Panelist, ...]:
     """Return each provider's share; ``answers`` are the second reader's by fingerprint, ``costs`` what each provider took."""
-    told = {name: Panelist(provider=name, cost=cost) for name, cost in costs.items()}
-    for finding in findings:
-        answer = answers.get(finding.fingerprint)
-        for name in finders(finding):
-            mine = told.get(name) or Panelist(provider=name)
-            told[name] = mine.model_copy(
-                update={
-                    "found": mine.found + 1,
-                    "unverified": mine.unverified + (not finding.verified),
-                    "asked": mine.asked + (answer is not None),
-                    "rejected": mine.rejected + (answer is not None and answer.answer == "rejected"),
-                }
-            )
-    return tuple(told.values())
+    told = []
+    made = dict.fromkeys(name for finding in findings for name in sorted(finders(finding)))
+    for name in dict.fromkeys((*costs, *made)):
+        own = [f for f in findings if name in finders(f)]
+        asked = [answers[f.fingerprint] for f in own if f.fingerprint in answers]
+        told.append(Panelist(
+            provider=name, found=len(own), unverified=sum(not f.verified for f in own), asked=len(asked),
+            rejected=sum(each.answer == "rejected" for each in asked), **({"cost": costs[name]} if name in costs else {}),
+        ))  # fmt: skip
+    return tuple(told)
 
 
 def _finding(group: Sequence[Located], panel: int) -> Finding:
@@ -225,30 +212,20 @@ def _finding(group: Sequence[Located], panel: int) -> Finding:
     consequence = CONSEQUENCES[told.claim.consequence]
     evidence = {(e.path, e.start_line): e for each in (lead, *group) for e in each.evidence}
     providers = list(dict.fromkeys(each.provider for each in group))
-    verified = all(piece.verified for piece in evidence.values())
-    also = dict.fromkeys(
-        _line(each.claim.title, 160) for each in group if fold(each.claim.title) != fold(lead.claim.title)
-    )
+    others = (each.claim.title for each in group if fold(each.claim.title) != fold(lead.claim.title))
+    also = [f"Told as well as: {_line(title, 160).rstrip('.')}." for title in dict.fromkeys(others)]
+    # Laplace's rule of succession over those who were asked; a quote that stands nowhere halves it.
+    confidence = (len(providers) + 1) / (panel + 2) * (1 if all(e.verified for e in evidence.values()) else 0.5)
     rule = pass_name(lead.lens).replace(":", "-")
     return Finding(
-        id="F-000",
+        id="F-000", rule=rule, category=consequence.category, severity=told.severity, severity_reason=told.reason,
         fingerprint=fingerprint(rule, [told.claim.consequence], [e.quote for e in evidence.values()]),
-        rule=rule,
-        category=consequence.category,
-        severity=told.severity,
-        severity_reason=told.reason,
-        # Laplace's rule of succession over those who were asked; a quote that stands nowhere halves it.
-        confidence=round((len(providers) + 1) / (panel + 2) * (1 if verified else 0.5), 2),
-        title=_line(lead.claim.title, 160),
-        explanation=" ".join(
-            [lead.claim.explanation.strip(), *(f"Told as well as: {title.rstrip('.')}." for title in also)]
-        ).strip(),
-        consequence=consequence.told[0].upper() + consequence.told[1:] + ".",
-        fix=lead.claim.fix.strip(),
-        evidence=tuple(evidence.values()),
-        outside=all(each.claim.outside for each in group),
+        confidence=round(confidence, 2), title=_line(lead.claim.title, 160),
+        explanation=" ".join([lead.claim.explanation.strip(), *also]).strip(),
+        consequence=consequence.told[0].upper() + consequence.told[1:] + ".", fix=lead.claim.fix.strip(),
+        evidence=tuple(evidence.values()), outside=all(each.claim.outside for each in group),
         found_by=tuple(Finder(kind="lens", provider=name) for name in providers),
-    )
+    )  # fmt: skip
 
 
 def _order(finding: Finding) -> tuple[int, str, int, str]:
