@@ -140,7 +140,8 @@ def _claims(reading: Reading, group: Sequence[tuple[Finding, str]], reader: Prov
     """Return what a second reader is asked: the part of the plan that the claims are about, and the claims, fenced."""
     part = reading.part_about([f for f, _ in group], reader)
     claims = fenced("\n".join(claim for _, claim in group))
-    return part, f"{reading.personas['refuter']}\n\n{_SECOND}\n\n{claims}"
+    alone = " Leave `findings` empty." if reader.capabilities.keeps else ""
+    return part, f"{reading.personas['refuter']}\n\n{_SECOND}{alone}\n\n{claims}"
 
 
 async def decide(

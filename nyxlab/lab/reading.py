@@ -83,8 +83,10 @@ class Reading:
 
     def calls(self, question: Question) -> Calls:
         """Return what a question asks of its provider: who is Cael, and the question, after each part."""
-        items = [(part, f"{self.personas['cael']}\n\n{question.text}") for part in question.parts]
-        schema = EITHER_SCHEMA if question.provider.capabilities.keeps else CLAIMS_SCHEMA
+        keeps = question.provider.capabilities.keeps
+        alone = "\n\nLeave `answers` empty: nothing has been claimed yet." if keeps else ""
+        items = [(part, f"{self.personas['cael']}\n\n{question.text}{alone}") for part in question.parts]
+        schema = EITHER_SCHEMA if keeps else CLAIMS_SCHEMA
         return Calls(question.step, question.provider, items, schema, self.rereads(question.provider))
 
     def parts(self, reader: Provider) -> tuple[Part, ...]:

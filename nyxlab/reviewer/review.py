@@ -183,22 +183,20 @@ def read_documents(
     """
     texts: dict[str, str] = {}
     refused: dict[str, InputRefused] = {}
-    for given in paths:
-        path = base / given
+    for given, path in ((given, base / given) for given in paths):
         try:
-            inside = sorted(p for p in path.glob("*.md") if not p.is_dir()) if path.is_dir() else []
-            if path.is_dir() and not inside:
-                refused[str(given)] = InputRefused(
-                    f"{given}: the directory holds no .md file; name the files to review"
-                )
-                continue
-            for name, file in [(str(Path(given) / p.name), p) for p in inside] or [(str(given), path)]:
-                try:
-                    texts[name] = _read(file)
-                except (InputRefused, OSError, ValueError) as error:
-                    refused[name] = _refusal(name, error)
+            inside = sorted(p for p in path.glob("*.md") if not p.is_dir()) if path.is_dir() else [path]
         except (OSError, ValueError) as error:
             refused[str(given)] = _refusal(str(given), error)
+            continue
+        if not inside:
+            refused[str(given)] = InputRefused(f"{given}: the directory holds no .md file; name the files to review")
+        for file in inside:
+            name = str(Path(given) / file.name) if file != path else str(given)
+            try:
+                texts[name] = _read(file)
+            except (InputRefused, OSError, ValueError) as error:
+                refused[name] = _refusal(name, error)
     if refused and (unread is None or not texts):
         raise next(iter(refused.values()))
     if not texts:
@@ -221,25 +219,25 @@ def _read(path: Path) -> str:
         raise InputRefused(f"{path}: neither a file nor a folder; name a Markdown file")
     with path.open("rb") as file:
         data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise InputRefused(f"{path}: too large for a plan; {MAX_BYTES // 1024 // 1024} MB is the limit")
-    if b"\0" in data:
-        raise InputRefused(f"{path}: this is a binary file (it holds NUL bytes); name a Markdown file")
     try:
-        text = data.decode("utf-8")
+        text = data[:MAX_BYTES].decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputRefused(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from None
-    if not text.strip():
-        raise InputRefused(f"{path}: the file is empty; there is nothing to review")
+        text, reason = "", f"not UTF-8 text (byte {error.start}); save it as UTF-8"
+    else:
+        reason = "" if text.strip() else "the file is empty; there is nothing to review"
+    if b"\0" in data:
+        reason = "this is a binary file (it holds NUL bytes); name a Markdown file"
+    if len(data) > MAX_BYTES:
+        reason = f"too large for a plan; {MAX_BYTES // 1024 // 1024} MB is the limit"
     lines = text.split("\n")
     longest = max(map(len, lines))
     if longest > MAX_LINE:
-        raise InputRefused(
-            f"{path}: a line of {longest:,} characters is too long for a plan; {MAX_LINE:,} is the limit"
-        )
-    for number, line in enumerate(lines, 1):
+        reason = f"a line of {longest:,} characters is too long for a plan; {MAX_LINE:,} is the limit"
+    for number, line in enumerate(lines, 1) if not reason else ():
         if len(line) > MAX_DEPTH and (deep := _depth(line)) > MAX_DEPTH:
             raise InputRefused(f"{path}:{number}: nested {deep:,} levels deep; {MAX_DEPTH} is the limit for a plan")
+    if reason:
+        raise InputRefused(f"{path}: {reason}")
     return text
 
 
