@@ -33,7 +33,7 @@ A question for {name}. The run waits until it is answered.
 {cut}
 """
 FORM = """\
-Answer with one JSON object and nothing else. It has to be valid under this JSON Schema:
+Answer with one JSON object and nothing else: {words}. As a JSON Schema:
 
 ```json
 {schema}
@@ -119,7 +119,8 @@ class HandProvider(Provider):
     def _question(self, request: Request, reply: str) -> str:
         asked = [request.system or "", *(message.content for message in request.messages)]
         if request.output_schema:
-            asked.append(FORM.format(schema=json.dumps(request.output_schema, indent=1)))
+            shown = json.dumps(request.output_schema, indent=1)
+            asked.append(FORM.format(words=_in_words(request.output_schema), schema=shown))
         text = "\n\n".join(filter(None, asked))
         return HEAD.format(name=self.name, cut=_CUT, reply=reply, question=text)
 
@@ -140,6 +141,24 @@ class HandProvider(Provider):
         """Say how many questions wait in the folder."""
         waiting = len(open_questions(self.root, [self.name]))
         return f"{waiting} {'question waits' if waiting == 1 else 'questions wait'} in {self._shown}"
+
+
+_PLAIN = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
+
+
+def _in_words(schema: Json) -> str:
+    """Say what a JSON Schema asks for, as far as its types, names and choices say it."""
+    if choices := schema.get("enum"):
+        return f"one of {', '.join(json.dumps(choice) for choice in choices)}"
+    if schema.get("type") == "array":
+        return f"a list, each {_in_words(schema.get('items', {}))}"
+    if fields := schema.get("properties"):
+        needed = schema.get("required", ())
+        told = (
+            f"`{name}` ({'' if name in needed else 'if you like, '}{_in_words(each)})" for name, each in fields.items()
+        )
+        return f"an object with {', '.join(told)}"
+    return _PLAIN.get(str(schema.get("type")), "any value")
 
 
 def _lines(text: str) -> frozenset[str]:

@@ -116,6 +116,7 @@ async def test_the_question_holds_all_that_is_asked(tmp_path: Path) -> None:
         (question,) = questions(tmp_path, "claude")
         text = question.read_text()
         assert text.index("Be short.") < text.index("Which word?") < text.index('"required"')
+        assert "an object with `word` (text)" in text
         assert question.with_suffix(".reply.md").name in text
         question.unlink()
     with pytest.raises(InputRefused, match="small letters"):
