@@ -9,9 +9,10 @@ import typer
 
 from nyxlab.cli.base import INTERRUPTED, PAUSED, REFUSED, Store, app, ask_lab, open_lab
 from nyxlab.errors import InputRefused
-from nyxlab.lab.console import money, out, say, say_who_reads
+from nyxlab.lab.console import out, say, say_who_reads
 from nyxlab.lab.mending import DECISIONS, PATCH, REVIEW, Amendment, decisions_form
 from nyxlab.lab.reviews import read_review
+from nyxlab.lab.wording import money
 
 
 @app.command(epilog="Example: nyxlab amend review.json --provider anthropic:claude-sonnet-5-5 --finding F-001")

@@ -9,7 +9,8 @@ import typer
 
 from nyxlab.cli import routes
 from nyxlab.cli.base import FAILED, INTERRUPTED, AsJson, Output, Store, app, ask_lab, is_run, open_lab
-from nyxlab.lab.console import STDERR, money, out, plain_table, print_json, say, write
+from nyxlab.lab.console import STDERR, out, plain_table, print_json, say, write
+from nyxlab.lab.wording import money
 
 app.add_typer(routes.app, name="route")
 
@@ -73,17 +74,20 @@ def providers(
     listed: Annotated[str | None, typer.Option("--providers", metavar="A,B", help="Explain among these.")] = None,
     policy: Annotated[str, typer.Option(metavar="POLICY", help="Explain under this policy.")] = "balanced",
     as_json: AsJson = False,
+    store: Store = None,
 ) -> None:
     """List the providers: usable from here or why not, window, what they take, price."""
     if explain is not None:
-        return out(ask_lab(open_lab(), lambda lab: lab.explain(explain, providers=listed, policy=cast("Any", policy))))
-    states = open_lab().providers()
+        return out(
+            ask_lab(open_lab(store), lambda lab: lab.explain(explain, providers=listed, policy=cast("Any", policy)))
+        )
+    states = open_lab(store).providers()
     if check:
         from nyxlab.lab.check import answers_table
 
         names = [state.provider for state in states if not state.unusable]
         say(f"one small call each to: {', '.join(names) or 'nobody, since no provider is usable'}")
-        answers = ask_lab(open_lab(), lambda lab: lab.check(names))
+        answers = ask_lab(open_lab(store), lambda lab: lab.check(names))
         print_json([each.to_json() for each in answers]) if as_json else out(answers_table(answers))
         raise typer.Exit(FAILED if any(each.error for each in answers) else 0)
     if as_json:

@@ -32,7 +32,6 @@ from nyxlab.lab.reviews import (
     Reviewed,
     Terms,
     project_rules,
-    review_each,
     review_files,
     written,
     written_all,
@@ -102,12 +101,9 @@ def review(
     if asked:
         reviewed = _read_by_models(open_lab(store), sets, terms, asked, form if forecast else None)
     elif each:
-        reviewed = _each(target, terms)
-    elif len(target) == 1 and is_run(target[0]):
-        document = ask_lab(open_lab(store), lambda lab: lab.read(target[0]))
-        reviewed = [Reviewed.of(target[0], document, terms)]
+        reviewed = _each(target, terms, store)
     else:
-        reviewed = [review_files(target, terms, here)]
+        reviewed = [_reviewed(target, terms, store)]
     if each:
         raise typer.Exit(_write_each(reviewed, terms, form, output))
     write(written(reviewed[0], form, terms.rules), Path(output) if output else None)
@@ -188,15 +184,25 @@ def _read_by_models(
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _each(targets: list[str], terms: Terms) -> list[Reviewed]:
-    """Review each target by itself, telling how each one ends."""
+def _reviewed(target: list[str], terms: Terms, store: str | None) -> Reviewed:
+    """Review one set of files, or what one run wrote."""
+    if len(target) > 1 or not is_run(target[0]):
+        return review_files(target, terms, Path.cwd())
+    return Reviewed.of(target[0], ask_lab(open_lab(store), lambda lab: lab.read(target[0])), terms)
+
+
+def _each(targets: list[str], terms: Terms, store: str | None) -> list[Reviewed]:
+    """Review each target by itself, telling how each one ends; one that cannot be read does not stop the others."""
     from nyxlab.lab.progress import counted  # its bars load slowly
 
     found = []
     with counted(len(targets)) as tell:
-        for one in review_each(targets, terms, Path.cwd()):
-            found.append(one)
-            tell(f"{one.name}: {one.told}")
+        for target in targets:
+            try:
+                found.append(_reviewed([target], terms, store))
+            except InputRefused as error:
+                found.append(Reviewed(target, refused=str(error)))
+            tell(f"{target}: {found[-1].told}")
     return found
 
 

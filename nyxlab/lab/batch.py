@@ -22,8 +22,8 @@ from nyxlab.engine.inputs import looks_secret
 from nyxlab.engine.records import Run
 from nyxlab.errors import InputRefused
 from nyxlab.lab import tables
-from nyxlab.lab.console import money
 from nyxlab.lab.export import export_notebook
+from nyxlab.lab.wording import money
 from nyxlab.providers.messages import Cost, Json, Record, Seconds, looks_like_key
 from nyxlab.providers.strictyaml import read_yaml
 from nyxlab.reviewer.review import Review
@@ -104,7 +104,9 @@ def _axis(name: str, axis: list[Json] | dict[str, str], root: Path) -> list[Json
     pattern = axis["glob"]
     if pattern.startswith("/") or ".." in Path(pattern).parts:
         raise InputRefused(f"axis '{name}': the pattern must stay inside the project, without '..'")
-    return sorted(str(path.relative_to(root)) for path in root.glob(pattern))
+    if not (found := sorted(str(path.relative_to(root)) for path in root.glob(pattern))):
+        raise InputRefused(f"axis '{name}': no file matches {pattern}")
+    return found
 
 
 class Job(Record):
@@ -117,6 +119,7 @@ class Job(Record):
     notebook: Path
     parameters: dict[str, Json]
     hash: str = ""
+    grid: str = ""  # whose job it is
 
 
 class Result(Record):
@@ -148,14 +151,22 @@ def read_grid(path: Path, root: Path) -> list[Job]:
         raise InputRefused(f"{path.name}:{lines.get(first['loc'][:1], 1)}: {said}") from None
     entries = grid.entries(root)
     stems = Counter(Path(str(entry["notebook"])).stem for entry in entries)
+    same = {
+        stem: len({entry["notebook"] for entry in entries if Path(str(entry["notebook"])).stem == stem})
+        for stem in stems
+    }
     jobs: dict[str, Job] = {}
     for entry in entries:
         notebook = root / str(entry["notebook"] or "")
         parameters = {key: value for key, value in entry.items() if key != "notebook"}
         check_parameters(notebook, parameters)
         hash_ = job_hash(notebook, parameters, root)
-        # Parameters of its own make a name of its own, so that no batch writes over the reports of another one.
-        name = notebook.stem if stems[notebook.stem] == 1 else f"{notebook.stem}-{_short(parameters)}"
+        # Parameters, and a folder, of its own make a name of its own, so that no job writes over the report of another one.
+        stem = (
+            notebook.stem if same[notebook.stem] == 1 else "-".join(Path(str(entry["notebook"])).with_suffix("").parts)
+        )
+        alone = stems[notebook.stem] == same[notebook.stem]
+        name = stem if alone else f"{stem}-{_short(parameters)}"
         jobs[name] = Job(name=name, notebook=notebook, parameters=parameters, hash=hash_)
     return list(jobs.values())
 
@@ -164,14 +175,35 @@ def job_hash(notebook: Path, parameters: Mapping[str, Json], root: Path) -> str:
     """Return the SHA-256 of what a job does: code, parameters, the files below ``root`` that they name, nyxlab's version."""
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    named = re.findall(r"[\w./-]+\.\w+", json.dumps([*parameters.values(), *code[:1]]))
-    files = {
-        name: hashlib.sha256((root / name).read_bytes()).hexdigest()
-        for name in sorted({*named, "nyxlab.toml"})
-        if ".." not in name and not name.startswith("/") and (root / name).is_file()
-    }
-    told = json.dumps([__version__, code, parameters, files], sort_keys=True)
+    told = json.dumps([*parameters.values(), *code[:1]], ensure_ascii=False)
+    named = {*re.findall(r"[\w./-]+\.\w+", told), *re.findall(r"\\?[\"']([^\"'\\\n]{1,300})", told), "nyxlab.toml"}
+    named = {part.strip() for name in named for part in (name, *name.split(",")) if part.strip()}
+    files = {name: _contents(root, name) for name in sorted(named) if ".." not in name and not name.startswith("/")}
+    told = json.dumps([__version__, code, parameters, {n: c for n, c in files.items() if c}], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _contents(root: Path, name: str) -> str | None:
+    """Return the SHA-256 of a file, or of the Markdown in a folder; None where there is neither."""
+    try:
+        path = root / name
+        files = (
+            [path] if path.is_file() else sorted(path.rglob("*.md"))[:1_000] if path.is_dir() and path != root else []
+        )
+        whole = b"".join(file.read_bytes() for file in files)
+    except (OSError, ValueError):
+        return None
+    return hashlib.sha256(whole).hexdigest() if files else None
+
+
+def renamed(job: Job, folder: Path, grid: str) -> Job:
+    """Return a job under a name that no other grid has written under in this folder."""
+    try:
+        told = json.loads((folder / f"{job.name}.ipynb").read_text(encoding="utf-8"))["metadata"]["nyxlab"]
+        taken = told["grid"] != grid and told.get("hash") != job.hash
+    except (OSError, ValueError, KeyError, TypeError):
+        taken = False
+    return job.model_copy(update={"grid": grid, "name": f"{job.name}-{grid}" if taken else job.name})
 
 
 def index_name(grid: Path) -> str:
@@ -312,7 +344,7 @@ async def run_job(job: Job, folder: Path, on_cell: OnCell, store: str | None = N
     executed.unlink(missing_ok=True)
     command = [
         sys.executable, "-m", "papermill", str(job.notebook), str(executed), "--cwd", str(job.notebook.parent),
-        "--kernel", "python3", "--no-progress-bar", "--log-level", "INFO", "-y", json.dumps(job.parameters),
+        "--kernel", "python3", "--progress-bar", "--log-level", "INFO", "-y", json.dumps(job.parameters),
     ]  # fmt: skip
     started = time.perf_counter()
     tail: list[str] = []
@@ -320,10 +352,10 @@ async def run_job(job: Job, folder: Path, on_cell: OnCell, store: str | None = N
     async with await anyio.open_process(command, stdout=None, stderr=-1, env=environment) as process:
         assert process.stderr is not None  # noqa: S101 - piped, two lines above
         async for text in TextReceiveStream(process.stderr, errors="replace"):
-            for line in text.splitlines():
-                if found := re.search(r"Executing Cell (\d+)", line):
-                    on_cell(job.name, int(found[1]), _cells(job.notebook))
-            tail = [*tail, *text.splitlines()][-40:]
+            for done, of in re.findall(r"\| (\d+)/(\d+) \[", text)[-1:]:
+                on_cell(job.name, int(done), int(of))
+            lines = [line for line in text.splitlines() if not line.lstrip().startswith("Executing:")]
+            tail = [*tail, *lines][-40:]
         code = await process.wait()
     error = (
         None if code == 0 else next((line for line in reversed(tail) if line.strip()), f"papermill ended with {code}")
@@ -335,18 +367,15 @@ async def run_job(job: Job, folder: Path, on_cell: OnCell, store: str | None = N
     except OSError as failed:  # the notebook is there, its page is not: the disk is full, or the folder is not ours
         error = error or f"{report.name} cannot be written ({failed.strerror}): make room, and run the batch again"
     taken = time.perf_counter() - started
-    if error is None and job.hash:
+    if job.hash:
         told = json.loads(executed.read_text(encoding="utf-8"))
-        told["metadata"]["nyxlab"] = {"hash": job.hash, "seconds": round(taken, 3)}
+        ended = {"hash": job.hash, "seconds": round(taken, 3)} if error is None else {}
+        told["metadata"]["nyxlab"] = {"grid": job.grid, **ended}
         executed.write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return Result(
         name=job.name, notebook=executed, report=report, seconds=taken, summary=_summary(executed), error=error,
         parameters=job.parameters,
     )  # fmt: skip
-
-
-def _cells(notebook: Path) -> int:
-    return len(json.loads(notebook.read_text(encoding="utf-8"))["cells"])
 
 
 def _summary(executed: Path) -> Summary | None:

@@ -46,8 +46,9 @@ class Bench(Desk):
         """
         if workers is not None and not 1 <= workers <= 256:
             raise InputRefused(f"{workers} workers: give a number from 1 to 256")
+        folder, name = self.settings.resolve(Path(reports)), Path(grid).stem
         jobs = batch.read_grid(self.settings.resolve(Path(grid)), self.settings.root)
-        folder = self.settings.resolve(Path(reports))
+        jobs = [batch.renamed(job, folder, name) for job in jobs]
         count = workers or os.cpu_count() or 1
         started = on_job or (lambda _: None)
         if dask is not None:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from rich.table import Table
 
 from nyxlab.errors import NyxlabError
-from nyxlab.lab.console import money, plain_table, seconds
+from nyxlab.lab.console import plain_table, seconds
+from nyxlab.lab.wording import money
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Cost, Message, Record, Request, Seconds
 

@@ -18,6 +18,7 @@ from rich.text import Text
 from nyxlab.errors import InputRefused
 from nyxlab.lab import tables
 from nyxlab.lab.page import plain
+from nyxlab.lab.wording import money
 from nyxlab.providers.messages import Cost, Json
 
 if TYPE_CHECKING:
@@ -26,12 +27,12 @@ if TYPE_CHECKING:
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-STDERR = Console(stderr=True, highlight=False, markup=False)
+STDERR = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def out(*lines: str | Table) -> None:
     """Print lines and tables to standard output; no escape sequence of a model's reaches the terminal."""
-    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
+    console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 160)
     for line in lines:
         console.print(line if isinstance(line, Table) else Text(plain(line)), soft_wrap=isinstance(line, str))
 
@@ -95,14 +96,6 @@ def totals_line(checkpoint: Json) -> str:
         f"{total['tokens']:,} tokens · {money(total['usd'], total['certainty'])} · "
         f"{total['calls']} calls · {total['durationSeconds']:.1f} s"
     )
-
-
-def money(usd: object, certainty: str | None) -> str:
-    """Return an amount as people read it, with how sure it is: ``$0.0061``, ``≈ $0.0061``, ``$0.0061 + unknown``."""
-    amount = f"${float(str(usd or 0)):.4f}"
-    if certainty == "unknown":
-        return f"{amount} + unknown" if usd and float(str(usd)) else "unknown"
-    return f"≈ {amount}" if certainty == "estimated" else amount
 
 
 def seconds(value: float | None) -> str:

@@ -77,7 +77,7 @@ def export_notebook(path: str | Path, *, theme: Path | None = None) -> str:
 
 def _stopped(cells: list[dict[str, Any]]) -> dict[str, Any] | None:
     """Return where a notebook stopped: the failing cell, its number among the code cells, and its error in one line."""
-    code = [cell for cell in cells if not cell["html"]]
+    code = [cell for cell in cells if cell["html"] is None]
     for number, cell in enumerate(code, 1):
         for output in cell["outputs"]:
             if output["error"]:

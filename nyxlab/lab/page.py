@@ -21,6 +21,7 @@ from jinja2 import ChainableUndefined, ChoiceLoader, Environment, FileSystemLoad
 from markupsafe import Markup
 
 from nyxlab import __version__
+from nyxlab.lab import wording
 
 EMPTY_STYLE = ""  # plotly.js adds empty style elements and fills them through the DOM, which a policy does not rule
 
@@ -111,11 +112,7 @@ def money(cost: Mapping[str, Any] | None) -> str:
     """Return a cost as people read it; an amount that nobody knows is never shown as zero."""
     if not cost or (cost.get("usd") is None):
         return "unknown"
-    usd = float(cost["usd"])
-    text = f"${usd:,.2f}" if usd >= 1 or not usd else f"${usd:.4f}" if usd >= 0.0001 else f"${usd:.7f}".rstrip("0")
-    if cost.get("certainty") == "unknown":
-        return f"{text} + unknown" if usd else "unknown"
-    return f"≈ {text}" if cost.get("certainty") == "estimated" else text
+    return wording.money(cost["usd"], cost.get("certainty"))
 
 
 def seconds(value: float | None) -> str:

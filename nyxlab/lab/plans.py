@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from functools import partial
 from pathlib import Path
 
@@ -265,7 +265,10 @@ class Plans(Runs):
 
 def share_out(asked: Asked, reviews: int) -> Asked:
     """Return what each of so many reviews is asked: the same, for an equal part of the budget."""
-    return asked if asked.budget is None else replace(asked, budget=usd(asked.budget) / reviews)
+    if asked.budget is None:
+        return asked
+    share = (usd(asked.budget) / reviews).quantize(Decimal("0.000001"), ROUND_DOWN)
+    return replace(asked, budget=share or usd(asked.budget) / reviews)
 
 
 def chosen_findings(review: Review, ids: Sequence[str]) -> list[Finding]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from os import PathLike
@@ -112,15 +112,6 @@ class Reviewed:
 def review_files(paths: Sequence[Paths], terms: Terms, base: Path) -> Reviewed:
     """Review some files, and the ``*.md`` of folders, as one set; relative paths start at ``base``."""
     return Reviewed.of(" ".join(map(str, paths)), open_documents(map(str, paths), base), terms)
-
-
-def review_each(paths: Iterable[Paths], terms: Terms, base: Path) -> Iterator[Reviewed]:
-    """Review each file and each folder by itself; one that cannot be read is told and does not stop the others."""
-    for path in paths:
-        try:
-            yield review_files([path], terms, base)
-        except InputRefused as error:
-            yield Reviewed(str(path), refused=str(error))
 
 
 def written(found: Reviewed, form: str, rules: Sequence[Rule]) -> str:

@@ -19,7 +19,7 @@ from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.records import Event, Run, RunSummary
 from nyxlab.engine.run import execute, load_workflow, start_run
 from nyxlab.engine.workflow import Workflow, bind_inputs
-from nyxlab.errors import InputRefused
+from nyxlab.errors import InputRefused, NyxlabError
 from nyxlab.gate.policy import Learned, Policy
 from nyxlab.lab import tables
 from nyxlab.lab.desk import Desk
@@ -198,9 +198,14 @@ class Runs(Desk):
             with suppress(anyio.BrokenResourceError):  # the loop was left: nobody listens
                 send.send_nowait(event)
 
+        refused: list[NyxlabError] = []
+
         async def work() -> None:
             async with send:
-                await self.run(workflow, on_event=tell, **options)
+                try:
+                    await self.run(workflow, on_event=tell, **options)
+                except NyxlabError as error:  # told by itself, not as one of a group
+                    refused.append(error)
 
         async with anyio.create_task_group() as tasks, receive:
             tasks.start_soon(work)
@@ -210,6 +215,8 @@ class Runs(Desk):
                 except GeneratorExit:  # the loop was left: stop the run where it is
                     tasks.cancel_scope.cancel()
                     return
+        if refused:
+            raise refused[0]
 
     async def graph(self, run_id: str) -> str:
         """Return a run's steps, what they wait for and how they stand, as a Mermaid flow chart."""

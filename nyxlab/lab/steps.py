@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Annotated, Literal
 
 import anyio
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from nyxlab.engine.ledger import Ledger
 from nyxlab.engine.reading import parse_workflow
@@ -75,14 +75,13 @@ class Options(Record):
             tool_named(name)
         listed = providers.split(",") if isinstance(providers, str) else providers or ()
         names = tuple(name.strip() for name in listed if name.strip())
-        return cls(
-            providers=names,
-            judge=judge or None,
-            max_tokens=max_tokens,
-            policy=policy,
-            select=select,
-            allow=tuple(allow),
-        )
+        given = {"judge": judge or None, "max_tokens": max_tokens, "policy": policy, "select": select}
+        try:
+            return cls.model_validate({**given, "providers": names, "allow": tuple(allow)})
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            name, said = str(first["loc"][0]), first["msg"].removeprefix("Input should be ")
+            raise InputRefused(f"{name.replace('_', ' ')} '{given.get(name)}': it should be {said}") from None
 
 
 def comparison() -> Workflow:
@@ -110,6 +109,8 @@ def _overridden(step: Step, options: Options, settings: Settings) -> Step:
     elif step.judge is None and "judge" not in step.model_fields_set:
         change["judge"] = settings.defaults.judge
     change |= {name: value for name in ("max_tokens", "policy", "select") if (value := getattr(options, name))}
+    if options.select == "auto" and step.select == "synthesise":  # nobody is asked there either
+        del change["select"]
     return step.model_copy(update=change)
 
 
@@ -164,7 +165,10 @@ def persona(name: str, settings: Settings) -> str:
     """Return a persona's text: ``personas/NAME.md`` at the project's root, else the one that ships with nyxlab."""
     own = settings.resolve(f"personas/{name}.md")
     if own.is_file():
-        return own.read_text(encoding="utf-8").strip()
+        try:
+            return own.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            raise InputRefused(f"{own}: cannot be read as UTF-8 text; mend or remove it") from None
     shipped = files("nyxlab") / "defaults" / "personas"
     if not (shipped / f"{name}.md").is_file():
         known = ", ".join(sorted(entry.name.removesuffix(".md") for entry in shipped.iterdir()))
@@ -191,7 +195,8 @@ def forecast(
 ) -> dict[str, Cost]:
     """Return the most that each usable provider may cost, judges included; nothing is called. ``only``: in these steps.
 
-    Outputs that a prompt quotes are taken to be as long as their step allows (four characters to a token).
+    Outputs that a prompt quotes are taken to be as long as their step allows; how long those of tools and reviews are,
+    nobody knows yet. Whoever may be asked instead of another one (fallback, hedge) counts as well.
     """
     costs: dict[str, list[Cost]] = {}
     for step in workflow.steps:
@@ -199,12 +204,16 @@ def forecast(
             continue
         quoted = sum(4 * workflow.step(name).max_tokens for name in step.needs if workflow.step(name).asks)
         request = question(step, workflow.goal, (step.prompt or "") + "x" * quoted, settings, step.context or "")
-        asked = [name for name in dict.fromkeys(candidates(step)) if open_provider(name).unusable() is None]
+        able = [n for n in dict.fromkeys((*candidates(step), *step.fallback)) if open_provider(n).unusable() is None]
+        asked = [name for name in able if name in candidates(step)]
+        unsure = isinstance(step.over, str) or any(
+            not workflow.step(name).asks for name in step.needs if _quotes(step, name)
+        )
         times = len(step.over) if isinstance(step.over, tuple) else 1
-        for name in asked:
+        for name in able:
             one = open_provider(name).estimate(request)
-            # How many items another step will give, nobody knows yet.
-            more = [Cost.unknown()] if isinstance(step.over, str) and one != FREE else []
+            # How many items another step will give, and how much a tool, nobody knows yet.
+            more = [Cost.unknown()] if unsure and one != FREE else []
             costs.setdefault(name, []).extend([one] * times + more)
         if step.judge and step.compare and len(asked) > 1 and open_provider(step.judge).unusable() is None:
             pairs = len(asked) * (len(asked) - 1)
@@ -212,6 +221,11 @@ def forecast(
             verdict = Request(messages=(shown,), max_tokens=VERDICT_TOKENS)
             costs.setdefault(step.judge, []).extend([open_provider(step.judge).estimate(verdict)] * pairs * times)
     return {name: Cost.total(own) for name, own in costs.items()}
+
+
+def _quotes(step: Step, name: str) -> bool:
+    """Whether a step's prompt may hold what another step wrote."""
+    return any(f"steps.{name}." in text or f"steps['{name}']" in text for _, text in step.templates)
 
 
 class StepRunner:

@@ -19,9 +19,10 @@ from nyxlab.engine.run import load_workflow
 from nyxlab.engine.workflow import Workflow
 from nyxlab.errors import InputRefused, NyxlabError
 from nyxlab.lab import tables
-from nyxlab.lab.console import chosen, money, seconds
+from nyxlab.lab.console import chosen, seconds
 from nyxlab.lab.lab import Lab
 from nyxlab.lab.page import visible
+from nyxlab.lab.wording import money
 from nyxlab.providers.hand import Question
 from nyxlab.providers.messages import Cost, Json
 from nyxlab.reviewer.review import Review
