@@ -268,7 +268,8 @@ def share_out(asked: Asked, reviews: int) -> Asked:
     if asked.budget is None:
         return asked
     share = (usd(asked.budget) / reviews).quantize(Decimal("0.000001"), ROUND_DOWN)
-    return replace(asked, budget=share or usd(asked.budget) / reviews)
+    shown = f"{share:f}".rstrip("0").rstrip(".")  # as a person would write it
+    return replace(asked, budget=Decimal(shown) if share else usd(asked.budget) / reviews)
 
 
 def chosen_findings(review: Review, ids: Sequence[str]) -> list[Finding]:

@@ -24,6 +24,7 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
 
+_LETTERS = re.compile(r"[A-Za-z\s]+")
 _KEY = re.compile(r"\b(?:sk-[A-Za-z0-9_-]{16,}|AIza[A-Za-z0-9_-]{30,}|gh[opsu]_[A-Za-z0-9]{30,})")
 
 
@@ -95,6 +96,17 @@ class Request(Record):
     def tokens(self) -> int:
         """A count of the prompt's tokens, four characters to one, rounded up, 1,000 an image: an estimate."""
         return -(-len(self.text) // 4) + 1_000 * sum(len(m.images) for m in self.messages)
+
+    @property
+    def most_tokens(self) -> int:
+        """How many tokens the prompt may have: three letters to one, a sign, a digit or two bytes of other scripts one each.
+
+        Vendors' tokenizers stay below that on prose, code and CJK; a text of random letters may pass it.
+        """
+        signs = _LETTERS.sub("", self.text)
+        plain, all_ = (len(signs.encode("ascii", "ignore")), len(signs.encode("utf-8", "replace")))
+        letters = len(self.text) - len(signs)
+        return -(-letters // 3) + plain + -(-(all_ - plain) // 2) + 1_600 * sum(len(m.images) for m in self.messages)
 
     def digest(self) -> str:
         """SHA-256 of what is asked. How it is sent and waited for is no part of the question."""

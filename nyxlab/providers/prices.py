@@ -59,8 +59,8 @@ def cost_of(usage: Usage | None, price: Price) -> Cost:
 
 def estimate_of(request: Request, price: Price) -> Cost:
     """Return what the request may cost at most at plain unit prices; to have a beginning kept costs more than to have it read."""
-    kept = (request.shared // 4 + 1) * max(Decimal(0), (price.cache_write or price.input) - price.input)
-    most = request.tokens * price.input + request.max_tokens * price.output + (kept if request.shared else 0)
+    kept = min(request.most_tokens, request.shared) * max(Decimal(0), (price.cache_write or price.input) - price.input)
+    most = request.most_tokens * price.input + request.max_tokens * price.output + (kept if request.shared else 0)
     return Cost(usd=most / MILLION, certainty="estimated")
 
 

@@ -582,7 +582,7 @@ def test_a_forecast_says_who_cannot_be_asked(tmp_path: Path, monkeypatch: pytest
     """A total of nothing is explained: each provider that cannot be called is named with the reason; an empty lens is refused."""
     code, out, err = shell(tmp_path, monkeypatch, "--providers", "anthropic:claude-sonnet-5-5", "--forecast")
     assert code == 0
-    assert "$0.0000" in out
+    assert "$0.00" in out
     assert "anthropic:claude-sonnet-5-5 is not asked: no key: set ANTHROPIC_API_KEY" in " ".join(err.split())
     (tmp_path / "lenses").mkdir()
     (tmp_path / "lenses" / "money.md").touch()
