@@ -19,7 +19,7 @@ from nyxlab.reviewer.cut import BUDGET, Block, CutPhase, Deferral, PhaseFile, cu
 from nyxlab.reviewer.findings import Finding
 from nyxlab.reviewer.models.amend import Decision
 from nyxlab.reviewer.plan.read import read_plan
-from nyxlab.reviewer.text.document import parse_documents
+from nyxlab.reviewer.text.document import Document, parse_documents
 
 HEADER_TOKENS = 1_500
 """A header up to this long stands on top of every phase; a longer one is a file of its own that every phase names."""
@@ -77,36 +77,12 @@ class ImplementationPrompt(Record):
             p.model_copy(update={"files": tuple(f.model_copy(update={"exists": exists.get(f.path)}) for f in p.files)})
             for p in made.phases
         )
-        own = {
-            (b.path, n): p.number for p in made.phases for b in p.blocks for n in range(b.start_line, b.end_line + 1)
-        }
-        sections = {(h.path, h.number): h for h in document.headings if h.number}
-        references: dict[int, dict[str, Reference]] = {}
-        for label in document.labels:
-            number = own.get((label.path, label.line))
-            heading = (
-                sections.get((label.path, label.number)) if label.family == "section" and not label.defines else None
-            )
-            if number and heading and own.get((heading.path, heading.line)) != number:
-                name = f"Section {label.number} ({heading.text[:60]})"
-                references.setdefault(number, {})[name] = Reference(name=name, path=heading.path, line=heading.line)
-        for mention in document.file_mentions:
-            number = own.get((mention.path, mention.line))
-            path = next((p for p in paths if p == mention.name or p.endswith(f"/{mention.base}")), None)
-            if number and path and path != mention.path:
-                references.setdefault(number, {})[mention.base] = Reference(name=mention.base, path=path, line=1)
         return cls(
-            texts=texts,
-            phases=phases,
-            header=made.header,
-            appendix=made.appendix,
-            deferred=made.deferred,
-            findings=findings,
-            decisions=tuple(d for d in decisions if d.settled),
-            told=plan.told(),
+            texts=texts, phases=phases, header=made.header, appendix=made.appendix, deferred=made.deferred,
+            findings=findings, decisions=tuple(d for d in decisions if d.settled), told=plan.told(),
             copies={name: (r.path, r.line, r.title) for name, r in known.items()},
-            references={n: tuple(found.values()) for n, found in references.items()},
-        )
+            references=_references(document, made.phases),
+        )  # fmt: skip
 
     def to_json(self) -> dict[str, Json]:
         """Return the JSON twin, without the plan's own text: its blocks say which lines they are."""
@@ -162,12 +138,8 @@ class ImplementationPrompt(Record):
     def lines(self) -> Counter[str]:
         """How many lines that are not blank stand in the header, in phases and in the appendix, and how many there are."""
         count = Counter(all=sum(bool(line.strip()) for text in self.texts.values() for line in text.split("\n")))
-        holders = (
-            ("header", self.header),
-            ("phases", [b for p in self.phases for b in p.blocks]),
-            ("appendix", self.appendix),
-        )
-        for name, blocks in holders:
+        phases = [block for phase in self.phases for block in phase.blocks]
+        for name, blocks in (("header", self.header), ("phases", phases), ("appendix", self.appendix)):
             count[name] = sum(bool(x.strip()) for b in blocks for x in self.text_of(b).split("\n"))
         return count
 
@@ -190,6 +162,25 @@ class ImplementationPrompt(Record):
             part=part, prompt=self, known=self._known, header_file=f"{0:0{self.width}d}-header.md", **values
         )
         return text.strip("\n")
+
+
+def _references(document: Document, phases: Iterable[CutPhase]) -> dict[int, tuple[Reference, ...]]:
+    """Return the sections and files outside of each phase that its lines speak of, each once."""
+    own = {(b.path, n): p.number for p in phases for b in p.blocks for n in range(b.start_line, b.end_line + 1)}
+    sections = {(h.path, h.number): h for h in document.headings if h.number}
+    by_base = {path.rpartition("/")[2]: path for path in reversed(list(document.files))}
+    found: dict[int, dict[str, Reference]] = {}
+    for label in document.labels:
+        number, cites = own.get((label.path, label.line)), label.family == "section" and not label.defines
+        heading = sections.get((label.path, label.number)) if cites else None
+        if number and heading and own.get((heading.path, heading.line)) != number:
+            name = f"Section {label.number} ({heading.text[:60]})"
+            found.setdefault(number, {})[name] = Reference(name=name, path=heading.path, line=heading.line)
+    for mention in document.file_mentions:
+        number, path = own.get((mention.path, mention.line)), by_base.get(mention.base)
+        if number and path and path != mention.path:
+            found.setdefault(number, {})[mention.base] = Reference(name=mention.base, path=path, line=1)
+    return {number: tuple(named.values()) for number, named in found.items()}
 
 
 # --- words of plans are hostile: outside of their fence they stay one line of plain words ------------------------------

@@ -64,15 +64,12 @@ def _next_block(lines: tuple[str, ...], line: int) -> range:
 def suppress(findings: Iterable[Finding], document: Document) -> tuple[Finding, ...]:
     """Return the findings with the reason on those that a suppression names and whose evidence touches its block."""
     known = group((s.path, s) for s in suppressions(document) if s.reason)
-
-    def reason(finding: Finding) -> str | None:
-        for piece in finding.evidence:
-            lines = range(piece.start_line, piece.end_line + 1)
-            for told in known.get(piece.path, ()):
-                if finding.rule in told.rules and lines.start < told.covers.stop and told.covers.start < lines.stop:
-                    return told.reason
-        return None
-
-    if not known:
-        return tuple(findings)
-    return tuple(f.model_copy(update={"suppressed": why}) if (why := reason(f)) else f for f in findings)
+    told = []
+    for finding in findings:
+        reasons = (
+            s.reason for e in finding.evidence for s in known.get(e.path, ())
+            if finding.rule in s.rules and e.start_line < s.covers.stop and s.covers.start <= e.end_line
+        )  # fmt: skip
+        why = next(reasons, None)
+        told.append(finding.model_copy(update={"suppressed": why}) if why else finding)
+    return tuple(told)

@@ -17,9 +17,7 @@ LEAST = 8  # characters of a quote; anything shorter stands anywhere, so that it
 LEAST_WORD = 4  # and anything shorter than this is no quote
 FUZZY = 86.0  # of 100: what a slip of the pen leaves, and a paraphrase does not
 FUZZY_LEAST = 24
-AROUND = (
-    20  # lines around the stated one that are searched first, so that repeated words are found where they were meant
-)
+AROUND = 20  # lines around the stated one that are searched first: repeated words are found where they were meant
 MOST = 50
 
 _MARKS = re.compile(r"[*_`>#|~]+|^\s*(?:[-+]|\d+[.)])\s+")
@@ -54,11 +52,8 @@ class Locator:
         folded = fold(words.replace("\n", " "))
         place = None
         if len(folded) >= LEAST:
-            place = (
-                self._nearest(self._exact, words, path, line)
-                or self._nearest(self._folded, folded, path, line)
-                or self._nearly(folded, path, line)
-            )
+            place = self._nearest(self._exact, words, path, line) or self._nearest(self._folded, folded, path, line)
+            place = place or self._nearly(folded, path, line)
         elif len(folded) >= LEAST_WORD:
             place = self._on(path, line, folded)
         if place:
@@ -67,8 +62,7 @@ class Locator:
 
     def _on(self, path: str, line: int, folded: str) -> Place | None:
         """Return the stated line where these few words stand on it, as whole words."""
-        lines = self._document.files[path].lines
-        stated = fold(lines[line - 1]) if 1 <= line <= len(lines) else ""
+        stated = "".join(map(fold, self._document.files[path].lines[max(line, 1) - 1 : line]))
         return Place(path, line, line) if re.search(rf"(?<!\w){re.escape(folded)}(?!\w)", stated) else None
 
     def _nearest(self, texts: dict[str, _Text], words: str, path: str, line: int) -> Place | None:
@@ -99,11 +93,10 @@ class Locator:
             end = text.starts[line + AROUND] if first and line + AROUND < len(text.starts) else len(text.whole)
             near = fuzz.partial_ratio_alignment(folded, text.whole[begin:end], score_cutoff=FUZZY)
             if near and near.dest_end > near.dest_start:
-                place = Place(name, *text.lines(begin + near.dest_start, begin + near.dest_end))
-                left = text.whole.rfind(" ", 0, begin + near.dest_start + 1) + 1
-                right = text.whole.find(" ", begin + near.dest_end - 1)
+                start, stop = begin + near.dest_start, begin + near.dest_end
+                left, right = text.whole.rfind(" ", 0, start + 1) + 1, text.whole.find(" ", stop - 1)
                 if facts == Counter(_FACTS.findall(text.whole[left : right if right >= 0 else None])):
-                    return place
+                    return Place(name, *text.lines(start, stop))
         return None
 
 
