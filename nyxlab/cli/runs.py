@@ -253,9 +253,19 @@ def cost(
     run_id: Annotated[str | None, typer.Argument(metavar="[RUN]", help="One run; without it, all of them.")] = None,
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+    advice: Annotated[
+        bool,
+        typer.Option("--advice", help="Say which comparisons have told what they can, and what dropping them saves."),
+    ] = False,
     store: Store = None,
 ) -> None:
     """Show the per-provider table: calls, tokens, cost, latency p50/p95 with n, time to first token."""
+    if advice:
+        told = ask_lab(open_lab(store), lambda lab: lab.advice())
+        if as_json:
+            return print_json([each.to_json() for each in told])
+        lines = [str(each) for each in told]
+        return out(*(lines or ["No comparison was judged yet. Make one: nyxlab compare PROMPT --judge J"]))
     rows = ask_lab(open_lab(store), lambda lab: lab.cost(run_id))
     if as_json:
         print_json(rows)
@@ -265,6 +275,7 @@ def cost(
         out(costs_table(rows))
     else:
         out("No call yet. Start a run: nyxlab run WORKFLOW")
+    return None
 
 
 def _run(lab: Lab, work: Callable[[Lab, RunProgress], Awaitable[Run]], as_json: bool, *, whole: bool = False) -> None:

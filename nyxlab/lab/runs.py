@@ -22,10 +22,12 @@ from nyxlab.engine.workflow import Workflow, bind_inputs
 from nyxlab.errors import InputRefused, NyxlabError
 from nyxlab.gate.policy import Learned, Policy
 from nyxlab.lab import tables
+from nyxlab.lab.advice import Advice, advise
 from nyxlab.lab.desk import Desk
+from nyxlab.lab.forecast import forecast
 from nyxlab.lab.past import Past
 from nyxlab.lab.reviews import Paths
-from nyxlab.lab.steps import Options, StepRunner, forecast, override, preflight
+from nyxlab.lab.steps import Options, StepRunner, override, preflight
 from nyxlab.providers.messages import Cost, Json, Record
 
 OnEvent = Callable[[Event], None]
@@ -280,6 +282,10 @@ class Runs(Desk):
         """Return one row a provider over one run or all: calls, tokens, USD, latency p50/p95 with n (seconds)."""
         wanted = [run_id] if run_id else [run.run_id for run in await self.runs()]
         return tables.provider_rows([(await self.show(each)).checkpoint() for each in wanted])
+
+    async def advice(self) -> list[Advice]:
+        """Return what the ledger says of each step's comparisons: where one provider is enough, and where that is not known yet."""
+        return advise([(await self.show(each.run_id)).checkpoint() for each in reversed(await self.runs())])
 
     def _load(self, workflow: Paths | Workflow) -> Workflow:
         return workflow if isinstance(workflow, Workflow) else load_workflow(self.settings.resolve(Path(workflow)))

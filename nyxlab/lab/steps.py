@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Annotated, Literal
 
@@ -13,20 +13,19 @@ from pydantic import Field, ValidationError
 
 from nyxlab.engine.ledger import Ledger
 from nyxlab.engine.reading import parse_workflow
-from nyxlab.engine.records import FREE, Done, Failed, Outcome, Pause, Paused
+from nyxlab.engine.records import Done, Failed, Outcome, Pause, Paused
 from nyxlab.engine.run import StepContext
 from nyxlab.engine.template import evaluate, filled, render
 from nyxlab.engine.workflow import Step, Workflow
 from nyxlab.errors import AnswerWanted, BudgetExhausted, InputRefused, NoCandidate, NyxlabError, StoreBroken
 from nyxlab.gate.gate import ChoiceWanted, Gate, Verdict
-from nyxlab.gate.judge import VERDICT_TOKENS
 from nyxlab.gate.policy import Learned, Policy
 from nyxlab.lab.digests import LONG, Digest, digest, serving, text_of
 from nyxlab.lab.past import Past
 from nyxlab.lab.reviews import lessons_text
 from nyxlab.lab.tools import tool_named
 from nyxlab.providers.base import Provider
-from nyxlab.providers.messages import Cost, Json, Message, Record, Request
+from nyxlab.providers.messages import Json, Message, Record, Request
 from nyxlab.providers.structured import read_json
 from nyxlab.reviewer.review import review_documents
 from nyxlab.reviewer.text.document import parse_documents
@@ -188,44 +187,6 @@ def question(step: Step, goal: str, prompt: str, settings: Settings, context: st
         deadline=step.deadline,
         stream=True,
     )
-
-
-def forecast(
-    workflow: Workflow, open_provider: OpenProvider, settings: Settings, only: Collection[str] | None = None
-) -> dict[str, Cost]:
-    """Return the most that each usable provider may cost, judges included; nothing is called. ``only``: in these steps.
-
-    Outputs that a prompt quotes are taken to be as long as their step allows; how long those of tools and reviews are,
-    nobody knows yet. Whoever may be asked instead of another one (fallback, hedge) counts as well.
-    """
-    costs: dict[str, list[Cost]] = {}
-    for step in workflow.steps:
-        if not step.asks or (only is not None and step.id not in only):
-            continue
-        quoted = sum(4 * workflow.step(name).max_tokens for name in step.needs if workflow.step(name).asks)
-        request = question(step, workflow.goal, (step.prompt or "") + "x" * quoted, settings, step.context or "")
-        able = [n for n in dict.fromkeys((*candidates(step), *step.fallback)) if open_provider(n).unusable() is None]
-        asked = [name for name in able if name in candidates(step)]
-        unsure = isinstance(step.over, str) or any(
-            not workflow.step(name).asks for name in step.needs if _quotes(step, name)
-        )
-        times = len(step.over) if isinstance(step.over, tuple) else 1
-        for name in able:
-            one = open_provider(name).estimate(request)
-            # How many items another step will give, and how much a tool, nobody knows yet.
-            more = [Cost.unknown()] if unsure and one != FREE else []
-            costs.setdefault(name, []).extend([one] * times + more)
-        if step.judge and step.compare and len(asked) > 1 and open_provider(step.judge).unusable() is None:
-            pairs = len(asked) * (len(asked) - 1)
-            shown = Message("user", request.text + "x" * 4 * 2 * step.max_tokens)
-            verdict = Request(messages=(shown,), max_tokens=VERDICT_TOKENS)
-            costs.setdefault(step.judge, []).extend([open_provider(step.judge).estimate(verdict)] * pairs * times)
-    return {name: Cost.total(own) for name, own in costs.items()}
-
-
-def _quotes(step: Step, name: str) -> bool:
-    """Whether a step's prompt may hold what another step wrote."""
-    return any(f"steps.{name}." in text or f"steps['{name}']" in text for _, text in step.templates)
 
 
 class StepRunner:

@@ -1,0 +1,50 @@
+"""The forecast of a workflow: the most that each provider may cost, whoever may be asked instead of another one included."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from nyxlab.engine.records import FREE
+from nyxlab.engine.workflow import Step, Workflow
+from nyxlab.gate.judge import VERDICT_TOKENS
+from nyxlab.lab.steps import OpenProvider, candidates, question
+from nyxlab.providers.messages import Cost, Message, Request
+from nyxlab.settings import Settings
+
+
+def forecast(
+    workflow: Workflow, open_provider: OpenProvider, settings: Settings, only: Collection[str] | None = None
+) -> dict[str, Cost]:
+    """Return the most that each usable provider may cost, judges included; nothing is called. ``only``: in these steps.
+
+    Outputs that a prompt quotes are taken to be as long as their step allows; how long those of tools and reviews are,
+    nobody knows yet. Whoever may be asked instead of another one (fallback, hedge) counts as well.
+    """
+    costs: dict[str, list[Cost]] = {}
+    for step in workflow.steps:
+        if not step.asks or (only is not None and step.id not in only):
+            continue
+        quoted = sum(4 * workflow.step(name).max_tokens for name in step.needs if workflow.step(name).asks)
+        request = question(step, workflow.goal, (step.prompt or "") + "x" * quoted, settings, step.context or "")
+        able = [n for n in dict.fromkeys((*candidates(step), *step.fallback)) if open_provider(n).unusable() is None]
+        asked = [name for name in able if name in candidates(step)]
+        unsure = isinstance(step.over, str) or any(
+            not workflow.step(name).asks for name in step.needs if _quotes(step, name)
+        )
+        times = len(step.over) if isinstance(step.over, tuple) else 1
+        for name in able:
+            one = open_provider(name).estimate(request)
+            # How many items another step will give, and how much a tool, nobody knows yet.
+            more = [Cost.unknown()] if unsure and one != FREE else []
+            costs.setdefault(name, []).extend([one] * times + more)
+        if step.judge and step.compare and len(asked) > 1 and open_provider(step.judge).unusable() is None:
+            pairs = len(asked) * (len(asked) - 1)
+            shown = Message("user", request.text + "x" * 4 * 2 * step.max_tokens)
+            verdict = Request(messages=(shown,), max_tokens=VERDICT_TOKENS)
+            costs.setdefault(step.judge, []).extend([open_provider(step.judge).estimate(verdict)] * pairs * times)
+    return {name: Cost.total(own) for name, own in costs.items()}
+
+
+def _quotes(step: Step, name: str) -> bool:
+    """Whether a step's prompt may hold what another step wrote."""
+    return any(f"steps.{name}." in text or f"steps['{name}']" in text for _, text in step.templates)
