@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
-import os
 import re
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +13,6 @@ from itertools import product
 from pathlib import Path
 
 import anyio
-from anyio.streams.text import TextReceiveStream
 from pydantic import Field, ValidationError
 
 from nyxlab import __version__
@@ -22,6 +20,7 @@ from nyxlab.engine.inputs import looks_secret
 from nyxlab.engine.records import Run
 from nyxlab.errors import InputRefused
 from nyxlab.lab import tables
+from nyxlab.lab.execute import execute
 from nyxlab.lab.export import export_notebook
 from nyxlab.lab.wording import money
 from nyxlab.providers.messages import Cost, Json, Record, Seconds, looks_like_key
@@ -311,20 +310,29 @@ def done_before(job: Job, folder: Path) -> Result | None:
 
 def check_parameters(notebook: Path, parameters: Mapping[str, Json]) -> None:
     """Refuse what papermill would execute as code or silently ignore: bad, secret-looking and undeclared names."""
-    import nbformat
-    import papermill
-
     if not NAME.fullmatch(notebook.name) or notebook.suffix != ".ipynb":
         raise InputRefused(
             f"{notebook.name[:80]!r} is not the name of a notebook: letters, digits, '.', '-' and '_', ending in .ipynb"
         )
     try:
-        cells = nbformat.read(notebook, as_version=4).cells  # type: ignore[no-untyped-call]  # nbformat is not annotated
-    except (OSError, ValueError, nbformat.ValidationError):
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        told = [cell["source"] for cell in cells if "parameters" in cell["metadata"].get("tags", ())]
+        first = ast.parse("".join(told[0])).body if told else []
+    except (OSError, ValueError, KeyError, TypeError):
         raise InputRefused(f"{notebook}: no such notebook, or not a notebook's JSON") from None
-    if not any("parameters" in cell.metadata.get("tags", ()) for cell in cells):
+    except SyntaxError as error:
+        raise InputRefused(
+            f"{notebook.name}: the cell tagged 'parameters' is no Python (line {error.lineno})"
+        ) from None
+    if not told:
         raise InputRefused(f"{notebook.name}: no cell is tagged 'parameters', so it takes none")
-    declared = list(papermill.inspect_notebook(str(notebook)))
+    targets = [
+        t
+        for n in first
+        if isinstance(n, ast.Assign | ast.AnnAssign)
+        for t in getattr(n, "targets", [getattr(n, "target", None)])
+    ]
+    declared = [target.id for target in targets if isinstance(target, ast.Name)]
     for name, value in parameters.items():
         if looks_secret(name) or looks_like_key(json.dumps(value)):
             raise InputRefused(
@@ -342,24 +350,8 @@ async def run_job(job: Job, folder: Path, on_cell: OnCell, store: str | None = N
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - one quick call before anything runs
     executed, report = folder / f"{job.name}.ipynb", folder / f"{job.name}.html"
     executed.unlink(missing_ok=True)
-    command = [
-        sys.executable, "-m", "papermill", str(job.notebook), str(executed), "--cwd", str(job.notebook.parent),
-        "--kernel", "python3", "--progress-bar", "--log-level", "INFO", "-y", json.dumps(job.parameters),
-    ]  # fmt: skip
     started = time.perf_counter()
-    tail: list[str] = []
-    environment = {**os.environ, "NYXLAB_STORE": store} if store else None
-    async with await anyio.open_process(command, stdout=None, stderr=-1, env=environment) as process:
-        assert process.stderr is not None  # noqa: S101 - piped, two lines above
-        async for text in TextReceiveStream(process.stderr, errors="replace"):
-            for done, of in re.findall(r"\| (\d+)/(\d+) \[", text)[-1:]:
-                on_cell(job.name, int(done), int(of))
-            lines = [line for line in text.splitlines() if not line.lstrip().startswith("Executing:")]
-            tail = [*tail, *lines][-40:]
-        code = await process.wait()
-    error = (
-        None if code == 0 else next((line for line in reversed(tail) if line.strip()), f"papermill ended with {code}")
-    )
+    error = await execute(job.notebook, executed, job.parameters, store, lambda done, of: on_cell(job.name, done, of))
     if not executed.exists():
         return _not_run(job, folder, f"{job.notebook.name} did not start: {error}")
     try:

@@ -249,3 +249,23 @@ def test_cells_are_counted_while_a_batch_runs(project: Path) -> None:
 
     anyio.run(work)
     assert seen[-1] == ("study", 3, 3)
+
+
+def test_a_worker_stays_warm(project: Path) -> None:
+    """Two jobs of one worker have a kernel each, and one process under both: papermill is loaded once."""
+    for name in ("one", "two"):
+        study = notebook(project / f"{name}.ipynb")
+        told = json.loads(study.read_text())
+        told["cells"][2]["source"] = "import os; print(os.getppid(), os.getpid())"
+        study.write_text(json.dumps(told))
+    (project / "g.yaml").write_text("matrix: {notebook: [one.ipynb, two.ipynb]}\n")
+
+    async def work() -> None:
+        async with Lab(f"sqlite:///{project}/l.db", settings=load_settings(project)) as lab:
+            assert [r.error for r in await lab.batch("g.yaml", workers=1)] == [None, None]
+
+    anyio.run(work)
+    cells = [json.loads((project / "reports" / f"{n}.ipynb").read_text())["cells"] for n in ("one", "two")]
+    pids = [next(o["text"] for c in own for o in c.get("outputs", ()) if "text" in o)[0].split() for own in cells]
+    assert pids[0][0] == pids[1][0]
+    assert pids[0][1] != pids[1][1]
