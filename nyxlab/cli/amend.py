@@ -72,6 +72,9 @@ def amend(
         found.apply()
     found.write(folder)
     _tell(found, folder, applied=apply)
+    if found.review.status == "paused":
+        reasons = dict.fromkeys(p.reason for p in found.review.passes if p.reason and p.status == "skipped")
+        say(f"not read again yet: {'; '.join(reasons)}; put the answers there, and the same command carries on")
     raise typer.Exit(REFUSED if found.refused else PAUSED if found.review.status == "paused" else 0)
 
 

@@ -249,6 +249,38 @@ def test_a_bad_file_of_decisions_is_one_sentence(project: Path, text: str, why: 
     assert (project / "plan.md").read_text() == PLAN
 
 
+def test_a_person_answers_for_the_model(project: Path) -> None:
+    """By hand the command waits for the decisions, and then for the second reading where models had read the plan: exit code 3, and said."""
+    folder = project / "data" / "hand" / "me"
+
+    def answer(value: object) -> None:
+        for question in folder.glob("*.md"):
+            reply = question.with_suffix(".reply.md")
+            if not question.name.endswith(".reply.md") and not reply.exists():
+                reply.write_text(json.dumps(value))
+
+    words = ("review", "plan.md", "--providers", "hand:me", "-o", "review.json")
+    assert ran(*words)[0] == 3
+    answer({"findings": []})
+    assert ran(*words)[0] == 4
+    code, said = ran("amend", "review.json", "--provider", "hand:me", "--finding", "F-001")
+    assert (code, "paused: 1 question waits" in said) == (3, True), said
+    answer(
+        {
+            "reading": "One.",
+            "why": "So.",
+            "person": False,
+            "options": [],
+            "edits": [{"line": 9, "old": MANY, "new": "An auditor has one branch."}],
+        }
+    )
+    code, said = ran("amend", "review.json", "--provider", "hand:me", "--finding", "F-001")
+    assert (code, "1 closed" in said, "not read again yet: 1 question waits" in said) == (3, True, True), said
+    answer({"findings": []})
+    code, said = ran("amend", "review.json", "--provider", "hand:me", "--finding", "F-001")
+    assert (code, "1 closed" in said) == (0, True), said
+
+
 # --- by a model -------------------------------------------------------------------------------------------------------
 
 
