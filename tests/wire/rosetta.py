@@ -18,7 +18,9 @@ import pytest
 @contextmanager
 def rosetta_before(base_url: str, key: str, folder: Path) -> Iterator[str]:
     """Give the address of a gateway whose model ``m`` is whatever an OpenAI-compatible server answers."""
-    pytest.importorskip("llm_rosetta.gateway", reason="llm-rosetta[gateway] is not installed")
+    program = Path(sys.executable).with_name("llm-rosetta-gateway")
+    if not program.exists():  # to import it would put modules of its own, a yaml among them, before everybody else's
+        pytest.skip("llm-rosetta[gateway] is not installed")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -28,7 +30,6 @@ def rosetta_before(base_url: str, key: str, folder: Path) -> Iterator[str]:
         "server": {"host": "127.0.0.1", "port": port, "open_on_no_keys": True},
     }
     (folder / "c.jsonc").write_text(json.dumps(config))
-    program = Path(sys.executable).with_name("llm-rosetta-gateway")
     command = [program, "-c", folder / "c.jsonc", "--no-banner", "--data-dir", folder]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as gateway:
         url = f"http://127.0.0.1:{port}"
