@@ -6,14 +6,17 @@ import os
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nyxlab import __version__
 from nyxlab.errors import InputRefused
-from nyxlab.lab import batch
 from nyxlab.lab.desk import Desk
 from nyxlab.lab.plans import goal_of
-from nyxlab.lab.report import export_notebook, render_batch, render_review, render_run
+from nyxlab.lab.report import render_batch, render_review, render_run
 from nyxlab.lab.reviews import Paths, read_review, unchanged_documents
+
+if TYPE_CHECKING:
+    from nyxlab.lab import batch
 
 
 class Bench(Desk):
@@ -23,6 +26,8 @@ class Bench(Desk):
         """Return one self-contained HTML page for a run (its id), a review (its JSON file) or an executed notebook."""
         path = self.settings.resolve(Path(target))
         if path.suffix == ".ipynb":
+            from nyxlab.lab.export import export_notebook  # with what it brings
+
             return export_notebook(path)
         if path.suffix == ".json" or path.exists():
             review = read_review(path).to_json()
@@ -47,6 +52,8 @@ class Bench(Desk):
         if workers is not None and not 1 <= workers <= 256:
             raise InputRefused(f"{workers} workers: give a number from 1 to 256")
         folder, name = self.settings.resolve(Path(reports)), Path(grid).stem
+        from nyxlab.lab import batch  # with papermill's company, which only this needs
+
         jobs = batch.read_grid(self.settings.resolve(Path(grid)), self.settings.root)
         jobs = [batch.renamed(job, folder, name) for job in jobs]
         count = workers or os.cpu_count() or 1

@@ -14,12 +14,11 @@ from markupsafe import Markup
 
 from nyxlab.errors import InputRefused
 from nyxlab.lab import page, tables
-from nyxlab.lab.export import export_notebook
 from nyxlab.lab.tables import Json
 from nyxlab.reviewer.prompt import ImplementationPrompt
 from nyxlab.reviewer.review import headline as verdict_line
 
-__all__ = ["Format", "export_notebook", "headline", "render_batch", "render_index", "render_review", "render_run"]
+__all__ = ["Format", "headline", "render_batch", "render_index", "render_review", "render_run"]
 
 Format = Literal["text", "md", "html"]
 WHOLE_PLAN = 400_000  # characters of plan that a review page carries; past it, only the lines around each finding

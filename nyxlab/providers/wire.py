@@ -126,11 +126,13 @@ def _transport(base_url: str) -> httpx.AsyncBaseTransport:
     import aiohttp
     from httpx_aiohttp import AiohttpTransport
 
+    secure = httpx.URL(base_url).scheme == "https"  # else no certificate is looked at, and none is read
+
     def session() -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=0, ssl=_tls(), keepalive_timeout=15.0)
+        connector = aiohttp.TCPConnector(limit=0, ssl=_tls() if secure else True, keepalive_timeout=15.0)
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
-    return AiohttpTransport(client=session, proxy=proxy_for(base_url), verify=_tls())
+    return AiohttpTransport(client=session, proxy=proxy_for(base_url), verify=_tls() if secure else True)
 
 
 def proxy_for(base_url: str) -> httpx.Proxy | None:

@@ -11,7 +11,8 @@ import pytest
 from report_inputs import HOSTILE, PLAN, review, run
 
 from nyxlab.lab import plots
-from nyxlab.lab.report import export_notebook, render_review, render_run
+from nyxlab.lab.export import export_notebook
+from nyxlab.lab.report import render_review, render_run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

@@ -16,7 +16,8 @@ from report_inputs import HOSTILE, PLAN, Live, alternative, finding, review, run
 
 from nyxlab.errors import InputRefused
 from nyxlab.lab import page, tables
-from nyxlab.lab.report import export_notebook, headline, render_review, render_run
+from nyxlab.lab.export import export_notebook
+from nyxlab.lab.report import headline, render_review, render_run
 
 severities = st.lists(st.sampled_from(tables.SEVERITIES), max_size=90)
 

@@ -13,7 +13,7 @@ import pytest
 import nyxlab.reviewer
 from nyxlab.reviewer.prompt import ImplementationPrompt
 from nyxlab.reviewer.review import find, review_documents
-from nyxlab.reviewer.rules import RULES, Rule
+from nyxlab.reviewer.rules import RULES, Rule, prompt_injection
 from nyxlab.reviewer.text.document import parse_documents
 
 IDS = [rule.id for rule in RULES]
@@ -100,7 +100,9 @@ MODULES = [
     for m in pkgutil.walk_packages(nyxlab.reviewer.__path__, "nyxlab.reviewer.")
     if not m.ispkg
 ]
-PATTERNS = {f"{m.__name__}.{name}": p for m in MODULES for name, p in vars(m).items() if isinstance(p, re.Pattern)}
+PATTERNS = {"prompt_injection.order": prompt_injection.order()} | {
+    f"{m.__name__}.{name}": p for m in MODULES for name, p in vars(m).items() if isinstance(p, re.Pattern)
+}
 
 
 @pytest.mark.parametrize("name", PATTERNS)

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.plan.model import Plan
 from nyxlab.reviewer.rules.base import Claim, Place, Spanned, rule
 from nyxlab.reviewer.text.document import Document
 
-_ORDER = re.compile(
+_ORDER = (
     r"(?:^|[.!:;,\"'(]\s?|\b(?:please|now|and|then|must|should|to|you)\s)(?:ignore|disregard|forget|override)\b.{0,20}\b(?:previous|prior|above|earlier|preceding|foregoing|your|system)\b.{0,20}\b(?:instructions?|prompts?|rules|directions|guidelines)\b"
     r"|\b(?:report|return|output|list|raise|give|answer with)\s{1,3}(?:exactly\s)?(?:zero|no|0)\s{1,3}(?:findings|issues|problems|inconsistencies|errors|concerns)\b"
     r"|\b(?:do not|don't|never)\s{1,3}(?:report|mention|flag|raise|reveal)\b.{0,40}\b(?:findings?|issues?|inconsistenc(?:y|ies)|problems?)\b.{0,30}\b(?:review|plan|document)\b"
     r"|\byou are (?:now )?(?:an? )?(?:AI|assistant|language model|reviewer|chatbot)\b"
     r"|\b(?:respond|reply|answer) only with\b.{0,30}\b(?:approved|PASS|LGTM|yes)\b"
     r"|\b(?:if you are|attention|note to|message to|dear)\b.{0,12}\b(?:an? )?(?:AI|LLM|language models?|AI reviewers?|AI agents?)\b"
-    r"|<\|(?:im_start|system|endoftext)\|>|\[/?INST\]",
-    re.IGNORECASE,
+    r"|<\|(?:im_start|system|endoftext)\|>|\[/?INST\]"
 )
+
+
+@cache
+def order() -> re.Pattern[str]:
+    """Return what an order looks like; to compile it takes longer than to review a small plan, which has none of its cues."""
+    return re.compile(_ORDER, re.IGNORECASE)
+
+
 _CUES = (
     "instruction", "prompt", "rules", "direction", "guideline", "finding", "issue", "problem", "inconsisten", "error",
     "concern", "you are", "only with", "if you are", "attention", "note to", "message to", "dear", "<|", "[inst", "[/inst",
@@ -33,11 +41,11 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
     """Find an order to the model that reads the plan (to ignore its instructions, to report nothing, to take a role), above all in a comment that people do not see; one in quotes or code is an example."""
     for sentence in document.sentences:
         low = sentence.prose.lower()
-        if any(cue in low for cue in _CUES) and (m := _ORDER.search(_QUOTED.sub('"…"', sentence.prose))):
+        if any(cue in low for cue in _CUES) and (m := order().search(_QUOTED.sub('"…"', sentence.prose))):
             yield _claim(Severity.MEDIUM, m[0], "The text", sentence)
     for path, file in document.files.items():
         for comment in _COMMENT.finditer(file.text) if "<!--" in file.text else ():
-            if m := _ORDER.search(" ".join(comment[1].split())):
+            if m := order().search(" ".join(comment[1].split())):
                 line = file.text.count("\n", 0, comment.start()) + 1
                 place = Place(path, line, line + comment[0].count("\n"))
                 yield _claim(Severity.HIGH, m[0], "A comment that the page does not show", place)
