@@ -10,7 +10,7 @@ import typer
 from nyxlab.cli.base import INTERRUPTED, PAUSED, REFUSED, Store, app, ask_lab, open_lab
 from nyxlab.errors import InputRefused
 from nyxlab.lab.console import out, say, say_who_reads
-from nyxlab.lab.mending import DECISIONS, PATCH, REVIEW, Amendment, decisions_form
+from nyxlab.lab.mending import DECISIONS, PATCH, REVIEW, Amendment, decisions_form, is_form, refuse_over_plan
 from nyxlab.lab.reviews import read_review
 from nyxlab.lab.wording import money
 
@@ -51,6 +51,9 @@ def amend(
         if apply:
             raise InputRefused("--apply needs decisions: name a file with --decisions, or a --provider")
         return _form(review_file, finding or [], folder / DECISIONS)
+    refuse_over_plan(folder, Path.cwd(), [each.path for each in read_review(review_file).documents])
+    if provider and is_form(folder / DECISIONS):
+        raise InputRefused(f"{folder / DECISIONS} is a person's: give it with --decisions, or name another --output")
     from nyxlab.lab.progress import RunProgress  # its bars load slowly
 
     try:
@@ -68,14 +71,15 @@ def amend(
     if found.waiting:
         say(f"paused: {found.waiting}; put the answers there, and the same command carries on")
         raise typer.Exit(PAUSED)
-    if apply:
-        found.apply()
-    found.write(folder)
+    try:
+        if apply:
+            found.apply()
+    finally:  # what was decided is there, applied or not
+        found.write(folder)
     _tell(found, folder, applied=apply)
-    if found.review.status == "paused":
-        reasons = dict.fromkeys(p.reason for p in found.review.passes if p.reason and p.status == "skipped")
-        say(f"not read again yet: {'; '.join(reasons)}; put the answers there, and the same command carries on")
-    raise typer.Exit(REFUSED if found.refused else PAUSED if found.review.status == "paused" else 0)
+    if found.review.waits:
+        say(f"not read again yet: {found.review.waits}; put the answers there, and the same command carries on")
+    raise typer.Exit(REFUSED if found.refused else PAUSED if found.review.waits else 0)
 
 
 def _form(review_file: Path, wanted: list[str], file: Path) -> None:

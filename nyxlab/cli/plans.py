@@ -132,12 +132,8 @@ def _code(found: Sequence[Reviewed]) -> int:
         say(f"no model has read the plan: {reason}")
     if any(one.verdict is None or one.unread for one in found):
         return REFUSED
-    waiting = [one.review for one in found if one.review and one.review.status == "paused"]
-    if waiting:
-        reasons = dict.fromkeys(
-            p.reason for review in waiting for p in review.passes if p.reason and p.status == "skipped"
-        )
-        say(f"paused: {'; '.join(reasons)}; put the answers there, and the same command carries on")
+    if waiting := dict.fromkeys(one.review.waits for one in found if one.review and one.review.waits):
+        say(f"paused: {'; '.join(waiting)}; put the answers there, and the same command carries on")
         return PAUSED
     return FAILED if silent else FAILED_VERDICT if any(one.verdict == "FAIL" for one in found) else 0
 

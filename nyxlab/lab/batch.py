@@ -150,10 +150,7 @@ def read_grid(path: Path, root: Path) -> list[Job]:
         raise InputRefused(f"{path.name}:{lines.get(first['loc'][:1], 1)}: {said}") from None
     entries = grid.entries(root)
     stems = Counter(Path(str(entry["notebook"])).stem for entry in entries)
-    same = {
-        stem: len({entry["notebook"] for entry in entries if Path(str(entry["notebook"])).stem == stem})
-        for stem in stems
-    }
+    same = Counter(Path(notebook).stem for notebook in {str(entry["notebook"]) for entry in entries})
     jobs: dict[str, Job] = {}
     for entry in entries:
         notebook = root / str(entry["notebook"] or "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from nyxlab.engine.records import FREE
+from nyxlab.engine.template import ITEM, VARIABLES, references
 from nyxlab.engine.workflow import Step, Workflow
 from nyxlab.gate.judge import VERDICT_TOKENS
 from nyxlab.lab.steps import OpenProvider, candidates, question
@@ -47,4 +48,5 @@ def forecast(
 
 def _quotes(step: Step, name: str) -> bool:
     """Whether a step's prompt may hold what another step wrote."""
-    return any(f"steps.{name}." in text or f"steps['{name}']" in text for _, text in step.templates)
+    uses = (use for _, text in step.templates for use in references(text, (*VARIABLES, *ITEM)))
+    return any((use.root, use.name) == ("steps", name) for use in uses)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from nyxlab.errors import InputRefused
+from nyxlab.lab.git import git
 from nyxlab.providers.messages import Cost
 from nyxlab.providers.strictyaml import read_yaml
 from nyxlab.reviewer.findings import Finding
@@ -20,9 +20,6 @@ from nyxlab.reviewer.models.amend import Decision, Refusal
 from nyxlab.reviewer.review import Review
 
 DECISIONS, PATCH, REVIEW = "decisions.yaml", "plan.patch", "review.json"
-QUIET = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "LC_ALL": "C"}
-"""An environment in which git obeys nobody's settings, so that a patch is the same for everybody."""
-
 FORM = """\
 # What is to become of the findings in {names}. For each one: `reading` says in a sentence which reading holds, `why` on what it
 # rests; change `new` in its edits, add edits of other lines, or delete those that are not needed. Where somebody else must
@@ -69,35 +66,38 @@ class Amendment:
         return patch_of(self.before, self.after, self.base)
 
     def write(self, folder: Path) -> list[Path]:
-        """Write decisions, patch, the amended files at their paths and the review of them into a folder; return what was written."""
+        """Write decisions, patch, the amended files at their paths and the review of them into a folder; return what was written.
+
+        ``InputRefused`` for a folder in which that would write over the plan itself.
+        """
+        refuse_over_plan(folder, self.base, self.after)
         review = self.review.model_dump_json(by_alias=True, indent=1)
         told = {DECISIONS: decisions_text(self.decisions), PATCH: self.patch, REVIEW: review + "\n"}
         files = {folder / name: text for name, text in told.items()}
         if self.source and self.source.resolve() == (folder / DECISIONS).resolve():
             del files[folder / DECISIONS]  # as its author wrote it, notes and all
         files |= {folder / _inside(path): text for path, text in self.after.items()}
-        for path, text in files.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(text.encode("utf-8", "surrogatepass"))
+        for file, text in files.items():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(text.encode("utf-8", "surrogatepass"))
         return list(files)
 
     def apply(self) -> None:
         """Change the plan's own files. ``InputRefused`` outside of git, and where anything is not committed or was refused."""
         if self.refused:
             raise InputRefused(f"nothing is applied: {self.refused[0]}")
-        paths = [self.base / path for path in self.changed]
-        for path in paths:
+        for name in self.changed:
+            path = self.base / name
             root = _toplevel(path.parent)
             if root is None:
                 raise InputRefused(
-                    f"{path}: not in a git repository, so nothing is applied; use the patch and the copy"
+                    f"{path}: not in a git repository, so nothing is applied; use the patch, or the copy"
                 )
-            named = str(path.resolve())
-            if _git(root, "status", "--porcelain", "--untracked-files=no").stdout:
+            if git(root, "status", "--porcelain", "--untracked-files=no").stdout:
                 raise InputRefused(f"{root}: commit or stash what is changed there first; then --apply can be undone")
-            if _git(root, "ls-files", "--error-unmatch", named).returncode:
+            if git(root, "ls-files", "--error-unmatch", str(path.resolve())).returncode:
                 raise InputRefused(f"{path}: not under git's eyes, so nothing is applied; add and commit it first")
-            if path.read_bytes() != self.before[_named(self, path)].encode("utf-8", "surrogatepass"):
+            if path.read_bytes() != self.before[name].encode("utf-8", "surrogatepass"):
                 raise InputRefused(f"{path}: changed since it was reviewed; review it again")
         for name, text in self.changed.items():
             path = self.base / name
@@ -105,10 +105,6 @@ class Amendment:
             half.write_bytes(text.encode("utf-8", "surrogatepass"))
             half.chmod(path.stat().st_mode)
             half.replace(path)
-
-
-def _named(amendment: Amendment, path: Path) -> str:
-    return next(name for name in amendment.before if amendment.base / name == path)
 
 
 def patch_of(before: Mapping[str, str], after: Mapping[str, str], base: Path) -> str:
@@ -123,23 +119,15 @@ def patch_of(before: Mapping[str, str], after: Mapping[str, str], base: Path) ->
                 target = Path(scratch) / side / inside
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(texts[path].encode("utf-8", "surrogatepass"))
-        done = _git(
+        done = git(
             Path(scratch), "diff", "--no-index", "--no-prefix", "--no-color", "--no-ext-diff", "--text", "a", "b"
         )
         return done.stdout.decode("utf-8", "surrogatepass")
 
 
 def _toplevel(folder: Path) -> Path | None:
-    done = _git(folder, "rev-parse", "--show-toplevel")
+    done = git(folder, "rev-parse", "--show-toplevel")
     return Path(done.stdout.decode().removesuffix("\n")) if not done.returncode else None
-
-
-def _git(folder: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
-    command = ["git", "-C", str(folder), "-c", "core.autocrlf=false", "-c", "core.quotepath=false", *words]
-    try:
-        return subprocess.run(command, capture_output=True, check=False, env=os.environ | QUIET)  # noqa: S603 - no shell
-    except FileNotFoundError:
-        raise InputRefused("git is not installed, and patches are made and checked with it") from None
 
 
 def _inside(path: str) -> Path:
@@ -181,6 +169,18 @@ def decisions_form(review: Review, chosen: Sequence[Finding], source: Path, file
     ]  # fmt: skip
     names = ", ".join(document.path for document in review.documents)
     return FORM.format(names=names, review=source, file=file) + "\n" + decisions_text(empty, notes)
+
+
+def refuse_over_plan(folder: Path, base: Path, paths: Iterable[str]) -> None:
+    """Raise ``InputRefused`` for a folder in which the amended plan would be written over the plan itself."""
+    for name in paths:
+        if (folder / _inside(name)).resolve() == (base / name).resolve():
+            raise InputRefused(f"{folder}: the amended plan would be written over {name}; name another --output")
+
+
+def is_form(file: Path) -> bool:
+    """Whether a file of decisions was written to be filled in, so that it is not ours to write over."""
+    return file.is_file() and file.read_bytes().startswith(FORM[:20].encode())
 
 
 def read_decisions(path: Path, known: Collection[str]) -> tuple[Decision, ...]:

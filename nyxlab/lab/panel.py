@@ -10,7 +10,7 @@ from decimal import Decimal
 from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.records import Run
 from nyxlab.engine.workflow import Workflow
-from nyxlab.lab.reading import CLAIMS_AT_ONCE, Calls, Item, Reading, claims_size, fenced
+from nyxlab.lab.asking import CLAIMS_AT_ONCE, Calls, Item, Reading, claims_size, fenced
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Cost, Json
 from nyxlab.reviewer.findings import Finding

@@ -13,10 +13,10 @@ from nyxlab.engine.records import Run
 from nyxlab.engine.run import start_run
 from nyxlab.engine.workflow import Workflow
 from nyxlab.errors import InputRefused
+from nyxlab.lab.asking import Reading, own_lenses, prepare, single
 from nyxlab.lab.measure import Case, Measurement, measure, planted_cases
 from nyxlab.lab.mending import Amendment, read_decisions
 from nyxlab.lab.panel import ask, decide
-from nyxlab.lab.reading import Reading, own_lenses, prepare, single
 from nyxlab.lab.reviews import Asked, Paths, Terms, read_review, unchanged_documents
 from nyxlab.lab.runs import OnEvent, Runs, usd
 from nyxlab.lab.steps import Options, documents_of
@@ -164,19 +164,16 @@ class Plans(Runs):
                 )
         document = parse_documents({each.path: before[each.path] for each in earlier.documents})
         made: tuple[Decision, ...] = ()
-        cost, waiting = Cost.total(()), ""
-        again = Asked(provider if any(told.by_model for told in earlier.passes) else None, budget=budget)
+        cost, waiting, limit = Cost.total(()), "", usd(budget) if budget is not None else None
+        again = Asked(provider if any(told.by_model for told in earlier.passes) else None)
         terms = Terms.of(self.settings.root, start, fail_on=earlier.fail_on, baseline=earlier)
         if decisions is not None:
             made = read_decisions(start / decisions, {f.id for f in chosen})
         elif provider:
-            reading = single(document, self.open(provider), usd(budget) if budget is not None else None, self.settings)
-            costs = {
-                provider: Cost.total(
-                    [reading.cost_of_deciding(chosen), *self.forecast_review([document], again, terms).values()]
-                )
-            }
-            (on_costs or (lambda _: None))(costs)
+            reading = single(document, self.open(provider), limit, self.settings)
+            deciding = reading.cost_of_deciding(chosen)
+            reread = self.forecast_review([document], _less(again, limit, deciding), terms)  # refused before it is paid
+            (on_costs or (lambda _: None))({provider: Cost.total([deciding, *reread.values()])})
             told, run = await decide(reading, partial(self._run_named, on_event), chosen)
             made, cost = tuple(told), run.cost
             waiting = run.pause.reason if run.pause else ""
@@ -184,9 +181,11 @@ class Plans(Runs):
                 raise InputRefused(
                     f"{provider} has decided nothing: {run.steps['amend'].error or 'no reply could be used'}"
                 )
+            decided = {d.finding for d in made}
+            made += tuple(Decision(finding=f.id) for f in chosen if f.id not in decided)  # named, though undecided
         after, refused = amended(before, made)
         mended = replace(parse_documents(after), beside=beside(document, start))
-        asked = replace(again, budget=None) if not waiting else Asked()
+        asked = _less(again, limit, cost) if not waiting else Asked()
         second = await self.review_document(mended, terms, asked, on_event, [d for d in made if d.made])
         total = Cost.total([cost, second.cost])
         source = start / decisions if decisions is not None else None
@@ -270,6 +269,11 @@ def share_out(asked: Asked, reviews: int) -> Asked:
     share = (usd(asked.budget) / reviews).quantize(Decimal("0.000001"), ROUND_DOWN)
     shown = f"{share:f}".rstrip("0").rstrip(".")  # as a person would write it
     return replace(asked, budget=Decimal(shown) if share else usd(asked.budget) / reviews)
+
+
+def _less(asked: Asked, limit: Decimal | None, cost: Cost) -> Asked:
+    """Return what is asked for what a cost leaves of a budget; next to nothing where it leaves nothing."""
+    return replace(asked, budget=limit and max(limit - (cost.usd or 0), Decimal("0.000001")))
 
 
 def chosen_findings(review: Review, ids: Sequence[str]) -> list[Finding]:

@@ -21,7 +21,8 @@ import anyio
 from pydantic import Field
 
 from nyxlab.engine.inputs import looks_secret
-from nyxlab.errors import ToolFailed
+from nyxlab.errors import InputRefused, ToolFailed
+from nyxlab.lab.git import git
 from nyxlab.lab.reviews import repo_files
 from nyxlab.lab.toolbox import Tool, Workplace, registered, tool
 from nyxlab.providers.messages import Json, Record, looks_like_key
@@ -268,13 +269,10 @@ def _edited(tree: Path, edit: Edit) -> str | None:
 
 def _git(tree: Path, *words: str, given: str | None = None) -> str:
     """Run git in the copy, deaf to the user's own settings and hooks; return what it printed."""
-    deaf = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_CEILING_DIRECTORIES": str(tree.parent)}
-    env: dict[str, str] = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | deaf
-    command = ["git", "-C", str(tree), *GIT, *words]
     try:
-        done = subprocess.run(command, input=given and given.encode(), capture_output=True, env=env, check=False)  # noqa: S603 - no shell
-    except FileNotFoundError:
-        raise ToolFailed("git is not installed, and patches are made and checked with it") from None
+        done = git(tree, *GIT, *words, given=given.encode() if given else None, ceiling=tree.parent)
+    except InputRefused as error:
+        raise ToolFailed(str(error)) from None
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise ToolFailed(f"git {words[0]} refused: {said[0] if said else done.returncode}")

@@ -100,14 +100,17 @@ class HandProvider(Provider):
         key = request.digest()[:16]
         question, reply = self.folder / f"{key}.md", self.folder / f"{key}.reply.md"
         fault = fault_finder(request.output_schema) if request.output_schema else None
+        is_new = False
         try:
-            if not question.exists():
+            if is_new := not question.exists():
                 self.folder.mkdir(parents=True, exist_ok=True)
                 question.write_text(self._question(request, reply.name), encoding="utf-8")
             with reply.open("rb") as file:
                 data = file.read(MOST + 1)
         except FileNotFoundError:
-            raise AnswerWanted(self._waiting() + self._earlier(question), where=self._shown) from None
+            raise AnswerWanted(
+                self._waiting() + (self._earlier(question) if is_new else ""), where=self._shown
+            ) from None
         except OSError as error:
             raise InputRefused(f"{self._shown}: cannot be read or written ({error.strerror})") from None
         text, problem = _read(data, fault)

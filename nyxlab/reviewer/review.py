@@ -145,6 +145,12 @@ class Review(Record):
         return headline(self.verdict, [told.to_json() for told in self.passes])
 
     @property
+    def waits(self) -> str | None:
+        """Which answers by hand are missing; None where none is."""
+        reasons = dict.fromkeys(told.reason for told in self.passes if told.reason and told.status == "skipped")
+        return "; ".join(reasons) if self.status == "paused" else None
+
+    @property
     def unheard(self) -> str | None:
         """Why no model that was asked has said anything; None where one has, or none was asked."""
         asked = [told for told in self.passes if told.by_model]

@@ -218,6 +218,37 @@ def test_apply_only_what_git_can_undo(project: Path) -> None:
     assert (code, (project / "plan.md").read_text()) == (2, mended), said
 
 
+def test_nothing_of_a_persons_is_written_over(project: Path) -> None:
+    """An output folder in which the plan itself lies, and a form that a person fills in, are refused before anybody is asked."""
+    file = filled(project)
+    code, said = ran("amend", "review.json", "--decisions", str(file), "--output", ".")
+    assert (code, "would be written over plan.md" in said, (project / "plan.md").read_text()) == (2, True, PLAN), said
+    file.unlink()
+    ran("amend", "review.json")
+    code, said = ran("amend", "review.json", "--provider", "hand:me")
+    assert (code, "is a person's" in said, (project / "data").exists()) == (2, True, False), said
+
+
+def test_what_cannot_be_applied_is_there_all_the_same(project: Path) -> None:
+    """--apply that is refused leaves decisions, patch and copy behind: what was decided is not lost."""
+    file = filled(project)
+    (project / "b.md").write_text("b")
+    _git(project, "add", "b.md")
+    code, _ = ran("amend", "review.json", "--decisions", str(file), "--apply")
+    assert (code, (file.parent / "plan.patch").exists()) == (2, True)
+
+
+def test_a_budget_holds_the_second_reading_too(project: Path) -> None:
+    """A budget that holds the decisions and not the reading after them is refused before anything is asked."""
+    price = '[prices."hand:me"]\ninput = "100"\noutput = "100"\n'
+    (project / "nyxlab.toml").write_text(price)
+    told = json.loads((project / "review.json").read_text())
+    told["passes"].append({"name": "reader", "status": "ran", "provider": "hand:me", "reason": None})
+    (project / "review.json").write_text(json.dumps(told))
+    code, said = ran("amend", "review.json", "--provider", "hand:me", "--finding", "F-001", "--budget", "1.5")
+    assert (code, "holds no question: reader" in said, (project / "data").exists()) == (2, True, False), said
+
+
 def test_outside_of_git_nothing_is_applied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a repository the copy and the patch are made, and --apply is one sentence."""
     monkeypatch.chdir(tmp_path)
