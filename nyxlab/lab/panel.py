@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 
 from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.records import Run
@@ -21,7 +22,7 @@ from nyxlab.reviewer.models.lenses import (
     ANSWERS_SCHEMA,
     EITHER_SCHEMA,
     Refuted,
-    asked_claims,
+    asked_claim,
     pass_name,
     read_answers,
     read_claims,
@@ -125,13 +126,16 @@ async def _refute(
 def _grouped(reading: Reading, findings: Sequence[Finding], size: int) -> Iterator[list[tuple[Finding, str]]]:
     """Yield findings with what is claimed, as many together as a second reader is shown in one call."""
     group: list[tuple[Finding, str]] = []
+    used = 0
     for finding in findings:
         quotes = [(reading.numbered.number(e.path, e.start_line), e.quote) for e in finding.evidence]
-        claim = "".join(asked_claims([(finding.title, finding.explanation[:size], quotes)]))
-        if group and (len(group) == CLAIMS_AT_ONCE or sum(len(c) for _, c in group) + len(claim) > size):
+        claim = partial(asked_claim, title=finding.title, explanation=finding.explanation[:size], quotes=quotes)
+        length = len(claim(1))
+        if group and (len(group) == CLAIMS_AT_ONCE or used + length > size):
             yield group
-            group = []
-        group.append((finding, claim.replace("CLAIM 1:", f"CLAIM {len(group) + 1}:", 1)))
+            group, used = [], 0
+        group.append((finding, claim(len(group) + 1)))
+        used += length
     if group:
         yield group
 

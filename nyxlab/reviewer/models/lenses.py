@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -282,7 +282,6 @@ def room(context: int | None, question: int) -> int:
     return int(tokens * CHARACTERS) - question - len(str(CLAIMS_SCHEMA)) - 400
 
 
-def asked_claims(claims: Sequence[tuple[str, str, Sequence[tuple[int, str]]]]) -> Iterator[str]:
-    """Yield claims as a second reader sees them: title, explanation and quotes by line; neither severity nor finder."""
-    for number, (title, explanation, quotes) in enumerate(claims, 1):
-        yield f"CLAIM {number}: {title}\n{explanation}\n" + "".join(f'  line {n}: "{text}"\n' for n, text in quotes)
+def asked_claim(number: int, title: str, explanation: str, quotes: Iterable[tuple[int, str]]) -> str:
+    """Return a claim as a second reader sees it: title, explanation and quotes by line; neither severity nor finder."""
+    return f"CLAIM {number}: {title}\n{explanation}\n" + "".join(f'  line {n}: "{text}"\n' for n, text in quotes)
