@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nyxlab.cli.base import INTERRUPTED, PAUSED, REFUSED, Store, app, ask_lab, open_lab
 from nyxlab.errors import InputRefused
 from nyxlab.lab.console import out, say, say_who_reads
-from nyxlab.lab.mending import DECISIONS, PATCH, REVIEW, Amendment, decisions_form, is_form, refuse_over_plan
 from nyxlab.lab.reviews import read_review
 from nyxlab.lab.wording import money
+
+if TYPE_CHECKING:
+    from nyxlab.lab.mending import Amendment
 
 
 @app.command(epilog="Example: nyxlab amend review.json --provider anthropic:claude-sonnet-5-5 --finding F-001")
@@ -26,7 +28,7 @@ def amend(
     ] = None,
     decisions: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help=f"Decisions that are made already, such as a filled in {DECISIONS}."),
+        typer.Option(metavar="FILE", help="Decisions that are made already, such as a filled in decisions.yaml."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Where to write, instead of REVIEW-amended/.")
@@ -44,6 +46,12 @@ def amend(
     Without a provider and without decisions, a file of decisions is written to fill in. Every edit is checked: its old words
     stand there once, or it is refused by name. The exit code is 3 while answers by hand are missing, 2 when an edit was refused.
     """
+    from nyxlab.lab.mending import (  # with YAML and git, which no other command needs
+        DECISIONS,
+        is_form,
+        refuse_over_plan,
+    )
+
     folder = output or review_file.with_name(f"{review_file.stem}-amended")
     if provider and decisions:
         raise InputRefused("--provider asks for decisions, and --decisions has them: give one of the two")
@@ -83,6 +91,7 @@ def amend(
 
 
 def _form(review_file: Path, wanted: list[str], file: Path) -> None:
+    from nyxlab.lab.mending import decisions_form
     from nyxlab.lab.plans import chosen_findings  # with what it brings, which only this needs
 
     review = read_review(review_file)
@@ -112,8 +121,8 @@ def _tell(found: Amendment, folder: Path, *, applied: bool) -> None:
         out(f"{len(findings)} {name}", *("  " + " ".join(filter(None, each)) for each in shown))
     left = " · ".join(f"{n} {level}" for level, n in found.review.counts.items() if n) or "no findings"
     out("", f"the amended plan has {left}; cost {money(found.cost.usd, found.cost.certainty)}")
-    out(f"{folder}/: {DECISIONS}, {PATCH}, {REVIEW}, {', '.join(found.after)}")
+    out(f"{folder}/: decisions.yaml, plan.patch, review.json, {', '.join(found.after)}")
     if applied:
         out(f"applied to {', '.join(found.changed) or 'nothing: no edit changes the plan'}")
     elif found.changed:
-        out(f"to apply: git apply {folder / PATCH}, or the same command with --apply")
+        out(f"to apply: git apply {folder}/plan.patch, or the same command with --apply")
