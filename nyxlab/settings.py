@@ -55,6 +55,9 @@ EndpointName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]
 
 
+Alias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -99,7 +102,7 @@ class Defaults(_Section):
 
 
 class Reviewing(_Section):
-    """What ``nyxlab review`` asks of models without flags: who reads, who tries to refute, and the most that it may cost in USD."""
+    """What ``nyxlab review`` asks of models without flags: who reads, who refutes, for how much at most (USD)."""
 
     providers: list[str] = []
     judge: str | None = None
@@ -112,6 +115,7 @@ class _File(_Section):
     review: Reviewing = Reviewing()
     endpoints: dict[EndpointName, Endpoint] = {}
     prices: dict[str, UnitPrice] = {}
+    aliases: dict[Alias, str] = {}  # short names of providers, which people are shown instead
 
 
 class Settings(_File):
@@ -151,6 +155,7 @@ def load_settings(start: Path | None = None) -> Settings:
         review=given.review,
         endpoints=given.endpoints,
         prices=given.prices,
+        aliases=given.aliases,
         keys=found,
     )
 

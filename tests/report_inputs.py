@@ -1,4 +1,5 @@
-"""Contract JSON written by hand for the tests of frames, plots and reports, hostile in every field that others write."""
+"""Contract JSON written by hand for the tests of frames, plots and reports, hostile in every field that others
+write."""
 
 from __future__ import annotations
 

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nyxlab.cli.base import INTERRUPTED, PAUSED, REFUSED, Store, app, ask_lab, open_lab
+from nyxlab.cli.base import CARRIES_ON, PAUSED, REFUSED, Store, app, open_lab, watch_lab
 from nyxlab.errors import InputRefused
-from nyxlab.lab.console import out, say, say_who_reads
-from nyxlab.lab.reviews import read_review
-from nyxlab.lab.wording import money
+from nyxlab.lab.reviews.documents import read_review
+from nyxlab.lab.views.console import out, say, say_who_reads
+from nyxlab.lab.views.wording import money
 
 if TYPE_CHECKING:
-    from nyxlab.lab.mending import Amendment
+    from nyxlab.lab.lab import Lab
+    from nyxlab.lab.reviews.mending import Amendment
+    from nyxlab.lab.views.progress import RunProgress
 
 
 @app.command(epilog="Example: nyxlab amend review.json --provider anthropic:claude-sonnet-5-5 --finding F-001")
@@ -43,10 +45,11 @@ def amend(
 ) -> None:
     """Decide findings and mend the plan in a copy: decisions, a patch for git, the amended plan and its review.
 
-    Without a provider and without decisions, a file of decisions is written to fill in. Every edit is checked: its old words
-    stand there once, or it is refused by name. The exit code is 3 while answers by hand are missing, 2 when an edit was refused.
+    Without a provider and without decisions, a file of decisions is written to fill in. Every edit is checked: its old
+    words stand there once, or it is refused by name. The exit code is 3 while answers by hand are missing, 2 when an
+    edit was refused.
     """
-    from nyxlab.lab.mending import (  # with YAML and git, which no other command needs
+    from nyxlab.lab.reviews.mending import (  # with YAML and git, which no other command needs
         DECISIONS,
         is_form,
         refuse_over_plan,
@@ -62,20 +65,14 @@ def amend(
     refuse_over_plan(folder, Path.cwd(), [each.path for each in read_review(review_file).documents])
     if provider and is_form(folder / DECISIONS):
         raise InputRefused(f"{folder / DECISIONS} is a person's: give it with --decisions, or name another --output")
-    from nyxlab.lab.progress import RunProgress  # its bars load slowly
 
-    try:
-        with RunProgress() as progress:
-            found = ask_lab(
-                open_lab(store),
-                lambda lab: lab.amend(
-                    review_file, provider=provider, findings=finding or (), decisions=decisions, budget=budget,
-                    base=Path.cwd(), on_costs=lambda costs: say_who_reads(costs, "the plan"), on_event=progress,
-                ),
-            )  # fmt: skip
-    except KeyboardInterrupt:
-        say("interrupted; the same command carries on: what is recorded is not bought again")
-        raise typer.Exit(INTERRUPTED) from None
+    async def work(lab: Lab, progress: RunProgress) -> Amendment:
+        return await lab.amend(
+            review_file, provider=provider, findings=finding or (), decisions=decisions, budget=budget,
+            base=Path.cwd(), on_costs=lambda costs: say_who_reads(costs, "the plan"), on_event=progress,
+        )  # fmt: skip
+
+    found = watch_lab(open_lab(store), work, lambda _: CARRIES_ON)
     if found.waiting:
         say(f"paused: {found.waiting}; put the answers there, and the same command carries on")
         raise typer.Exit(PAUSED)
@@ -91,8 +88,7 @@ def amend(
 
 
 def _form(review_file: Path, wanted: list[str], file: Path) -> None:
-    from nyxlab.lab.mending import decisions_form
-    from nyxlab.lab.plans import chosen_findings  # with what it brings, which only this needs
+    from nyxlab.lab.reviews.mending import chosen_findings, decisions_form
 
     review = read_review(review_file)
     chosen = chosen_findings(review, wanted)

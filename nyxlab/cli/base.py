@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import anyio
 import typer
 
+from nyxlab.lab.views.console import say
+
 if TYPE_CHECKING:
     from nyxlab.lab.lab import Lab
+    from nyxlab.lab.views.progress import RunProgress
 
 T = TypeVar("T")
 FAILED, REFUSED, PAUSED, FAILED_VERDICT, INTERRUPTED = 1, 2, 3, 4, 130
+CARRIES_ON = "the same command carries on: what is recorded is not bought again"
 
 app = typer.Typer(
     name="nyxlab",
@@ -33,6 +37,9 @@ Budget = Annotated[str | None, typer.Option(metavar="USD", help="Pause rather th
 Forecast = Annotated[bool, typer.Option("--forecast", help="Say what it may cost at most, and stop.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, as `nyxlab runs` lists it.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="PATH", help="Write to this file.")]
+Lenses = Annotated[
+    list[str] | None, typer.Option("--lens", metavar="NAME", help="This question, not the reader's; may be repeated.")
+]
 
 
 def open_lab(store: str | None = None) -> Lab:
@@ -50,6 +57,20 @@ def ask_lab(lab: Lab, work: Callable[[Lab], Awaitable[T]]) -> T:
             return await work(lab)
 
     return anyio.run(inside)
+
+
+def watch_lab(
+    lab: Lab, work: Callable[[Lab, RunProgress], Awaitable[T]], interrupted: Callable[[str | None], str]
+) -> T:
+    """Run long work with its progress on a terminal; ``interrupted`` says, given the run's id, how to carry on."""
+    from nyxlab.lab.views.progress import RunProgress  # its bars load slowly
+
+    with RunProgress() as progress:
+        try:
+            return ask_lab(lab, lambda lab: work(lab, progress))
+        except KeyboardInterrupt:
+            say(f"interrupted; {interrupted(progress.run_id)}")
+            raise typer.Exit(INTERRUPTED) from None
 
 
 def is_run(text: str) -> bool:

@@ -9,8 +9,8 @@ import typer
 
 from nyxlab.cli import routes
 from nyxlab.cli.base import FAILED, INTERRUPTED, AsJson, Output, Store, app, ask_lab, is_run, open_lab
-from nyxlab.lab.console import STDERR, out, plain_table, print_json, say, write
-from nyxlab.lab.wording import money
+from nyxlab.lab.views.console import STDERR, out, plain_table, print_json, say, write
+from nyxlab.lab.views.wording import money
 
 app.add_typer(routes.app, name="route")
 
@@ -38,9 +38,12 @@ def batch(
     ] = None,
     store: Store = None,
 ) -> None:
-    """Run notebooks over a grid of parameters, export each to reports/*.html, and an index named like the grid; done ones are skipped."""
-    from nyxlab.lab.batch import index_name  # with what it runs, not with every command
-    from nyxlab.lab.progress import described  # its bars load slowly
+    """Run notebooks over a grid of parameters, export each to reports/*.html, and an index named like the grid.
+
+    Done ones are skipped.
+    """
+    from nyxlab.lab.batch.grid import index_name  # with what it runs, not with every command
+    from nyxlab.lab.views.progress import described  # its bars load slowly
 
     with described("checking the grid") as tell:
         try:
@@ -83,7 +86,7 @@ def providers(
         )
     states = open_lab(store).providers()
     if check:
-        from nyxlab.lab.check import answers_table
+        from nyxlab.lab.routing.check import answers_table
 
         names = [state.provider for state in states if not state.unusable]
         say(f"one small call each to: {', '.join(names) or 'nobody, since no provider is usable'}")

@@ -9,37 +9,33 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nyxlab.cli.base import (
+    CARRIES_ON,
     FAILED,
     FAILED_VERDICT,
-    INTERRUPTED,
     PAUSED,
     REFUSED,
     AsJson,
     Forecast,
     Judge,
+    Lenses,
     Store,
     app,
     ask_lab,
     is_run,
     open_lab,
+    watch_lab,
 )
 from nyxlab.errors import InputRefused
-from nyxlab.lab.console import out, print_json, say, say_forecast, say_who_reads, scores_table, write
+from nyxlab.lab.own import TEMPLATES, project_rules
 from nyxlab.lab.project import SETTINGS, project_root
-from nyxlab.lab.reviews import (
-    FORMATS,
-    Asked,
-    Reviewed,
-    Terms,
-    project_rules,
-    review_files,
-    written,
-    written_all,
-)
+from nyxlab.lab.reviews.terms import Asked, Reviewed, Target, Terms, named, review_files
+from nyxlab.lab.views.console import out, print_json, say, say_forecast, say_who_reads, scores_table, write
+from nyxlab.lab.views.written import FORMATS, write_each, written
 
 if TYPE_CHECKING:
     from nyxlab.lab.lab import Lab
-    from nyxlab.reviewer.text.document import Document
+    from nyxlab.lab.reviews.measuring import Measurement
+    from nyxlab.lab.views.progress import RunProgress
 
 
 @app.command(epilog="Example: nyxlab review plan.md spec.md --repo . --format html --output review.html")
@@ -72,16 +68,17 @@ def review(
         ),
     ] = None,
     judge: Annotated[str | None, typer.Option(metavar="J", help="Who tries to refute what they find.")] = None,
-    lens: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="This question, not the reader's; may be repeated.")
-    ] = None,
+    lens: Lenses = None,
     budget: Annotated[
         str | None, typer.Option(metavar="USD", help="Ask no more than this holds, all plans together.")
     ] = None,
     forecast: Forecast = False,
     store: Store = None,
 ) -> None:
-    """Review a plan, several files as one set, or what a run wrote. The exit code is 4 when the verdict is FAIL, 1 when no model that was asked has answered."""
+    """Review a plan, several files as one set, or what a run wrote.
+
+    The exit code is 4 when the verdict is FAIL, 1 when no model that was asked has answered.
+    """
     ending = (output or "").rpartition(".")[2]
     form = form or (ending if ending in FORMATS else "text")
     if form not in FORMATS:
@@ -90,32 +87,36 @@ def review(
         raise InputRefused(f"--each writes a page for each plan: name their folder with --output DIR/ for {form}")
     if rules_alone and providers:
         raise InputRefused("--rules leaves models out, and --providers names some: give one of the two")
-    here = Path.cwd()
-    asked = None if rules_alone else _asked(project_root(here), providers, judge, lens or (), budget)
+    root = project_root(Path.cwd())
+    asked = None if rules_alone else _asked(root, providers, judge, lens or (), budget)
     if not asked and (judge or lens or budget or forecast):
         raise InputRefused(
             "--judge, --lens, --budget and --forecast are about models: name them with --providers A[,B]"
         )
-    terms = Terms.of(project_root(here), here, fail_on=fail_on, repo=repo, baseline=baseline)
-    sets = [[one] for one in target] if each else [target]
+    terms = Terms.of(root, Path.cwd(), fail_on=fail_on, repo=repo, baseline=baseline)
+    sets: list[str | list[str]] = [one if is_run(one) else [one] for one in target]
+    if not each and (len(target) > 1 or isinstance(sets[0], list)):
+        sets = [list(target)]
     if asked:
-        reviewed = _read_by_models(open_lab(store), sets, terms, asked, form if forecast else None)
-    elif each:
-        reviewed = _each(target, terms, store)
+        reviewed = _read_by_models(sets, terms, asked, store, form if forecast else None)
     else:
-        reviewed = [_reviewed(target, terms, store)]
+        reviewed = _held_to_rules(sets, terms, store)
     if each:
-        raise typer.Exit(_write_each(reviewed, terms, form, output))
-    write(written(reviewed[0], form, terms.rules), Path(output) if output else None)
-    for reason in reviewed[0].unread:
-        say(f"not read: {reason}")
+        write_each(reviewed, form, terms.rules, output, root / TEMPLATES)
+    else:
+        write(written(reviewed[0], form, terms.rules, root / TEMPLATES), Path(output) if output else None)
+        for reason in reviewed[0].unread:
+            say(f"not read: {reason}")
     raise typer.Exit(_code(reviewed))
 
 
 def _asked(
     root: Path, providers: str | None, judge: str | None, lenses: Sequence[str], budget: str | None
 ) -> Asked | None:
-    """Return what is asked of models: of those that the command names, else of those in ``[review]``; None of nobody."""
+    """Return what is asked of models: of those that the command names, else of those in ``[review]``.
+
+    None of nobody.
+    """
     if not providers and not (root / SETTINGS).is_file():
         return None
     from nyxlab.settings import reviewing  # the rules alone need no settings
@@ -125,98 +126,73 @@ def _asked(
     return Asked(who, judge or named.judge, lenses, budget if budget is not None else named.budget) if who else None
 
 
-def _code(found: Sequence[Reviewed]) -> int:
+def _code(reviewed: Sequence[Reviewed]) -> int:
     """Return the exit code that speaks for the worst of some reviews."""
-    silent = [one.review.unheard for one in found if one.review and one.review.unheard]
-    for reason in dict.fromkeys(silent):
+    reviews = [each.review for each in reviewed if each.review]
+    silent = dict.fromkeys(review.unheard for review in reviews if review.unheard)
+    for reason in silent:
         say(f"no model has read the plan: {reason}")
-    if any(one.verdict is None or one.unread for one in found):
+    if any(each.verdict is None or each.unread for each in reviewed):
         return REFUSED
-    if waiting := dict.fromkeys(one.review.waits for one in found if one.review and one.review.waits):
+    if waiting := dict.fromkeys(review.waits for review in reviews if review.waits):
         say(f"paused: {'; '.join(waiting)}; put the answers there, and the same command carries on")
         return PAUSED
-    return FAILED if silent else FAILED_VERDICT if any(one.verdict == "FAIL" for one in found) else 0
+    return FAILED if silent else FAILED_VERDICT if any(each.verdict == "FAIL" for each in reviewed) else 0
 
 
 def _read_by_models(
-    lab: Lab, sets: list[list[str]], terms: Terms, asked: Asked, forecast: str | None
+    sets: Sequence[Target], terms: Terms, asked: Asked, store: str | None, forecast: str | None
 ) -> list[Reviewed]:
-    """Review sets of files with models too, after saying who reads them and what it may cost; ``forecast`` says no more than that."""
-    from nyxlab.lab.plans import share_out  # with what it brings, not with every review
-    from nyxlab.lab.progress import RunProgress  # its bars load slowly
+    """Review with models too, after saying who reads and what it may cost.
 
-    async def work(lab: Lab) -> list[Reviewed]:
-        here = Path.cwd()
-        read: list[tuple[str, Document | Reviewed]] = []
-        for one in sets:
-            name = " ".join(one)
-            try:
-                read.append((name, await lab.read(one[0] if len(one) == 1 and is_run(one[0]) else one, base=here)))
-            except InputRefused as error:
-                if len(sets) == 1:
-                    raise
-                read.append((name, Reviewed(name, refused=str(error))))
-        documents = [each for _, each in read if not isinstance(each, Reviewed)]
-        share = share_out(asked, max(1, len(documents)))
-        costs = lab.forecast_review(documents, share, terms)
-        for name, reason in lab.not_asked(asked).items():
+    ``forecast`` (a form) says no more than that.
+    """
+
+    async def work(lab: Lab, progress: RunProgress) -> list[Reviewed]:
+        prepared = await lab.prepare_review(sets, terms, asked, base=Path.cwd())
+        costs = prepared.costs
+        for name, reason in prepared.not_asked.items():
             say(f"{name} is not asked: {reason}")
         if forecast:
             say_forecast(costs, as_json=forecast == "json")
             raise typer.Exit
-        say_who_reads(costs, "the plan")
-        with RunProgress() as progress:
-            return [
-                each
-                if isinstance(each, Reviewed)
-                else Reviewed.of(name, each, terms, await lab.review_document(each, terms, share, progress))
-                for name, each in read
-            ]
+        say_who_reads(prepared.readers, "the plan")
+        return await prepared.run(progress)
 
-    try:
-        return ask_lab(lab, work)
-    except KeyboardInterrupt:
-        say("interrupted; the same command carries on: what is recorded is not bought again")
-        raise typer.Exit(INTERRUPTED) from None
+    return watch_lab(open_lab(store), work, lambda _: CARRIES_ON)
 
 
-def _reviewed(target: list[str], terms: Terms, store: str | None) -> Reviewed:
-    """Review one set of files, or what one run wrote."""
-    if len(target) > 1 or not is_run(target[0]):
-        return review_files(target, terms, Path.cwd())
-    return Reviewed.of(target[0], ask_lab(open_lab(store), lambda lab: lab.read(target[0])), terms)
+def _held_to_rules(sets: Sequence[Target], terms: Terms, store: str | None) -> list[Reviewed]:
+    """Review by the rules alone; of several sets, one that cannot be read does not stop the others."""
+    if len(sets) == 1:
+        return [_by_rules(sets[0], terms, store)]
+    from nyxlab.lab.views.progress import counted  # its bars load slowly
 
-
-def _each(targets: list[str], terms: Terms, store: str | None) -> list[Reviewed]:
-    """Review each target by itself, telling how each one ends; one that cannot be read does not stop the others."""
-    from nyxlab.lab.progress import counted  # its bars load slowly
-
-    found = []
-    with counted(len(targets)) as tell:
-        for target in targets:
+    reviewed = []
+    with counted(len(sets)) as tell:
+        for target in sets:
             try:
-                found.append(_reviewed([target], terms, store))
+                reviewed.append(_by_rules(target, terms, store))
             except InputRefused as error:
-                found.append(Reviewed(target, refused=str(error)))
-            tell(f"{target}: {found[-1].told}")
-    return found
+                reviewed.append(Reviewed(named(target), refused=str(error)))
+            tell(f"{reviewed[-1].name}: {reviewed[-1].outcome}")
+    return reviewed
 
 
-def _write_each(found: list[Reviewed], terms: Terms, form: str, output: str | None) -> int:
-    """Write many reviews; return the exit code that speaks for the worst of them."""
-    pages = written_all(found, form, terms.rules)
-    index = next(iter(pages))
-    if output and form not in ("json", "sarif"):
-        for name, text in pages.items():
-            write(text, Path(output) / name, quiet=name != index)
-    else:
-        write("\n".join([*list(pages.values())[1:], pages[index]]), Path(output) if output else None)
-    return _code(found)
+def _by_rules(target: Target, terms: Terms, store: str | None) -> Reviewed:
+    if not isinstance(target, str):
+        return review_files(target, terms, Path.cwd())
+    (reviewed,) = ask_lab(open_lab(store), lambda lab: _of_run(lab, target, terms))
+    return reviewed
+
+
+async def _of_run(lab: Lab, target: str, terms: Terms) -> list[Reviewed]:
+    return await (await lab.prepare_review([target], terms, Asked())).run()
 
 
 CAUTION = (
-    "The rules are measured on the kinds of fault that they were written for: read their rows as a check that they can read"
-    " your plan's form, and a model's row as what it finds of such faults."
+    "The rules are measured on the kinds of fault that they were written for: read their rows as a check that they can"
+    " read your plan's form, and a model's row as what it finds of such faults."
 )
 
 
@@ -229,9 +205,7 @@ def measure(
     ],
     providers: Annotated[str | None, typer.Option(metavar="A[,B]", help="Measure these too, each by itself.")] = None,
     judge: Judge = None,
-    lens: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="This question, not the reader's; may be repeated.")
-    ] = None,
+    lens: Lenses = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Other faults at other places.")] = 0,
     budget: Annotated[
         str | None, typer.Option(metavar="USD", help="For all the reviews that it takes together.")
@@ -239,22 +213,15 @@ def measure(
     as_json: AsJson = False,
     store: Store = None,
 ) -> None:
-    """Plant labelled faults in copies of clean plans and show who finds them: recall, precision, cost per rule, lens, provider."""
-    from nyxlab.lab.progress import RunProgress  # its bars load slowly
+    """Plant labelled faults in copies of clean plans and show who finds them: recall, precision and cost of each."""
 
-    lab = open_lab(store)
-    with RunProgress() as progress:
-        try:
-            found = ask_lab(
-                lab,
-                lambda lab: lab.measure(
-                    plans, providers=providers, judge=judge, lenses=lens or (), seed=seed, budget=budget, base=Path.cwd(),
-                    on_costs=lambda costs: say_who_reads(costs, "the plans"), on_event=progress,
-                ),
-            )  # fmt: skip
-        except KeyboardInterrupt:
-            say("interrupted; the same command carries on: what is recorded is not bought again")
-            raise typer.Exit(INTERRUPTED) from None
+    async def work(lab: Lab, progress: RunProgress) -> Measurement:
+        return await lab.measure(
+            plans, providers=providers, judge=judge, lenses=lens or (), seed=seed, budget=budget, base=Path.cwd(),
+            on_costs=lambda costs: say_who_reads(costs, "the plans"), on_event=progress,
+        )  # fmt: skip
+
+    found = watch_lab(open_lab(store), work, lambda _: CARRIES_ON)
     if as_json:
         return print_json(found.to_json())
     out(f"{found.planted} faults planted in {found.copies} copies of {', '.join(found.plans)}")
@@ -289,8 +256,8 @@ def prompt(
 ) -> None:
     """Write the phased implementation prompt: one file, or (a path that ends in /) one per phase and the JSON twin.
 
-    It is the plan itself, cut into its own phases: every line stands in exactly one of header, phases and appendix, with the
-    findings beside it. The plan is read again from where it was reviewed.
+    It is the plan itself, cut into its own phases: every line stands in exactly one of header, phases and appendix,
+    with the findings beside it. The plan is read again from where it was reviewed.
     """
     compiled = open_lab().prompt(review_file.absolute(), budget_tokens=budget_tokens)
     if output is None or not output.endswith("/"):

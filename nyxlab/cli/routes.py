@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nyxlab.cli.base import Store, ask_lab, open_lab
-from nyxlab.lab.console import say, write
+from nyxlab.lab.views.console import say, write
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,6 +43,6 @@ def score(
     output: Output,
 ) -> None:
     """Predict for each prompt: one score (higher: the strong model) of a pair, else one quality a model."""
-    from nyxlab.lab.routes import score_prompts  # the ledger and NumPy, for those who use it
+    from nyxlab.lab.routing.training import score_prompts  # the ledger and NumPy, for those who use it
 
     write(score_prompts(router, prompts), output)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -12,7 +12,6 @@ import typer
 
 from nyxlab.cli.base import (
     FAILED,
-    INTERRUPTED,
     PAUSED,
     AsJson,
     Budget,
@@ -25,27 +24,29 @@ from nyxlab.cli.base import (
     app,
     ask_lab,
     open_lab,
+    watch_lab,
 )
 from nyxlab.errors import InputRefused
-from nyxlab.lab.console import (
+from nyxlab.lab.project import create_project
+from nyxlab.lab.views.console import (
     costs_table,
-    csv_text,
     out,
     plain_table,
     print_json,
     say,
     say_forecast,
-    say_who_reads,
+    say_prepared,
     show,
     write,
 )
-from nyxlab.lab.project import create_project
+from nyxlab.lab.views.wording import csv_text, seconds
 
 if TYPE_CHECKING:
     from nyxlab.engine.records import Run
     from nyxlab.gate.policy import Policy
     from nyxlab.lab.lab import Lab
-    from nyxlab.lab.progress import RunProgress
+    from nyxlab.lab.views.progress import RunProgress
+    from nyxlab.lab.workflows.prepared import Prepared
 
 
 Param = Annotated[list[str] | None, typer.Option("-p", metavar="NAME=VALUE", help="An input of the workflow.")]
@@ -79,20 +80,12 @@ def run(
     store: Store = None,
 ) -> None:
     """Run a workflow. Its id comes first on standard error; `nyxlab resume` carries it on whatever stops it."""
-    file, inputs = workflow.absolute(), _inputs(param)
     lab = open_lab(store)
-    costs = lab.forecast(file, inputs=inputs, providers=providers, judge=judge)
-    if forecast:
-        return say_forecast(costs, as_json=as_json)
-    say_who_reads(costs)
-
-    async def work(lab: Lab, progress: RunProgress) -> Run:
-        return await lab.run(
-            file, inputs=inputs, providers=providers, judge=judge, budget=budget, on_event=progress,
-            select=None if ask is None else "ask" if ask else "auto", allow=allow or (),
-        )  # fmt: skip
-
-    return _run(lab, work, as_json)
+    prepared = lab.prepare(
+        workflow.absolute(), inputs=_inputs(param), providers=providers, judge=judge, budget=budget,
+        select=None if ask is None else "ask" if ask else "auto", allow=allow or (),
+    )  # fmt: skip
+    _run(lab, prepared, as_json, forecast=forecast)
 
 
 @app.command(epilog="Example: nyxlab choose 20261123-181255-k3f9 draft openai:gpt-5.5")
@@ -133,12 +126,8 @@ def resume(
     run_id: RunId, param: Param = None, budget: Budget = None, as_json: AsJson = False, store: Store = None
 ) -> None:
     """Carry a run on after a crash, a failure, a pause or an edit of its workflow's file; nothing is bought twice."""
-
-    async def work(lab: Lab, progress: RunProgress) -> Run:
-        say(str(await lab.forecast_resume(run_id, inputs=_inputs(param))))
-        return await lab.resume(run_id, inputs=_inputs(param), budget=budget, on_event=progress)
-
-    _run(open_lab(store), work, as_json)
+    lab = open_lab(store)
+    _run(lab, lab.prepare_resume(run_id, inputs=_inputs(param), budget=budget), as_json)
 
 
 @app.command(epilog="Example: nyxlab fork 20261123-181255-k3f9 plan -p topic=quotas")
@@ -151,11 +140,8 @@ def fork(
     store: Store = None,
 ) -> None:
     """Start a new run that keeps what came before a step of this one; only changed questions are asked again."""
-
-    async def work(lab: Lab, progress: RunProgress) -> Run:
-        return await lab.fork(run_id, step, inputs=_inputs(param), budget=budget, on_event=progress)
-
-    _run(open_lab(store), work, as_json)
+    lab = open_lab(store)
+    _run(lab, lab.prepare_fork(run_id, step, inputs=_inputs(param), budget=budget), as_json)
 
 
 @app.command(epilog="Example: nyxlab export 20261123-181255-k3f9 --output run.json")
@@ -193,21 +179,17 @@ def compare(
     as_json: AsJson = False,
     store: Store = None,
 ) -> None:
-    """Ask several providers one prompt or a file of them, side by side; Cael or the policy picks the answer and says why."""
+    """Ask several providers one prompt or a file of them, side by side.
+
+    Cael or the policy picks the answer and says why.
+    """
     lab = open_lab(store)
     asked = Path(prompt).absolute() if prompt.endswith(".jsonl") else prompt
-    costs = lab.forecast_comparison(asked, providers=providers, judge=judge, repeat=repeat, max_tokens=max_tokens)
-    if forecast:
-        return say_forecast(costs, as_json=as_json)
-    say_who_reads(costs)
-
-    async def work(lab: Lab, progress: RunProgress) -> Run:
-        return await lab.compare(
-            asked, providers=providers, judge=judge, repeat=repeat, policy=cast("Policy | None", policy),
-            max_tokens=max_tokens, budget=budget, on_event=progress,
-        )  # fmt: skip
-
-    return _run(lab, work, as_json, whole=True)
+    prepared = lab.prepare_comparison(
+        asked, providers=providers, judge=judge, repeat=repeat, policy=cast("Policy | None", policy),
+        max_tokens=max_tokens, budget=budget,
+    )  # fmt: skip
+    _run(lab, prepared, as_json, forecast=forecast, whole=True)
 
 
 @app.command("show", epilog="Example: nyxlab show 20261123-181255-k3f9 --json")
@@ -218,11 +200,13 @@ def show_run(
     store: Store = None,
 ) -> None:
     """Show one run: each step, who was chosen and why; with --json its checkpoint, with --graph its flow chart."""
+    run = ask_lab(open_lab(store), lambda lab: lab.show(run_id))
     if graph:
-        return out(ask_lab(open_lab(store), lambda lab: lab.graph(run_id)))
-    checkpoint = ask_lab(open_lab(store), lambda lab: lab.show(run_id)).checkpoint()
-    print_json(checkpoint) if as_json else show(checkpoint, whole=True)
-    if checkpoint["status"] == "running":
+        from nyxlab.lab.workflows.records import flow_chart
+
+        return out(flow_chart(run))
+    print_json(run.checkpoint()) if as_json else show(run, whole=True)
+    if run.status == "running":
         say(f"not finished; if no process is at work on it any more: nyxlab resume {run_id}")
     return None
 
@@ -241,7 +225,7 @@ def runs(as_json: AsJson = False, store: Store = None) -> None:
             each.workflow,
             each.status,
             f"{each.created_at:%Y-%m-%d %H:%M} UTC",
-            f"{each.duration_seconds:.1f} s",
+            seconds(each.duration_seconds),
         )
         for each in found
     ]
@@ -270,7 +254,7 @@ def cost(
     if as_json:
         print_json(rows)
     elif as_csv:
-        sys.stdout.write(csv_text(rows))
+        sys.stdout.write(csv_text(list(rows[0]), (list(row.values()) for row in rows)) if rows else "")
     elif rows:
         out(costs_table(rows))
     else:
@@ -278,19 +262,24 @@ def cost(
     return None
 
 
-def _run(lab: Lab, work: Callable[[Lab, RunProgress], Awaitable[Run]], as_json: bool, *, whole: bool = False) -> None:
-    """Run or resume with progress; the exit code tells how it ended, and an interruption how to carry on."""
-    from nyxlab.lab.progress import RunProgress  # its bars load slowly
+def _run(
+    lab: Lab, prepared: Prepared | Awaitable[Prepared], as_json: bool, *, forecast: bool = False, whole: bool = False
+) -> None:
+    """Run what is prepared, after saying what it may cost and who reads it; the exit code tells how it ended."""
 
-    with RunProgress() as progress:
-        try:
-            done = ask_lab(lab, lambda lab: work(lab, progress))
-        except KeyboardInterrupt:
-            known = progress.run_id
-            say(f"interrupted; carry on with: nyxlab resume {known}" if known else "interrupted; nothing had started")
-            raise typer.Exit(INTERRUPTED) from None
-    checkpoint = done.checkpoint()
-    print_json(checkpoint) if as_json else show(checkpoint, whole=whole)
+    async def work(_: Lab, progress: RunProgress) -> Run:
+        decided = await prepared if isinstance(prepared, Awaitable) else prepared
+        if forecast:
+            say_forecast(decided.costs, as_json=as_json)
+            raise typer.Exit
+        say_prepared(decided)
+        return await decided.run(progress)
+
+    def interrupted(run_id: str | None) -> str:
+        return f"carry on with: nyxlab resume {run_id}" if run_id else "nothing had started"
+
+    done = watch_lab(lab, work, interrupted)
+    print_json(done.checkpoint()) if as_json else show(done, whole=whole)
     if done.status == "paused" and done.pause:
         chosen = f"nyxlab choose {done.run_id} {done.pause.step} PROVIDER, then nyxlab resume {done.run_id}"
         how = {

@@ -60,7 +60,12 @@ WorkflowName = Annotated[
 Identifier = Annotated[
     str, _matching(r"[a-z][a-z0-9_]{0,63}", "an id: a small letter, then small letters, digits and _")
 ]
-ProviderRef = Annotated[str, _matching(r"[a-z0-9][a-z0-9_-]*:[^\s\x00-\x1f]{1,500}", "a provider; write vendor:model")]
+ProviderRef = Annotated[
+    str,
+    _matching(
+        r"[a-z0-9][a-z0-9_-]*(?::[^\s\x00-\x1f]{1,500})?", "a provider; write vendor:model, or an alias of yours"
+    ),
+]
 Tokens = Annotated[int, Field(gt=0, le=1_000_000, strict=True)]
 Duration = Annotated[float, Field(gt=0, le=86_400, strict=True)]
 Policy = Literal["first", "cheapest", "fastest", "best", "balanced", "learned"]

@@ -1,54 +1,78 @@
-"""Desk: what every verb of the lab works with: the project's settings, its ledger, its providers."""
+"""Desk: what every verb works with: the project's settings, its ledger, its providers."""
 
 from __future__ import annotations
 
-import re
-from types import TracebackType
-from typing import Self
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from os import PathLike
 
-from nyxlab.engine.records import Run
-from nyxlab.engine.store import open_store
+from nyxlab.engine.store import Store, open_store
+from nyxlab.errors import InputRefused
 from nyxlab.gate.policy import Learned
 from nyxlab.lab.replay import ReplayProvider
 from nyxlab.providers.base import Provider
-from nyxlab.providers.hand import Question, open_questions
+from nyxlab.providers.messages import Cost
 from nyxlab.providers.registry import open_provider
-from nyxlab.settings import Settings, load_settings
+from nyxlab.settings import Settings, did_you_mean, load_settings
+
+Paths = str | PathLike[str]
+HERE = {"hand", "local", "replay", "script"}  # vendors to whom nothing is sent
 
 
 class Desk:
-    """A place at one project. ``store`` is a database URL that overrides the settings'."""
+    """A place at one project; ``store_url`` is a database URL that overrides the settings' (None: theirs)."""
 
-    def __init__(self, store: str | None = None, *, settings: Settings | None = None) -> None:
+    def __init__(self, store_url: str | None = None, settings: Settings | None = None) -> None:
         self.settings = settings or load_settings()
-        self._store_url = store  # None: the settings'
-        self._store = open_store(store or self.settings.store)
+        self.store_url = store_url
         self._providers: dict[str, Provider] = {}
-        self._router: Learned | None = None
 
-    async def __aenter__(self) -> Self:
-        return self
+    @cached_property
+    def store(self) -> Store:
+        """The ledger, opened when it is first needed."""
+        return open_store(self.store_url or self.settings.store)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for provider in self._providers.values():
-            await provider.aclose()
-        await self._store.aclose()
+    @cached_property
+    def router(self) -> Learned | None:
+        """The learned router that the settings name; None where they name none."""
+        if not self.settings.defaults.router:
+            return None
+        try:
+            from nyxlab.gate.router import load_router  # NumPy, for those who use it
+        except ImportError:
+            raise InputRefused("a learned router needs NumPy: pip install 'nyxlab[learn]'") from None
+        return load_router(self.settings.resolve(self.settings.defaults.router))
 
     def open(self, ref: str) -> Provider:
-        """Return the provider of that name; one object a name, so that connections and a loaded model are shared."""
+        """Return the provider of that name; one object a name, so that connections and a loaded model are shared.
+
+        ``InputRefused`` for a name that is neither ``vendor:model`` nor an alias in the settings.
+        """
         if ref not in self._providers:
-            replay = {"replay": lambda run: ReplayProvider(run, self.show)}
-            self._providers[ref] = open_provider(ref, settings=self.settings, openers=replay)
+            replay = {"replay": lambda run: ReplayProvider(run, self.store.load)}
+            if ":" not in ref and ref not in self.settings.aliases:
+                near = did_you_mean(ref, self.settings.aliases) or ", for example openai:gpt-5.5"
+                raise InputRefused(f"'{ref[:80]}' is not a provider; write vendor:model, or a name of [aliases]{near}")
+            provider = open_provider(self.settings.aliases.get(ref, ref), settings=self.settings, openers=replay)
+            if ref in self.settings.aliases:
+                provider.id = ref  # what people are shown
+            self._providers[ref] = provider
         return self._providers[ref]
 
-    def questions(self, run: Run) -> list[Question]:
-        """Return the questions by hand that wait for those whom a run asks, or whose answers it could not use, the oldest first."""
-        named = f"{run.source} {run.options} {self.settings.defaults!r}"
-        names = dict.fromkeys(re.findall(r"\bhand:([a-z0-9][a-z0-9_-]*)", named))
-        return open_questions(self.settings.root, names, run.pause.reason if run.pause else "")
+    def outside(self, costs: Mapping[str, Cost]) -> dict[str, Cost]:
+        """Return those of some providers' costs that are of providers to whom text leaves this machine."""
+        vendors = {name: self.settings.aliases.get(name, name).partition(":")[0] for name in costs}
+        return {name: cost for name, cost in costs.items() if vendors[name] not in HERE}
 
-    async def show(self, run_id: str) -> Run:
-        """Return one run as the ledger has it."""
-        return await self._store.load(run_id)
+    async def aclose(self) -> None:
+        """Close what was opened."""
+        for provider in self._providers.values():
+            await provider.aclose()
+        if "store" in self.__dict__:
+            await self.store.aclose()
+
+
+def provider_names(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the providers that a caller names, in a list or in text with commas."""
+    listed = given.split(",") if isinstance(given, str) else given or ()
+    return tuple(stripped for name in listed if (stripped := name.strip()))

@@ -1,4 +1,4 @@
-"""Tidy pandas frames from contract JSON, one observation a row.
+"""Tidy pandas frames of runs and reviews, one observation a row.
 
 Units: columns ending in ``_s`` are seconds, ``usd`` is US dollars as float (NaN where unknown: ``certainty`` says how
 sure), ``*tokens`` are counts (missing where a provider reported none), ``confidence`` is 0 to 1, lines count from 1.
@@ -6,20 +6,17 @@ sure), ``*tokens`` are counts (missing where a provider reported none), ``confid
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
+from nyxlab.engine.records import Run
 from nyxlab.errors import InputRefused
-from nyxlab.lab import tables
-from nyxlab.lab.policies import replay
-from nyxlab.lab.tables import Json, Row
-from nyxlab.providers.messages import Usage
-from nyxlab.providers.registry import tariff_of
-from nyxlab.settings import Settings
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+from nyxlab.lab.routing.policies import replay
+from nyxlab.lab.views import rows
+from nyxlab.lab.views.rows import Json, ReviewLike, Row, RunLike
+from nyxlab.lab.views.wording import csv_text
 
 CALLS = {
     "run_id": "string", "step": "string", "provider": "string", "status": "string", "selected": "bool",
@@ -39,10 +36,6 @@ PROVIDERS = {
     "tokens": "Int64", "usd": "float64", "certainty": "string", "latency_p50_s": "float64", "latency_p95_s": "float64",
     "n": "Int64", "first_token_p50_s": "float64", "wait_s": "float64",
 }  # fmt: skip
-REPRICED = {
-    "run_id": "string", "step": "string", "provider": "string", "priced_as": "string", "usd": "float64",
-    "certainty": "string",
-}  # fmt: skip
 POLICIES = {
     "policy": "string", "comparisons": "Int64", "usd": "float64", "latency_p50_s": "float64", "cael": "float64",
     "people": "float64", "regret": "float64",
@@ -53,6 +46,14 @@ FINDINGS = {
     "verified": "bool", "suppressed": "bool",
 }  # fmt: skip
 
+VERDICTS = {
+    "run_id": "string", "step": "string", "item": "Int64", "prompt": "string", "selected_provider": "string",
+    "selected_by": "string", "judged": "string", "consistent": "boolean", "reason": "string",
+}  # fmt: skip
+PHASES = {
+    "phase": "Int64", "title": "string", "needs": "string", "lines": "Int64", "new_files": "Int64",
+    "modified_files": "Int64", "findings": "string", "blocked_by": "string",
+}  # fmt: skip
 SCORES = {
     "finder": "string", "name": "string", "planted": "Int64", "found": "Int64", "recall": "float64",
     "recall_low": "float64", "recall_high": "float64", "alarms": "Int64", "precision": "float64", "usd": "float64",
@@ -60,99 +61,87 @@ SCORES = {
 }  # fmt: skip
 
 
-def calls(checkpoint: Json) -> pd.DataFrame:
+def calls(run: RunLike) -> pd.DataFrame:
     """Return one row an alternative of the run's steps (columns: ``CALLS``)."""
-    return _frame(tables.call_rows(checkpoint), CALLS)
+    return _frame(rows.call_rows(run), CALLS)
 
 
-def steps(checkpoint: Json) -> pd.DataFrame:
+def steps(run: RunLike) -> pd.DataFrame:
     """Return one row a step; ``start_s`` counts from the first step's start (columns: ``STEPS``)."""
-    return _frame(tables.step_rows(checkpoint), STEPS)
+    return _frame(rows.step_rows(run), STEPS)
 
 
-def providers(checkpoints: Json | Iterable[Json]) -> pd.DataFrame:
-    """Return one row a provider and one a judge, over one checkpoint or several (columns: ``PROVIDERS``).
+def providers(runs: RunLike | Iterable[RunLike]) -> pd.DataFrame:
+    """Return one row a provider and one a judge, over one run or several (columns: ``PROVIDERS``).
 
     Replayed replies are in ``cached`` only; p50 and p95 are over ``n`` answered calls; a judge's cost is its own row.
     """
-    given = [checkpoints] if isinstance(checkpoints, dict) else checkpoints
-    return _frame(tables.provider_rows(given), PROVIDERS)  # type: ignore[arg-type]  # a dict is one checkpoint
+    return _frame(rows.provider_rows(_listed(runs)), PROVIDERS)
 
 
-def reprice(calls: pd.DataFrame, *refs: str, settings: Settings | None = None) -> pd.DataFrame:
-    """Return one row a call and ``vendor:model`` of ``refs``: what its tokens would have cost there (columns: ``REPRICED``).
-
-    Never more than ``estimated``: another model would have counted, and written, other tokens. ``unknown`` where the
-    call has no counts or nobody knows the price.
-    """
-    rows: list[Row] = []
-    for ref in refs:
-        tariff = tariff_of(ref, settings)
-        for row in calls.to_dict("records"):
-            counts = {name: row[name] for name in Usage.model_fields}
-            known = not any(pd.isna(count) for count in counts.values())
-            cost = tariff.cost(Usage(**{name: int(count) for name, count in counts.items()}) if known else None)
-            certainty = "unknown" if cost.usd is None else "estimated"
-            rows.append({**{name: row[name] for name in ("run_id", "step", "provider")}, "priced_as": ref,
-                         "usd": cost.usd, "certainty": certainty})  # fmt: skip
-    return _frame(rows, REPRICED)
-
-
-def policies(checkpoints: Iterable[Json]) -> pd.DataFrame:
+def policies(runs: Iterable[RunLike]) -> pd.DataFrame:
     """Return one row a policy replayed over recorded comparisons, cheapest first (columns: ``POLICIES``).
 
     ``cael`` and ``people`` are shares of their comparisons in which it picks as they did, ``regret`` the worth (0 to 1)
     that it loses to the best answer on average.
     """
-    return _frame(replay(checkpoints), POLICIES)
+    return _frame(replay(runs), POLICIES)
 
 
-def findings(review: Json) -> pd.DataFrame:
+def verdicts(runs: RunLike | Iterable[RunLike]) -> pd.DataFrame:
+    """Return one row a decision of a gate, a step or an item of a map step (columns: ``VERDICTS``).
+
+    ``prompt`` is what an item of a comparison asked; ``judged`` who won each pair in either order, and ``consistent``
+    whether the two orders agree, both empty where nobody judged.
+    """
+    return _frame([row for run in _listed(runs) for row in rows.verdict_rows(run)], VERDICTS)
+
+
+def phases(review: ReviewLike) -> pd.DataFrame:
+    """Return one row a phase of a reviewed plan (columns: ``PHASES``), in the plan's own order."""
+    return _frame(rows.phase_rows(review), PHASES)
+
+
+def findings(review: ReviewLike) -> pd.DataFrame:
     """Return one row a finding, worst first (columns: ``FINDINGS``)."""
-    return _frame(tables.finding_rows(review), FINDINGS)
+    return _frame(rows.finding_rows(review), FINDINGS)
 
 
 def scores(measurement: Json) -> pd.DataFrame:
     """Return one row a finder of a measurement (columns: ``SCORES``; shares are 0 to 1, intervals 95 %)."""
-    rows = []
-    for told in measurement["scores"]:
-        cost = told["cost"] or {"usd": None, "certainty": None}
-        names = {"recall_low": "recallLow", "recall_high": "recallHigh"}
-        rows.append({**{name: told.get(names.get(name, name)) for name in SCORES}, **cost})
-    return _frame(rows, SCORES)
+    names = {"recall_low": "recallLow", "recall_high": "recallHigh"}
+    scored = [
+        {
+            **{name: score.get(names.get(name, name)) for name in SCORES},
+            **(score["cost"] or {"usd": None, "certainty": None}),
+        }
+        for score in measurement["scores"]
+    ]
+    return _frame(scored, SCORES)
 
 
 def to_csv(frame: pd.DataFrame) -> str:
     """Return the frame as CSV that a spreadsheet cannot take for formulas: such text cells begin with ``'``."""
-
-    def quoted(cell: object) -> object:
-        return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
-
-    return frame.map(quoted).rename(columns=quoted).to_csv(index=False, lineterminator="\n")
+    return csv_text([str(name) for name in frame.columns], frame.astype(object).where(frame.notna(), "").to_numpy())
 
 
 def save(frame: pd.DataFrame, path: str | Path) -> Path:
-    """Write a frame as ``.csv`` (safe for spreadsheets) or ``.parquet`` (typed; ``pip install pyarrow``); return the path.
-
-    ``InputRefused`` for another ending, and for Parquet without pyarrow.
-    """
+    """Write a frame as CSV that is safe for spreadsheets, and return the path; ``InputRefused`` for another ending."""
     place = Path(path)
-    if place.suffix not in {".csv", ".parquet"}:
-        raise InputRefused(f"{place.name}: name a file that ends in .csv or .parquet")
+    if place.suffix != ".csv":
+        raise InputRefused(f"{place.name}: name a file that ends in .csv")
     place.parent.mkdir(parents=True, exist_ok=True)
-    if place.suffix == ".csv":
-        place.write_text(to_csv(frame), encoding="utf-8")
-        return place
-    try:
-        frame.to_parquet(place, index=False)
-    except ImportError:
-        raise InputRefused("Parquet needs pyarrow: pip install pyarrow, or save as .csv") from None
+    place.write_text(to_csv(frame), encoding="utf-8")
     return place
 
 
-def _frame(rows: list[Row], columns: dict[str, str]) -> pd.DataFrame:
-    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=kind) if kind != "float64"
-                         else pd.Series([_float(row[name]) for row in rows], dtype=kind)
+def _listed(runs: RunLike | Iterable[RunLike]) -> list[RunLike]:
+    return [runs] if isinstance(runs, Run | Mapping) else list(runs)
+
+
+def _frame(values: list[Row], columns: dict[str, str]) -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series([row[name] for row in values], dtype=kind) if kind != "float64"
+                         else pd.Series([_float(row[name]) for row in values], dtype=kind)
                          for name, kind in columns.items()})  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """Plotly figures of runs: what the providers cost, how long they took, and when each step ran.
 
-A provider has one colour everywhere (Okabe and Ito's palette, told apart by colour-blind people too; its blue is lighter here, to be seen on dark). Backgrounds are
-transparent and ink is a middle grey, so that a figure reads on a light page and on a dark one; the reports recolour it.
+A provider has one colour everywhere (Okabe and Ito's palette, told apart by colour-blind people too; its blue is
+lighter here, to be seen on dark). Backgrounds are transparent and ink is a middle grey, so that a figure reads on a
+light page and on a dark one; the reports recolour it.
 """
 
 from __future__ import annotations
@@ -13,13 +14,26 @@ from collections.abc import Iterable
 import pandas as pd
 import plotly.graph_objects as go
 
-from nyxlab.lab import frames, tables
-from nyxlab.lab.tables import Json
+from nyxlab.lab import frames
+from nyxlab.lab.views.rows import Json, RunLike, percentile
+from nyxlab.lab.views.wording import money, seconds
+from nyxlab.providers.messages import Usage
+from nyxlab.providers.registry import tariff_of
 
 PALETTE = ("#2a86cc", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a7fd1", "#8c8c8c")
 INK, GRID = "#7a7a7a", "rgba(128,128,128,0.25)"
 ALWAYS = "always "  # how a policy that picks one provider is called
+LISTED = "anthropic:claude-sonnet-5-5"  # whose list price says what free calls would have cost
 ROW = 46  # pixels a horizontal bar or box gets
+
+
+class Note(str):
+    """A sentence in place of a chart that would be empty."""
+
+    __slots__ = ()
+
+    def _repr_markdown_(self) -> str:
+        return f"*{self}*"
 
 
 def colours(providers: Iterable[str]) -> dict[str, str]:
@@ -32,16 +46,20 @@ def colours(providers: Iterable[str]) -> dict[str, str]:
     return chosen
 
 
-def cost_by_provider(checkpoints: Iterable[Json], palette: dict[str, str] | None = None) -> go.Figure:
-    """Return bars of the known cost of each provider in USD; a judge's cost is a hatched bar of its own."""
-    table = frames.providers(list(checkpoints))
+def cost_by_provider(runs: Iterable[RunLike], palette: dict[str, str] | None = None) -> go.Figure | Note:
+    """Return bars of the known cost of each provider in USD; a judge's cost is a hatched bar of its own.
+
+    Where nothing was paid, a sentence says what the same tokens would have cost at a list price instead.
+    """
+    table = frames.providers(list(runs))
+    if not table["usd"].fillna(0).any():
+        return _unpaid(table)
     hue = palette or colours(table["provider"])
     figure = go.Figure()
     for row in table.to_dict("records"):
         judge = row["role"] == "judge"
         usd = 0.0 if pd.isna(row["usd"]) else row["usd"]
-        amount = f"${usd:.4f}" if usd else "$0"
-        said = {"exact": amount, "estimated": f"≈ {amount}"}.get(row["certainty"], f"{amount} + unknown")
+        said = money(usd, row["certainty"])
         figure.add_bar(
             x=[usd], y=[label(row["provider"]) + (" (judge)" if judge else "")], orientation="h", text=[said],
             marker={"color": hue[row["provider"]], "pattern": {"shape": "/" if judge else ""}},
@@ -53,18 +71,42 @@ def cost_by_provider(checkpoints: Iterable[Json], palette: dict[str, str] | None
     return _dress(figure, "Cost per provider", "cost (USD)", rows=len(table))
 
 
-def latency_by_provider(checkpoints: Iterable[Json], palette: dict[str, str] | None = None) -> go.Figure:
+def _unpaid(table: pd.DataFrame) -> Note:
+    if table.empty:
+        return Note("No provider was called, so nothing was paid.")
+    if (table["certainty"] == "unknown").any():
+        return Note("What these calls cost is unknown: state prices in nyxlab.toml.")
+    counts = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
+    usage = Usage(**{name: int(table[name].sum()) for name in counts})
+    usd = tariff_of(LISTED).cost(usage).usd
+    amount = money(usd, "estimated" if usd is not None else "unknown")
+    return Note(
+        f"Nothing was paid: these providers are free. At the list price of {LISTED} the same {usage.tokens:,} "
+        f"tokens would have cost {amount} (an estimate: another model counts, and writes, other tokens)."
+    )
+
+
+def _timed(runs: Iterable[RunLike]) -> pd.DataFrame:
+    """Return the calls whose latency was measured: those that answered, and were not replayed."""
+    calls = [frames.calls(run) for run in runs]
+    table = pd.concat(calls) if calls else frames.calls({"steps": []})
+    return table[~table["cached"] & table["latency_s"].notna()]
+
+
+def latency_by_provider(runs: Iterable[RunLike], palette: dict[str, str] | None = None) -> go.Figure | Note:
     """Return a box with every call as a dot, in seconds of service time; the label says p50, p95 and how many (n)."""
-    rows = pd.concat([frames.calls(checkpoint) for checkpoint in checkpoints])
-    rows = rows[~rows["cached"] & rows["latency_s"].notna()]
+    rows = _timed(runs)
+    if rows.empty:
+        return Note("No call was answered, so there is no latency to show.")
     hue = palette or colours(rows["provider"])
     figure = go.Figure()
     for name, own in rows.groupby("provider"):
         took = own["latency_s"].tolist()
-        p50, p95 = (tables.percentile(took, share) for share in (50, 95))
+        p50, p95 = (percentile(took, share) for share in (50, 95))
         figure.add_box(
             x=took, name=f"{label(str(name))}<br>{p50:.3g} / {p95:.3g} s, n = {len(own)}", orientation="h",
-            boxpoints="all", jitter=0.4, pointpos=0, fillcolor="rgba(0,0,0,0)", line={"width": 1.5, "color": hue[str(name)]},
+            boxpoints="all", jitter=0.4, pointpos=0, fillcolor="rgba(0,0,0,0)",
+            line={"width": 1.5, "color": hue[str(name)]},
             marker={"color": hue[str(name)], "size": 7, "opacity": 0.8}, hovertemplate="%{x:.3f} s<extra></extra>",
         )  # fmt: skip
     return _dress(
@@ -75,20 +117,23 @@ def latency_by_provider(checkpoints: Iterable[Json], palette: dict[str, str] | N
     )
 
 
-def cost_and_quality(checkpoints: Iterable[Json], palette: dict[str, str] | None = None) -> go.Figure:
-    """Return what each policy's picks of the recorded comparisons cost (USD) and what they were worth (% of the best answer).
+def cost_and_quality(runs: Iterable[RunLike], palette: dict[str, str] | None = None) -> go.Figure | Note:
+    """Return what each policy's picks of recorded comparisons cost (USD) and were worth (% of the best answer).
 
-    One provider always is a filled dot in its colour, any other policy an open diamond; the line joins those that no other
-    one beats on both (the Pareto front). Policies with an unknown cost, or that nobody judged, are left out.
+    One provider always is a filled dot in its colour, any other policy an open diamond; the line joins those that no
+    other one beats on both (the Pareto front). Policies with an unknown cost, or that nobody judged, are left out.
     """
-    table = frames.policies(checkpoints).dropna(subset=["usd", "regret"])
+    table = frames.policies(runs).dropna(subset=["usd", "regret"])
+    if table.empty:
+        return Note("No comparison was judged by Cael or a person, so nobody knows what the answers were worth.")
     hue = palette or colours(p.removeprefix(ALWAYS) for p in table["policy"] if p.startswith(ALWAYS))
     figure = go.Figure()
     front = table.sort_values(["usd", "regret"])
     front = front[front["regret"] < front["regret"].cummin().shift(fill_value=float("inf"))]
     worth = (100 * (1 - front["regret"])).tolist()
     figure.add_scatter(
-        x=front["usd"].tolist(), y=worth, mode="lines", line={"color": INK, "dash": "dot", "shape": "hv"}, hoverinfo="skip"
+        x=front["usd"].tolist(), y=worth, mode="lines", line={"color": INK, "dash": "dot", "shape": "hv"},
+        hoverinfo="skip",
     )  # fmt: skip
     places: dict[tuple[float, float], list[str]] = {}
     for row in table.to_dict("records"):
@@ -108,10 +153,11 @@ def cost_and_quality(checkpoints: Iterable[Json], palette: dict[str, str] | None
     )
 
 
-def waiting_by_provider(checkpoints: Iterable[Json], palette: dict[str, str] | None = None) -> go.Figure:
-    """Return what a call of each provider spends its time on, at the median (s): waiting for a turn, first token, the rest."""
-    rows = pd.concat([frames.calls(checkpoint) for checkpoint in checkpoints])
-    rows = rows[~rows["cached"] & rows["latency_s"].notna()]
+def waiting_by_provider(runs: Iterable[RunLike], palette: dict[str, str] | None = None) -> go.Figure | Note:
+    """Return what a call of each provider spends its time on, at the median (s): waiting, first token, the rest."""
+    rows = _timed(runs)
+    if rows.empty:
+        return Note("No call was answered, so there is no latency to show.")
     hue = palette or colours(rows["provider"])
     figure = go.Figure()
     for name, own in rows.groupby("provider"):
@@ -123,16 +169,21 @@ def waiting_by_provider(checkpoints: Iterable[Json], palette: dict[str, str] | N
         parts["the rest of the reply"] = (max(0.0, whole - parts["to the first token"][0]), "")
         for said, (took, shape) in parts.items():
             figure.add_bar(
-                x=[took], y=[label(str(name))], orientation="h", marker={"color": hue[str(name)], "pattern": {"shape": shape}},
-                text=[said if took > 0.25 * whole else ""], textposition="inside", hovertemplate=f"{said}: %{{x:.3f}} s<extra></extra>",
+                x=[took], y=[label(str(name))], orientation="h",
+                marker={"color": hue[str(name)], "pattern": {"shape": shape}},
+                text=[said if took > 0.25 * whole else ""], textposition="inside",
+                hovertemplate=f"{said}: %{{x:.3f}} s<extra></extra>",
             )  # fmt: skip
-    drawn = _dress(figure, "Where the time of a call goes", "waiting (hatched), first token (dotted), rest: median time (s)", rows=rows["provider"].nunique())  # fmt: skip
+    axis = "waiting (hatched), first token (dotted), rest: median time (s)"
+    drawn = _dress(figure, "Where the time of a call goes", axis, rows=rows["provider"].nunique())
     return drawn.update_layout(barmode="stack")
 
 
-def cost_by_step(checkpoint: Json, palette: dict[str, str] | None = None) -> go.Figure:
+def cost_by_step(run: RunLike, palette: dict[str, str] | None = None) -> go.Figure | Note:
     """Return the known cost of each step (USD), by the provider that was paid; a step's judge is not in it."""
-    table = frames.calls(checkpoint).dropna(subset=["usd"])
+    table = frames.calls(run).dropna(subset=["usd"])
+    if not table["usd"].any():
+        return _unpaid(frames.providers([run]))
     hue = palette or colours(table["provider"])
     figure = go.Figure()
     for (step, name), own in table.groupby(["step", "provider"], sort=False):
@@ -145,15 +196,17 @@ def cost_by_step(checkpoint: Json, palette: dict[str, str] | None = None) -> go.
     return drawn.update_layout(barmode="stack")
 
 
-def timeline(checkpoint: Json, palette: dict[str, str] | None = None) -> go.Figure:
+def timeline(run: RunLike, palette: dict[str, str] | None = None) -> go.Figure | Note:
     """Return when each step ran, in seconds since the first one began, in the colour of the provider selected."""
-    table = frames.steps(checkpoint)
+    table = frames.steps(run)
     table = table[table["start_s"].notna() & table["duration_s"].notna()]
-    hue = palette or colours(frames.calls(checkpoint)["provider"])
+    if table.empty:
+        return Note("No step has run yet.")
+    hue = palette or colours(frames.calls(run)["provider"])
     figure = go.Figure()
     for row in table.to_dict("records"):
         who = "no model" if pd.isna(row["selected_provider"]) else row["selected_provider"]
-        took = f"{row['duration_s']:.2f} s"
+        took = seconds(row["duration_s"])
         figure.add_bar(
             x=[row["duration_s"]], base=[row["start_s"]], y=[row["step"]], orientation="h",
             marker={"color": hue.get(who, INK)}, text=[took], textposition="auto",
@@ -164,7 +217,7 @@ def timeline(checkpoint: Json, palette: dict[str, str] | None = None) -> go.Figu
 
 
 def recall_and_precision(measurement: Json) -> go.Figure:
-    """Return each provider's and lens's share of planted faults found, with its 95 % interval, and its precision, in percent."""
+    """Return each provider's and lens's share of planted faults found, with 95 % interval and precision, in %."""
     table = frames.scores(measurement)
     table = table[table["finder"].isin(["all", "lens", "provider"])]
     figure = go.Figure()
@@ -197,7 +250,8 @@ def label(text: str) -> str:
 def _dress(figure: go.Figure, title: str, x_title: str, *, rows: int) -> go.Figure:
     axis = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": GRID, "automargin": True}
     figure.update_layout(
-        title={"text": title, "font": {"size": 15}}, template="none", showlegend=False, height=120 + ROW * max(rows, 1), barmode="overlay", bargap=0.35,
+        title={"text": title, "font": {"size": 15}}, template="none", showlegend=False,
+        height=120 + ROW * max(rows, 1), barmode="overlay", bargap=0.35,
         margin={"l": 8, "r": 24, "t": 44, "b": 48}, font={"color": INK, "size": 13},
         paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", hoverlabel={"namelength": -1},
     )  # fmt: skip

@@ -18,7 +18,10 @@ SETTINGS = "nyxlab.toml"
 
 
 def project_root(start: Path) -> Path:
-    """Return the nearest folder upwards with a ``nyxlab.toml``, else ``start``, as the settings do; without reading any."""
+    """Return the nearest folder upwards with a ``nyxlab.toml``, else ``start``, as the settings do.
+
+    Without reading any.
+    """
     start = start.resolve()
     return next((folder for folder in (start, *start.parents) if (folder / SETTINGS).is_file()), start)
 

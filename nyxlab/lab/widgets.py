@@ -1,6 +1,7 @@
 """Panels for JupyterLab: run a workflow, watch it, choose among answers, and read what a review found.
 
-Every text of a model or a plan is escaped, and tables are plain HTML: they stay readable where the notebook is exported.
+Every text of a model or a plan is escaped, and tables are plain HTML: they stay readable where the notebook is
+exported.
 """
 
 from __future__ import annotations
@@ -12,24 +13,25 @@ from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
+from IPython.display import HTML
 from markupsafe import Markup
 
 from nyxlab.engine.records import CallDone, Event, Noted, Run, RunStarted, StepDone, StepStarted
 from nyxlab.engine.run import load_workflow
 from nyxlab.engine.workflow import Workflow
 from nyxlab.errors import InputRefused, NyxlabError
-from nyxlab.lab import tables
-from nyxlab.lab.console import chosen, seconds
 from nyxlab.lab.lab import Lab
-from nyxlab.lab.page import visible
-from nyxlab.lab.wording import money
+from nyxlab.lab.views.answers import answers as side_by_side
+from nyxlab.lab.views.rows import SEVERITIES, RunLike, checkpoint_of, provider_rows, review_json, worst_first
+from nyxlab.lab.views.wording import money, seconds, visible
+from nyxlab.lab.workflows.prepared import Prepared
 from nyxlab.providers.hand import Question
-from nyxlab.providers.messages import Cost, Json
+from nyxlab.providers.messages import Json
 from nyxlab.reviewer.review import Review
 
 WIDE = widgets.Layout(width="100%", max_width="46em")
+STORED = "Run this cell to see the panel."
 NAMED = {"description_width": "11em"}
-SEVERITIES = tables.SEVERITIES
 
 
 def lab_panel(lab: Lab | None = None, *, workflow: str | None = None, providers: str = "", judge: str = "") -> LabPanel:
@@ -39,7 +41,12 @@ def lab_panel(lab: Lab | None = None, *, workflow: str | None = None, providers:
 
 def findings_panel(review: Review | Mapping[str, Json]) -> FindingsPanel:
     """Return a panel that filters the findings of a review (or its JSON) by severity, category and text."""
-    return FindingsPanel(review.to_json() if isinstance(review, Review) else review)
+    return FindingsPanel(review_json(review))
+
+
+def answers(*runs: RunLike) -> HTML:
+    """Return the answers of some runs side by side, each under its step or its prompt, to be shown in a notebook."""
+    return HTML("".join(map(side_by_side, runs)))  # type: ignore[no-untyped-call]  # IPython ships no types
 
 
 class LabPanel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
@@ -47,6 +54,10 @@ class LabPanel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
     ``run`` is the last run as it stands. ``start``, ``stop`` and ``choose`` are what the buttons do.
     """
+
+    def __repr__(self) -> str:
+        """Return what a stored notebook says in its place."""
+        return STORED
 
     def __init__(self, lab: Lab, *, workflow: str | None, providers: str, judge: str) -> None:
         self._run_id = ""
@@ -83,12 +94,17 @@ class LabPanel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
     async def start(self) -> None:
         """Start a run of what the fields say; it ends completed, failed, or paused for a choice."""
-        select: Any = "auto" if self.auto.value else "ask"
-        await self._follow(
-            self.lab.run(
-                self.workflow.value, inputs=self._given(), providers=self.providers.value or None,
-                judge=self.judge.value or None, select=select, on_event=self._tell,
-            )
+
+        async def begun() -> Run:
+            return await self._prepared().run(self._tell)
+
+        await self._follow(begun())
+
+    def _prepared(self) -> Prepared:
+        """Return what the fields say, decided and not begun: what is forecast is what runs."""
+        return self.lab.prepare(
+            self.workflow.value, inputs=self._given(), providers=self.providers.value, judge=self.judge.value,
+            select="auto" if self.auto.value else "ask",
         )  # fmt: skip
 
     async def choose(self, step: str, provider: str) -> None:
@@ -182,19 +198,14 @@ class LabPanel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     def _show_forecast(self) -> None:
         """Say who will be asked and what it may cost at most."""
         try:
-            costs = self.lab.forecast(
-                self.workflow.value, inputs=self._given(), providers=self.providers.value or None,
-                judge=self.judge.value or None,
-            )  # fmt: skip
+            prepared = self._prepared()
+            most, who = prepared.cost, ", ".join(prepared.costs) or "nobody"
         except NyxlabError as error:
             self.forecast.value = _said(str(error), error=True)
             return
-        total = Cost.total(costs.values())
-        who = ", ".join(costs) or "nobody"
-        self.forecast.value = _said(f"At most {money(total.usd, total.certainty)}. Asked: {who}")
+        self.forecast.value = _said(f"At most {money(most.usd, most.certainty)}. Asked: {who}")
 
     def _show(self, run: Run) -> None:
-        told = run.checkpoint()
         waits = run.pause.step if run.pause and run.pause.kind == "choice" else None
         buttons = []
         for name in run.pause.choices if run.pause and waits else ():
@@ -206,8 +217,7 @@ class LabPanel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
             buttons.append(button)
         asked = self.lab.questions(run) if run.pause and run.pause.kind == "answers" else ()
         self.choice.children = (*buttons, *map(self._question, asked))
-        steps = [step for step in told["steps"] if step["id"] == waits or waits is None]
-        self.result.value = str(cost_line(told) + Markup().join(map(_step, steps)))
+        self.result.value = str(cost_line(run) + side_by_side(run, [waits] if waits else None, folded=True))
 
     def _question(self, question: Question) -> widgets.VBox:
         """Return a question by hand with a field for its answer; the last one answered carries the run on."""
@@ -228,8 +238,12 @@ class LabPanel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 class FindingsPanel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     """Filters the findings of a review; ``shown`` are those that pass."""
 
+    def __repr__(self) -> str:
+        """Return what a stored notebook says in its place."""
+        return STORED
+
     def __init__(self, review: Mapping[str, Json]) -> None:
-        self.findings = list(tables.worst_first(review["findings"]))
+        self.findings = list(worst_first(review["findings"]))
         self.shown: list[Json] = []
         counts = review.get("counts", {})
         self.levels = [
@@ -262,44 +276,20 @@ class FindingsPanel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no 
         self.listing.value = str(head + Markup().join(map(_finding, self.shown)))
 
 
-def cost_line(checkpoint: Mapping[str, Json]) -> Markup:
-    """Return what a run cost in one line, ``12.4k tok · $0.0312 · 5 calls``, that unfolds into the per-provider table."""
-    total = checkpoint["totals"]
+def cost_line(run: RunLike) -> Markup:
+    """Return what a run cost in a line, ``12.4k tok · $0.0312 · 5 calls``, that unfolds into the provider table."""
+    total = checkpoint_of(run)["totals"]
     count = total["tokens"]
     tokens = f"{count / 1000:.1f}k" if count >= 1_000 else str(count)
-    line = f"{tokens} tok · {money(total['usd'], total['certainty'])} · {total['calls']} call{'s' if total['calls'] != 1 else ''}"
+    amount, calls = money(total["usd"], total["certainty"]), f"{total['calls']} call{'s' * (total['calls'] != 1)}"
+    line = f"{tokens} tok · {amount} · {calls}"
     rows = [
         (row["provider"], row["role"], row["calls"], f"{row['tokens']:,}", money(row["usd"], row["certainty"]),
          seconds(row["latency_p50_s"]), seconds(row["latency_p95_s"]), row["n"])
-        for row in tables.provider_rows([checkpoint])
+        for row in provider_rows([run])
     ]  # fmt: skip
     table = _table(("provider", "as", "calls", "tokens", "cost", "p50", "p95", "n"), rows)
     return Markup("<details class='nyxlab-cost'><summary>{}</summary>{}</details>").format(line, table)
-
-
-def _step(step: Mapping[str, Json]) -> Markup:
-    """Return a step with its answers side by side, the selected one open."""
-    answers = []
-    for told in step.get("alternatives") or ():
-        mine = told["provider"] == step.get("selectedProvider")
-        cost = money(told["cost"]["usd"], told["cost"]["certainty"])
-        head = f"{told['provider']} · {told['status']} · {cost} · {seconds(told['latencySeconds'])}"
-        text = told["output"] or told.get("error") or ""
-        answers.append(
-            Markup(
-                "<div style='flex:1 1 18em;min-width:0;border:1px solid #8884;border-radius:4px;padding:.5em'><b>{}{}</b>"
-                "<pre style='white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere;max-height:22em;overflow:auto' tabindex='0'>{}</pre></div>"
-            ).format(visible(head), " · chosen" if mine else "", visible(str(text)))
-        )
-    said = f"{step['id']}: {step['status']}"
-    if step.get("selectedProvider"):
-        said += f", {chosen(step)}"
-    if step.get("error"):
-        said += f". {step['error']}"
-    body = Markup("<div style='display:flex;flex-wrap:wrap;gap:.6em'>{}</div>").format(Markup().join(answers))
-    return Markup("<details{}><summary>{}</summary>{}</details>").format(
-        Markup(" open") if step["status"] == "paused" else "", visible(said), body if answers else ""
-    )
 
 
 def _finding(finding: Mapping[str, Json]) -> Markup:

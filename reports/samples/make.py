@@ -10,7 +10,7 @@ from itertools import product
 from pathlib import Path
 
 from nyxlab import Lab
-from nyxlab.lab.report import render_review
+from nyxlab.lab.views.report import render_review
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -1,7 +1,8 @@
 """Which patterns of the reviewer do nothing: each one is blinded in turn, and what the rules say is compared.
 
-`python tests/bench/ablate.py [FOLDER …]`: over the rules' own examples, our plans and, where they are, the real plans in
-../shared/realbench. A pattern that changes nothing is idle: it goes, or an example is missing. Security and lessons stand apart.
+`python tests/bench/ablate.py [FOLDER …]`: over the rules' own examples, our plans and, where they are, the real plans
+in ../shared/realbench. A pattern that changes nothing is idle: it goes, or an example is missing. Security and lessons
+stand apart.
 """
 
 from __future__ import annotations

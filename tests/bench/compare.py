@@ -1,7 +1,8 @@
-"""Two providers × 50 prompts on a server that answers after 50 ms: `nyxlab compare` beside promptfoo, as whole processes.
+"""Two providers × 50 prompts on a server that answers after 50 ms: `nyxlab compare` beside promptfoo, as whole
+processes.
 
-promptfoo is measured where its command is on the PATH or named by ``PROMPTFOO``; it needs Node 22 or newer. Both start from
-nothing, keep no cache, and make 100 calls; promptfoo runs as it comes (four calls at once) and with 100 at once.
+promptfoo is measured where its command is on the PATH or named by ``PROMPTFOO``; it needs Node 22 or newer. Both start
+from nothing, keep no cache, and make 100 calls; promptfoo runs as it comes (four calls at once) and with 100 at once.
 """
 
 from __future__ import annotations

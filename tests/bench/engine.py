@@ -1,7 +1,7 @@
 """What durability costs: a step in a row, and 200 runs at once, as ratios to raw SQLite in the same run.
 
-Raw is a 2 KB insert committed with ``synchronous=FULL``, one by one or 100 in a transaction. A step here writes its start,
-the intent of a call, the reply and its outcome, all durable.
+Raw is a 2 KB insert committed with ``synchronous=FULL``, one by one or 100 in a transaction. A step here writes its
+start, the intent of a call, the reply and its outcome, all durable.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from nyxlab.engine.records import Done
 from nyxlab.engine.run import StepContext, execute, start_run
 from nyxlab.engine.store import open_store
 from nyxlab.gate.gate import Gate
-from nyxlab.lab.past import Past as LedgerPast
-from nyxlab.lab.steps import StepRunner
+from nyxlab.lab.workflows.past import Past as LedgerPast
+from nyxlab.lab.workflows.steps import StepRunner
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Cost, Message, Reply, Request, Usage
 from nyxlab.settings import load_settings
@@ -143,7 +143,10 @@ async def in_a_row(folder: Path, name: str = "row.db") -> float:
 
 
 def langgraph(folder: Path, runs: int) -> float | None:
-    """Return the seconds a step takes in LangGraph with its SQLite saver and synchronous durability; None where it is missing."""
+    """Return the seconds a step takes in LangGraph with its SQLite saver and synchronous durability.
+
+    None where it is missing.
+    """
     try:
         from langgraph.checkpoint.sqlite import SqliteSaver
         from langgraph.graph import StateGraph

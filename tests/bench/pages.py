@@ -13,7 +13,7 @@ import anyio
 from playwright.sync_api import Playwright, sync_playwright
 
 from nyxlab import Lab
-from nyxlab.lab.report import render_review
+from nyxlab.lab.views.report import render_review
 from nyxlab.settings import load_settings
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

@@ -1,8 +1,8 @@
 """How good the learned router is on recorded outcomes, with 95 % intervals, and how long a decision takes.
 
-``router.py FOLDER``: a folder with ``routellm_pair.csv.gz`` and ``llmrouter_multi.csv.gz`` (columns as `nyxlab route train`
-reads them, and ``fold``), ``score_routing.py`` beside or above it. Trained on the fold ``train``, scored on ``dev``.
-Intervals are from 300 resamples of the scored prompts: a difference inside them is noise.
+``router.py FOLDER``: a folder with ``routellm_pair.csv.gz`` and ``llmrouter_multi.csv.gz`` (columns as `nyxlab route
+train` reads them, and ``fold``), ``score_routing.py`` beside or above it. Trained on the fold ``train``, scored on
+``dev``. Intervals are from 300 resamples of the scored prompts: a difference inside them is noise.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from nyxlab.gate.policy import asked_text, rank
 from nyxlab.gate.router import Router
 from nyxlab.gate.tables import read_table
 from nyxlab.gate.training import train
-from nyxlab.lab.past import Past
+from nyxlab.lab.workflows.past import Past
 from nyxlab.providers.scripted import ScriptedProvider
 
 RESAMPLES = 300

@@ -1,6 +1,7 @@
-"""Has models read six short plans with 40 faults that take understanding, and their clean twins: `make live` runs it, with real keys.
+"""Has models read six short plans with 40 faults that take understanding, and their clean twins: `make live` runs it,
+with real keys.
 
-    python tests/bench/semantic.py [--real] [--providers A,B] [--judge J] [--budget USD]
+python tests/bench/semantic.py [--real] [--providers A,B] [--judge J] [--budget USD]
 
 With ``--real`` the plans are real ones and the faults those that a careful reading has found in them, where
 ../shared/realbench is there: recall is over those, and an alarm is what that reading does not have, right or not.
@@ -23,11 +24,10 @@ import yaml
 
 from nyxlab import Lab
 from nyxlab.errors import NyxlabError
-from nyxlab.lab.console import out, say_who_reads, scores_table
-from nyxlab.lab.measure import Case, Measurement
-from nyxlab.lab.planting import Fault
-from nyxlab.lab.progress import RunProgress
-from nyxlab.lab.reviews import Asked
+from nyxlab.lab.reviews.measuring import Case, Measurement
+from nyxlab.lab.reviews.planting import Fault
+from nyxlab.lab.views.console import out, say_who_reads, scores_table
+from nyxlab.lab.views.progress import RunProgress
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "data" / "expected" / "semantic"
@@ -35,7 +35,10 @@ REAL = ROOT.parent / "shared" / "realbench" / "public"
 
 
 def cases() -> list[Case]:
-    """Return each plan's clean text, its faulty twin and where the faults stand in it; ``kind`` is the lens that asks about it."""
+    """Return each plan's clean text, its faulty twin and where the faults stand in it.
+
+    ``kind`` is the lens that asks about it.
+    """
     found = []
     for labels in sorted(HERE.glob("*.yaml")):
         path = f"{labels.stem}.md"
@@ -59,7 +62,10 @@ def cases() -> list[Case]:
 
 
 def real_cases() -> list[Case]:
-    """Return the real sets of which the truth is known; ``kind`` is how a fault can be found: D by code, D? by fragile code, M by understanding."""
+    """Return the real sets of which the truth is known.
+
+    ``kind`` is how a fault can be found: D by code, D? by fragile code, M by understanding.
+    """
     told: dict[str, list[dict[str, Any]]] = {}
     for line in (REAL / "truth.jsonl").read_text("utf-8").splitlines():
         row = json.loads(line)
@@ -92,14 +98,16 @@ async def main(providers: str | None, judge: str | None, budget: str | None, rea
         usable = [
             state.provider for state in lab.providers() if state.unusable is None and state.provider[:6] != "local:"
         ]
-        asked = Asked(providers or ",".join(usable), judge, budget=budget)
-        if not asked.providers:
+        readers = providers or ",".join(usable)
+        if not readers:
             out("No vendor's key is set in .env, so nobody can be asked: nothing was sent.")
             return None
         with RunProgress() as progress:
-            return await lab.measure_cases(
+            return await lab.measure(
                 real_cases() if real else cases(),
-                asked,
+                providers=readers,
+                judge=judge,
+                budget=budget,
                 on_costs=lambda costs: say_who_reads(costs, "the plans"),
                 on_event=progress,
             )

@@ -114,7 +114,10 @@ def shot(page, name: str) -> None:
 
 
 def test_a_comparing_run_is_started_watched_and_chosen_by_hand(page) -> None:
-    """Run, see who won and the cost table; with auto-select off choose the other answer by hand and see the table change."""
+    """Run, see who won and the cost table.
+
+    With auto-select off choose the other answer by hand and see the table change.
+    """
     panel = page.locator(".nyxlab-lab-panel")
     assert panel.locator("text=At most").count() == 1
     panel.get_by_role("button", name="Run", exact=True).focus()

@@ -11,8 +11,9 @@ import pytest
 from report_inputs import HOSTILE, PLAN, review, run
 
 from nyxlab.lab import plots
-from nyxlab.lab.export import export_notebook
-from nyxlab.lab.report import render_review, render_run
+from nyxlab.lab.pages import charts_of
+from nyxlab.lab.views.export import export_notebook
+from nyxlab.lab.views.report import render_review, render_run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -50,7 +51,7 @@ def files(tmp_path_factory):
     nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "book.ipynb")
     pages = {
         "review": render_review(review(), "html", {"plan.md": PLAN}),
-        "run": render_run(run(), review()),
+        "run": render_run(run(), charts_of(run())),
         "notebook": export_notebook(folder / "book.ipynb"),
     }
     for name, html in pages.items():

@@ -1,4 +1,7 @@
-"""A comparing workflow is killed at every named point and at random moments; resumed, it equals one that was left alone."""
+"""A comparing workflow is killed at every named point and at random moments.
+
+Resumed, it equals one that was left alone.
+"""
 
 from __future__ import annotations
 
@@ -158,7 +161,8 @@ def test_killed_at_a_named_point(point: str, times: int, server: Peer, untouched
 
 
 def test_killed_at_random_moments(server: Peer, untouched: dict, tmp_path: Path) -> None:
-    """Killed again and again at random moments, each run is whole in the end and has paid for no recorded reply twice."""
+    """Killed again and again at random moments, each run is whole in the end and has paid for no recorded reply
+    twice."""
     dice = random.Random()
     for number in range(-(-KILLS // A_RUN)):
         folder = tmp_path / str(number)

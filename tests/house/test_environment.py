@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_environment_equals_pyproject() -> None:
-    """conda users get the core, the notebooks' extras, the embedded model's runner, the router's trainer and nbval, at the same versions."""
+    """conda users get the core, the notebooks' extras, the embedded model's runner, the router's trainer and nbval, at
+    the same versions."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     extras = project["project"]["optional-dependencies"]
     nbval = [r for r in project["dependency-groups"]["dev"] if r.startswith("nbval")]

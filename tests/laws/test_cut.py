@@ -106,7 +106,10 @@ def test_a_plan_without_phases_is_one_phase_and_says_so() -> None:
 
 
 def test_requirements_go_with_the_only_phase_that_cites_them() -> None:
-    """Kiro's requirement that one top-level task alone cites stands in that task's phase; a copy says that it is one."""
+    """Kiro's requirement that one top-level task alone cites stands in that task's phase.
+
+    A copy says that it is one.
+    """
     prompt = hold(review_documents(parse_documents(KIRO)), KIRO)
     assert [[b.path for b in p.blocks] for p in prompt.phases] == [
         ["tasks.md", "requirements.md"],

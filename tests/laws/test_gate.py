@@ -1,4 +1,5 @@
-"""Laws of the gate, over all combinations of listed, duplicated, keyed, capable, healthy, affordable, failing and slow."""
+"""Laws of the gate, over all combinations of listed, duplicated, keyed, capable, healthy, affordable, failing and
+slow."""
 
 from __future__ import annotations
 
@@ -156,7 +157,8 @@ def test_judge_that_sides_with_a_place_gives_ties_only(listed, place):
 @settings(max_examples=100)
 @given(LISTS, st.randoms(use_true_random=False), st.sampled_from(POLICIES[1:]), BUDGETS, st.booleans(), st.booleans())
 def test_order_of_listing_changes_nothing(listed, random, policy, left, compare, judged):
-    """Listing the same candidates in another order selects the same one by the same means, unless the policy is first."""
+    """Listing the same candidates in another order selects the same one by the same means, unless the policy is
+    first."""
     listed = list({trait.name: trait for trait in listed}.values())
     other = random.sample(listed, len(listed))
     found = []
@@ -183,7 +185,8 @@ def test_order_of_listing_changes_nothing(listed, random, policy, left, compare,
 @settings(max_examples=100)
 @given(LISTS, st.sampled_from(POLICIES), st.booleans(), st.booleans())
 def test_dearer_slower_worse_candidate_changes_no_verdict(listed, policy, compare, judged):
-    """A further candidate that is dearer, slower and worse than all others never changes who is selected, nor a score."""
+    """A further candidate that is dearer, slower and worse than all others never changes who is selected, nor a
+    score."""
     listed = [trait for trait in listed if trait.usd is not None]
     names = {trait.name for trait in listed}
     wins = {name: (0.3 + 0.1 * i, 30) for i, name in enumerate(sorted(names))} | {"z:x": (0.01, 90)}

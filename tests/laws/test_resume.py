@@ -1,4 +1,5 @@
-"""The engine's promise: wherever a run is interrupted, the resumed one equals an uninterrupted one, each call paid once."""
+"""The engine's promise: wherever a run is interrupted, the resumed one equals an uninterrupted one, each call paid
+once."""
 
 from __future__ import annotations
 

@@ -30,7 +30,10 @@ MARKDOWN = st.lists(st.one_of(PIECES, PIECES, PIECES, st.text(max_size=8)), max_
 @example({"plan.md": "- " * 200 + "a"})
 @example({"plan.md": ">" * 5000})
 def test_any_markdown_is_reviewed_with_exact_quotes(texts: dict[str, str]) -> None:
-    """No text raises; every span lies within its file, is short, and its quote equals its lines; a second review says the same."""
+    """No text raises; every span lies within its file, is short, and its quote equals its lines.
+
+    A second review says the same.
+    """
     document = parse_documents(texts)
     findings = find(document)
     for finding in findings:

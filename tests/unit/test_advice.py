@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from nyxlab.cli import app
-from nyxlab.lab.advice import ERROR, RELIABLY, advise, evidence
+from nyxlab.lab.routing.advice import ERROR, RELIABLY, advise, evidence
 
 
 def comparison(winner: str, at: str, cost: str = "0.01", by: str = "judge") -> dict[str, object]:
@@ -26,7 +26,8 @@ def comparison(winner: str, at: str, cost: str = "0.01", by: str = "judge") -> d
 
 
 def test_looking_after_every_comparison_is_seldom_wrong() -> None:
-    """Over 2,000 simulated streams of a winner just below the line, looked at after each of 200 comparisons, the advice to stop comes in at most 5 %."""
+    """Over 2,000 simulated streams of a winner just below the line, looked at after each of 200 comparisons, the advice
+    to stop comes in at most 5 %."""
     chance, seen = random.Random(7), cache(evidence)
     wrong = 0
     for _ in range(2_000):
@@ -63,7 +64,10 @@ def test_the_evidence_is_a_likelihood_ratio() -> None:
 
 
 def test_a_settled_comparison_says_what_it_costs() -> None:
-    """One provider wins thirty of thirty in fifteen days: ask it alone; the other's and the judge's cost of sixty a month is saved, an audit left in."""
+    """One provider wins thirty of thirty in fifteen days: ask it alone.
+
+    The other's and the judge's cost of sixty a month is saved, an audit left in.
+    """
     runs = [comparison("a", f"2026-11-{1 + n // 2:02}T{n % 2 * 12:02}:00:00+00:00") for n in range(30)]
     (told,) = advise(runs)
     assert (told.leader, told.won, told.of, told.settled, told.more) == ("a", 30, 30, True, None)
@@ -73,7 +77,10 @@ def test_a_settled_comparison_says_what_it_costs() -> None:
 
 
 def test_what_is_not_known_is_said() -> None:
-    """Few comparisons: about how many more; an even race: nobody can be left out; what the policy chose is no judgement."""
+    """Few comparisons: about how many more; an even race: nobody can be left out.
+
+    What the policy chose is no judgement.
+    """
     day = "2026-11-01T00:00:00+00:00"
     (few,) = advise([comparison("a", day) for _ in range(4)])
     assert not few.settled

@@ -1,4 +1,7 @@
-"""Mending: an edit is made where its old words stand, once, and nowhere else; what is decided is carried on, and nothing is lost."""
+"""Mending: an edit is made where its old words stand, once, and nowhere else.
+
+What is decided is carried on, and nothing is lost.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from typer.testing import CliRunner
 from nyxlab import Lab, ScriptedProvider
 from nyxlab.cli import app
 from nyxlab.errors import InputRefused
-from nyxlab.lab.mending import Amendment, patch_of
+from nyxlab.lab.reviews.mending import Amendment, patch_of
 from nyxlab.reviewer.models.amend import Decision, Edit, amended
 from nyxlab.settings import load_settings
 
@@ -68,7 +71,8 @@ def test_only_what_an_edit_names_is_changed(text: str, edits: list[Edit]) -> Non
 
 @given(st.lists(WORDS, max_size=8).map("\n".join))
 def test_no_edit_no_change(text: str) -> None:
-    """Decisions without an edit, with one that changes nothing, or that a person must make leave every byte as it is."""
+    """Decisions without an edit, with one that changes nothing, or that a person must make leave every byte as it
+    is."""
     decisions = [decision(), decision(edit(1, text, text)), decision(edit(1, "a", "b"), person=True)]
     assert amended({"plan.md": text}, decisions) == ({"plan.md": text}, ())
 
@@ -85,7 +89,10 @@ def test_no_edit_no_change(text: str) -> None:
     ids=["invented", "part of a line", "several", "empty", "another file"],
 )
 def test_an_edit_that_cannot_be_told_is_refused_by_name(wrong: Edit, why: str | None) -> None:
-    """Words that stand nowhere, several times, or in no file of the plan are named with their finding; other edits are made."""
+    """Words that stand nowhere, several times, or in no file of the plan are named with their finding.
+
+    Other edits are made.
+    """
     sound = edit(9, MANY, "An auditor belongs to one branch.")
     after, refused = amended({"plan.md": PLAN}, [decision(wrong, finding="F-007"), decision(sound)])
     assert "An auditor belongs to one branch." in after["plan.md"]
@@ -109,7 +116,8 @@ def test_line_ends_stay_as_they_are() -> None:
 
 
 def test_git_takes_the_patch(tmp_path: Path) -> None:
-    """The patch applies to the plan in its repository, whatever folder and line ends it has, and makes it the amended one."""
+    """The patch applies to the plan in its repository, whatever folder and line ends it has, and makes it the amended
+    one."""
     _git(tmp_path, "init", "-q")
     (tmp_path / "docs").mkdir()
     before = {"docs/plan.md": PLAN.replace("\n", "\r\n"), "docs/é b.md": "one"}
@@ -168,7 +176,8 @@ def filled(project: Path) -> Path:
 
 
 def test_a_person_fills_the_form_in(project: Path) -> None:
-    """An empty form, filled in, closes its finding: the copy, the patch, the review of the copy, and nothing of the plan itself."""
+    """An empty form, filled in, closes its finding: the copy, the patch, the review of the copy, and nothing of the
+    plan itself."""
     file = filled(project)
     again, said = ran("amend", "review.json")
     assert (again, "exists already" in said) == (2, True)
@@ -194,13 +203,16 @@ def test_a_person_fills_the_form_in(project: Path) -> None:
 
 
 def rendered(review: dict) -> str:
-    from nyxlab.lab.report import render_review
+    from nyxlab.lab.views.report import render_review
 
     return render_review(review, "md", {})
 
 
 def test_apply_only_what_git_can_undo(project: Path) -> None:
-    """The plan itself is changed where all is committed, once; outside of git, with open changes or on another text it is refused."""
+    """The plan itself is changed where all is committed, once.
+
+    Outside of git, with open changes or on another text it is refused.
+    """
     file = filled(project)
     (project / "plan.md").write_text(PLAN + "\n")
     code, said = ran("amend", "review.json", "--decisions", str(file), "--apply")
@@ -219,7 +231,8 @@ def test_apply_only_what_git_can_undo(project: Path) -> None:
 
 
 def test_nothing_of_a_persons_is_written_over(project: Path) -> None:
-    """An output folder in which the plan itself lies, and a form that a person fills in, are refused before anybody is asked."""
+    """An output folder in which the plan itself lies, and a form that a person fills in, are refused before anybody is
+    asked."""
     file = filled(project)
     code, said = ran("amend", "review.json", "--decisions", str(file), "--output", ".")
     assert (code, "would be written over plan.md" in said, (project / "plan.md").read_text()) == (2, True, PLAN), said
@@ -281,7 +294,8 @@ def test_a_bad_file_of_decisions_is_one_sentence(project: Path, text: str, why: 
 
 
 def test_a_person_answers_for_the_model(project: Path) -> None:
-    """By hand the command waits for the decisions, and then for the second reading where models had read the plan: exit code 3, and said."""
+    """By hand the command waits for the decisions, and then for the second reading where models had read the plan: exit
+    code 3, and said."""
     folder = project / "data" / "hand" / "me"
 
     def answer(value: object) -> None:
@@ -320,14 +334,15 @@ def by_model(project: Path, *replies: object) -> Amendment:
 
     async def work() -> Amendment:
         async with Lab(f"sqlite:///{project}/ledger.db", settings=load_settings(project)) as lab:
-            lab._providers["test:a"] = provider
+            lab.desk._providers["test:a"] = provider
             return await lab.amend("review.json", provider="test:a")
 
     return anyio.run(work)
 
 
 def test_a_model_decides_and_code_checks(project: Path) -> None:
-    """Each finding is asked about, an edit is located by its words, line numbers copied with them are taken off, and a person's choice stays one."""
+    """Each finding is asked about, an edit is located by its words, line numbers copied with them are taken off, and a
+    person's choice stays one."""
     settled = {
         "reading": "One branch.",
         "why": "Line 5.",

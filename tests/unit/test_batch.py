@@ -9,7 +9,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from nyxlab.errors import InputRefused
-from nyxlab.lab.batch import Grid, Job, Result, Summary, read_grid, run_job, run_jobs
+from nyxlab.lab.batch.grid import Grid, Job, read_grid
+from nyxlab.lab.batch.jobs import Result, run_job, run_jobs
+from nyxlab.lab.batch.summary import Summary
 from nyxlab.providers.messages import Cost
 
 pytestmark = pytest.mark.anyio
@@ -78,7 +80,7 @@ async def test_job_is_executed_exported_and_summed_up(tmp_path: Path) -> None:
     """Parameters arrive, progress is told cell by cell, and the summary that the notebook shows is read back."""
     book = notebook(
         tmp_path / "n.ipynb",
-        "from nyxlab.lab.batch import Summary\nfrom nyxlab.providers.messages import Cost\n"
+        "from nyxlab.lab.batch.jobs import Summary\nfrom nyxlab.providers.messages import Cost\n"
         "Summary(tokens=x, cost=Cost(usd='0.5', certainty='exact'), seconds=1.5, verdict=y)",
     )
     seen: list[int] = []
@@ -122,7 +124,10 @@ async def test_a_page_that_cannot_be_written_is_an_error_of_its_job(tmp_path: Pa
 
 
 async def test_what_is_done_is_not_run_again(tmp_path: Path) -> None:
-    """A second identical batch starts no kernel; another parameter, other code or a changed input file does; a failed job runs again."""
+    """A second identical batch starts no kernel; another parameter, other code or a changed input file does.
+
+    A failed job runs again.
+    """
     (tmp_path / "in.txt").write_text("1")
     path = notebook(tmp_path / "n.ipynb", "print(open('in.txt').read(), x)", "assert x != 7")
     (tmp_path / "g.yaml").write_text("notebook: n.ipynb\nmatrix: {x: [1, 7], y: [in.txt]}\n")

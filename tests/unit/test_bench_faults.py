@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 from nyxlab import Lab, Message, Request
 from nyxlab.cli import app
 from nyxlab.errors import InputRefused
-from nyxlab.lab.batch import job_hash, read_grid, renamed
-from nyxlab.lab.export import export_notebook
-from nyxlab.lab.plans import share_out
-from nyxlab.lab.reviews import Asked
-from nyxlab.lab.wording import money
+from nyxlab.lab.batch.grid import job_hash, read_grid, renamed
+from nyxlab.lab.reviews.prepared import share_out
+from nyxlab.lab.reviews.terms import Asked
+from nyxlab.lab.views.export import export_notebook
+from nyxlab.lab.views.wording import money
 from nyxlab.settings import load_settings
 
 SCRIPT = "a: [{text: one, repeat: true}]\nb: [{text: two, repeat: true}]\n"
@@ -53,13 +53,14 @@ def forecast(project: Path, steps: str) -> dict[str, object]:
 
     async def work() -> dict[str, object]:
         async with Lab(f"sqlite:///{project}/l.db", settings=load_settings(project)) as lab:
-            return lab.forecast("w.yaml")  # type: ignore[return-value]
+            return lab.prepare("w.yaml").costs  # type: ignore[return-value]
 
     return anyio.run(work)
 
 
 def test_whoever_may_be_asked_instead_is_in_the_forecast(project: Path) -> None:
-    """A provider to fall back on, or to hedge with, may read the prompt: it is named with what it may cost before anything is sent."""
+    """A provider to fall back on, or to hedge with, may read the prompt: it is named with what it may cost before
+    anything is sent."""
     told = forecast(project, '  - {id: a, prompt: "hi", provider: "script:s.yaml#a", fallback: ["near:m"]}\n')
     assert set(told) == {"script:s.yaml#a", "near:m"}
     assert told["near:m"].usd > 0  # type: ignore[attr-defined]
@@ -74,7 +75,10 @@ def test_a_forecast_over_a_tools_output_does_not_say_at_most(project: Path) -> N
 
 
 def test_an_upper_bound_of_tokens_is_one() -> None:
-    """1,700 Chinese characters are no 425 tokens, and digits and signs are one each; prose is not counted several times over."""
+    """1,700 Chinese characters are no 425 tokens, and digits and signs are one each.
+
+    Prose is not counted several times over.
+    """
     count = lambda text: Request(messages=[Message("user", text)]).most_tokens  # noqa: E731
     assert count("\u6771\u4eac" * 850) >= 1_700
     assert count("1234567890" * 10) == 100
@@ -82,7 +86,8 @@ def test_an_upper_bound_of_tokens_is_one() -> None:
 
 
 def test_words_that_mean_nothing_are_one_sentence(project: Path) -> None:
-    """An unknown policy, a limit of zero tokens, a persona that is no UTF-8, a missing workflow: a sentence each, no traceback."""
+    """An unknown policy, a limit of zero tokens, a persona that is no UTF-8, a missing workflow: a sentence each, no
+    traceback."""
     both = ("--providers", "script:s.yaml#a,script:s.yaml#b")
     code, said = ran("compare", "hi", *both, "--policy", "bestest")
     assert (code, "policy 'bestest': it should be 'first', 'cheapest'" in said) == (2, True), said
@@ -129,7 +134,7 @@ def test_synthesis_stays_synthesis_when_answers_are_chosen_by_themselves(project
 
     assert anyio.run(work) != "script:s.yaml#b"
     from nyxlab.engine.run import load_workflow
-    from nyxlab.lab.steps import Options, override
+    from nyxlab.lab.workflows.options import Options, override
 
     (step,) = override(load_workflow(project / "w.yaml"), Options(select="auto"), load_settings(project)).steps
     assert step.select == "synthesise"
@@ -156,7 +161,7 @@ def test_a_share_of_a_budget_is_an_amount() -> None:
 
 def test_names_are_data(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What people call things is printed as it is: no emoji, no markup."""
-    from nyxlab.lab.console import out
+    from nyxlab.lab.views.console import out
 
     out("x:one: [bold]y[/bold]")
     assert capsys.readouterr().out.strip() == "x:one: [bold]y[/bold]"
@@ -188,7 +193,10 @@ def notebook(path: Path, *first: str) -> Path:
 
 
 def test_notebooks_of_one_name_are_two(project: Path) -> None:
-    """A matrix over two folders runs both notebooks, and each has a report of its own; a pattern that matches nothing is refused."""
+    """A matrix over two folders runs both notebooks, and each has a report of its own.
+
+    A pattern that matches nothing is refused.
+    """
     for folder in ("one", "two"):
         notebook(project / folder / "study.ipynb")
     grid = project / "g.yaml"

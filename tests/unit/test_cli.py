@@ -1,4 +1,5 @@
-"""The command line as a user meets it: a child process, an exit code, one clear sentence, nothing written on bad input."""
+"""The command line as a user meets it: a child process, an exit code, one clear sentence, nothing written on bad
+input."""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ def listing(folder: Path) -> list[str]:
 
 
 def test_run_show_cost_and_report(folder: Path) -> None:
-    """One run: its id first on standard error, the checkpoint of the contract with --json, and everything reads it back."""
+    """One run: its id first on standard error, the checkpoint of the contract with --json, and everything reads it
+    back."""
     done = nyxlab(folder, "run", "w.yaml", "--judge", "script:s.yaml#judge", "--json")
     assert done.returncode == 0, done.stderr
     checkpoint = json.loads(done.stdout)
@@ -81,7 +83,8 @@ def test_run_show_cost_and_report(folder: Path) -> None:
     ids=["one listed", "one without a key", "the same one twice", "one failing"],
 )
 def test_comparison_with_one_usable_provider_never_waits(folder: Path, listed: str, said: str) -> None:
-    """The old bug: a comparison asked for with one usable provider completes at once and says why it did not compare."""
+    """The old bug: a comparison asked for with one usable provider completes at once and says why it did not
+    compare."""
     done = nyxlab(folder, "compare", "Which limit?", "--providers", listed, "--json")
     assert done.returncode == 0, done.stderr
     (step,) = json.loads(done.stdout)["steps"]

@@ -21,7 +21,7 @@ pytest.importorskip("distributed", reason="the extra dask is not installed")
 SCRIPT = "# scripted replies, written by hand: no model produced this text\na: [{text: 'yes'}]\n"
 ASK = """\
 from nyxlab import Lab
-from nyxlab.lab.batch import summary
+from nyxlab.lab.batch.summary import summary
 async with Lab() as lab:
     run = await lab.compare(prompt, providers="script:s.yaml#a, script:s.yaml#a")
 summary(run)"""

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.records import Noted
 from nyxlab.errors import InputRefused
-from nyxlab.lab.digests import checked, facts, serving
 from nyxlab.lab.lab import Lab
+from nyxlab.lab.workflows.digests import checked, facts, serving
 from nyxlab.settings import load_settings
 
 LINES = [

@@ -19,7 +19,10 @@ def read(text: str) -> Document:
 
 
 def test_headings_form_a_tree_with_anchors() -> None:
-    """Headings know their parent, their number and the anchors that a link may name; equal ones are numbered as GitHub does."""
+    """Headings know their parent, their number and the anchors that a link may name.
+
+    Equal ones are numbered as GitHub does.
+    """
     document = read("# A `b` plan\n## 1.2 Storage {#store}\n## Goals\n### Goals\n")
     top, storage, goals, again = document.headings
     assert (top.text, top.anchors) == ("A b plan", ("a-b-plan",))
@@ -110,7 +113,10 @@ def test_numbers_are_ordered_as_people_count() -> None:
     ],
 )
 def test_quantities_have_unit_and_hedge(text: str, found: list[tuple[str, str, bool]]) -> None:
-    """Numbers in figures and words, with one name a unit; "about 5" is no exact number; identifiers and dates are none."""
+    """Numbers in figures and words, with one name a unit; "about 5" is no exact number.
+
+    Identifiers and dates are none.
+    """
     assert [(str(q.value), q.unit, q.hedged) for q in quantities(text)] == found
 
 

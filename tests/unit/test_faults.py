@@ -23,7 +23,8 @@ def test_nothing_can_be_hidden_behind_a_comment_that_is_code(hides: str) -> None
 
 
 def test_report_and_prompt_read_the_same_needs() -> None:
-    """ "Can start once Step 2 is finished" is an impossible order in the report and a need of the phase in the prompt."""
+    """ "Can start once Step 2 is finished" is an impossible order in the report and a need of the phase in the
+    prompt."""
     text = "### Step 1: a\n\nIt can start once Step 2 is finished.\n\n### Step 2: b\n\nText.\n"
     review = review_documents(parse_documents({"plan.md": text}))
     assert [f.rule for f in review.findings] == ["impossible-order"]
@@ -99,5 +100,6 @@ def test_a_tally_is_held_against_its_own_sum() -> None:
     ],
 )
 def test_what_the_first_reviewer_said_falsely_is_not_said(text: str) -> None:
-    """Rejected options, layers of naming, milestones, task numbers, complementary conditions, other documents, UI words, reversed needs."""
+    """Rejected options, layers of naming, milestones, task numbers, complementary conditions, other documents, UI
+    words, reversed needs."""
     assert rules(text) == []

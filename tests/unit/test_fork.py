@@ -15,6 +15,7 @@ from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.records import RunDone, RunStarted, StepDone
 from nyxlab.errors import InputRefused
 from nyxlab.lab.lab import Lab
+from nyxlab.lab.workflows.records import flow_chart
 from nyxlab.settings import load_settings
 
 pytestmark = pytest.mark.anyio
@@ -112,7 +113,7 @@ async def test_a_run_as_a_file_and_as_a_chart(lab: Lab) -> None:
     """The export holds every call with its reply and no secret of the run; the chart holds every step and need."""
     async with lab:
         run = await lab.run(parse_workflow(FLOW, "w.yaml"))
-        told, chart = await lab.export(run.run_id), await lab.graph(run.run_id)
+        told, chart = await lab.export(run.run_id), flow_chart(run)
     assert told["checkpoint"] == run.checkpoint()
     assert [call["reply"]["text"] for call in told["calls"]] == ["first", "second", "second"]
     assert run.seed not in json.dumps(told)
@@ -132,7 +133,7 @@ async def test_old_runs_are_forgotten(lab: Lab) -> None:
         assert len(await lab.runs()) == 3
         await lab.prune("0d")
         assert [run.run_id for run in await lab.runs()] == [paused.run_id]
-        assert {call.step for call in await lab._store.calls()} <= {"one"}
+        assert {call.step for call in await lab.desk.store.calls()} <= {"one"}
         with pytest.raises(InputRefused, match="no run"):
             await lab.show(done.run_id)
 
@@ -157,15 +158,16 @@ def test_the_commands(lab: Lab) -> None:
 
 
 async def test_an_edited_step_runs_again_and_nothing_before_it(lab: Lab, tmp_path: Path) -> None:
-    """After an edit of the file a resume runs the changed step and what waits for it, says so first, and buys nothing twice."""
+    """After an edit of the file a resume runs the changed step and what waits for it, says so first, and buys nothing
+    twice."""
     async with lab:
         run = await lab.run("w.yaml")
         with pytest.raises(InputRefused, match="completed"):
             await lab.resume(run.run_id)
         (tmp_path / "w.yaml").write_text(FLOW.replace('"two {{', '"two and {{') + "  - {id: four, prompt: two again}\n")
-        redo = await lab.forecast_resume(run.run_id)
-        assert (redo.steps, redo.of) == (("two", "three", "four"), 4)
-        assert "will run 3 of 4 steps" in str(redo)
+        redo = await lab.prepare_resume(run.run_id)
+        assert (redo.steps, len(redo.workflow.steps)) == (("two", "three", "four"), 4)
+        assert redo.changed == ("four", "three", "two")
         again = await lab.resume(run.run_id)
         rows = await lab.cost(run.run_id)
     assert [step.status for step in again.steps.values()] == ["completed"] * 4
@@ -203,4 +205,4 @@ async def test_a_changed_goal_asks_every_step_again(lab: Lab, tmp_path: Path) ->
     async with lab:
         run = await lab.run("w.yaml")
         (tmp_path / "w.yaml").write_text("goal: Be brief.\n" + FLOW)
-        assert len((await lab.forecast_resume(run.run_id)).steps) == 3
+        assert len((await lab.prepare_resume(run.run_id)).steps) == 3

@@ -83,7 +83,10 @@ def test_spec_kit_knows_marks_stories_and_needs() -> None:
 
 
 def test_kiro_knows_criteria_by_their_requirement_and_optional_tasks() -> None:
-    """Criteria are 1.1, 1.2, 2.1; tasks cite them; a star makes a task optional; a parent's own lines end at its first child."""
+    """Criteria are 1.1, 1.2, 2.1; tasks cite them; a star makes a task optional.
+
+    A parent's own lines end at its first child.
+    """
     found = plan(KIRO)
     assert [r.name for r in found.requirements] == ["1.1", "1.2", "2.1"]
     assert [(t.name, t.optional, sorted(t.cites)) for t in found.tasks] == [

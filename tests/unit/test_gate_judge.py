@@ -107,7 +107,8 @@ def test_cut_off_verdict_is_an_abstention():
     ],
 )
 def test_judge_that_fails_leaves_it_to_the_policy(judge, left, words):
-    """A judge that is busy, unaffordable, without a key or too slow costs no answer: the policy decides and says why."""
+    """A judge that is busy, unaffordable, without a key or too slow costs no answer: the policy decides and says
+    why."""
     ruling = ruled(judge, "one", "two", left=left, deadline=0.05 if judge.seconds else 5)
     assert (ruling.selected, ruling.by) == ("b:x", "policy")
     assert ruling.note == "the judge failed, the policy decided"
@@ -182,7 +183,10 @@ def test_plain_leaves_names_and_arithmetic_alone(code):
 
 
 def test_lengths_are_evened_out():
-    """The longer answer is shown to little more than the length of the shorter, the cut marked; short ones stay whole."""
+    """The longer answer is shown to little more than the length of the shorter, the cut marked.
+
+    Short ones stay whole.
+    """
     one, two = even("word " * 1_000, "word " * 4_000)
     assert len(one) == 5_000
     assert len(two) <= 6_255
@@ -198,7 +202,10 @@ def test_json_answers_keep_their_characters():
 
 
 def test_fence_is_secret_stable_and_never_the_same_twice():
-    """Each question has its own code; the same secret asks the same again (so nothing is bought twice), another does not."""
+    """Each question has its own code.
+
+    The same secret asks the same again (so nothing is bought twice), another does not.
+    """
 
     def code(seed, *texts):
         asked = questions(ASK, answers(*texts), seed).values()

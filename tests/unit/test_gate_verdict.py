@@ -217,7 +217,8 @@ def test_settings_that_mean_nothing_are_refused(options):
 
 
 async def test_scripted_judge_can_be_written_by_hand():
-    """A script's judge finds an answer by its label and first words, so that a demonstration has a judge of substance."""
+    """A script's judge finds an answer by its label and first words, so that a demonstration has a judge of
+    substance."""
     candidates = [
         ScriptedProvider(["**Quotas** per tenant"], id="script:a"),
         ScriptedProvider(["Quotas per team"], id="script:b"),

@@ -73,7 +73,10 @@ async def test_a_cancelled_write_holds_nobody_up(store_url: str) -> None:
 
 
 async def test_a_note_is_written_with_the_next_write(store_url: str) -> None:
-    """What nobody waits for is on disk with the next write, or when the store is closed; and in the order it was noted."""
+    """What nobody waits for is on disk with the next write, or when the store is closed.
+
+    And in the order it was noted.
+    """
     store = open_store(store_url)
     run_id = await start_run(store, FLOW, {})
     store.start_step(run_id, "a", datetime.now(UTC))

@@ -108,7 +108,10 @@ async def test_an_answer_that_cannot_be_used_leaves_the_question_open(
 
 @pytest.mark.anyio
 async def test_the_question_holds_all_that_is_asked(tmp_path: Path) -> None:
-    """System and prompt as one text, the form of the answer as a schema, where the answer goes; deleted, it is written again."""
+    """System and prompt as one text, the form of the answer as a schema, where the answer goes.
+
+    Deleted, it is written again.
+    """
     provider = open_provider("hand:claude", settings=load_settings(tmp_path))
     for _ in range(2):
         with pytest.raises(AnswerWanted):
@@ -124,7 +127,10 @@ async def test_the_question_holds_all_that_is_asked(tmp_path: Path) -> None:
 
 
 def test_a_run_waits_for_answers_and_carries_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A comparison and a map by hand pause with exit code 3 and every question written; resume takes up the answers, no fallback steps in."""
+    """A comparison and a map by hand pause with exit code 3 and every question written.
+
+    Resume takes up the answers, no fallback steps in.
+    """
     (tmp_path / "greet.yaml").write_text(WORKFLOW)
     verdict = {"json": {"verdict": "first", "reason": "r"}, "repeat": True}
     (tmp_path / "judge.yaml").write_text(json.dumps({"j": [verdict], "never": [{"text": "no", "repeat": True}]}))
@@ -158,7 +164,8 @@ def test_a_run_waits_for_answers_and_carries_on(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_review_by_hand_carries_on_with_the_same_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a key: the rules' findings at once with exit code 3, the whole plan in the question, the reader's findings after the answer."""
+    """Without a key: the rules' findings at once with exit code 3, the whole plan in the question, the reader's
+    findings after the answer."""
     (tmp_path / "plan.md").write_text("# P\n\nKept for ten years.\n\nDeleted after five years.\n\nOwner: TBD.\n")
     monkeypatch.chdir(tmp_path)
     words = ["review", "plan.md", "--providers", "hand:claude", "--format", "json"]

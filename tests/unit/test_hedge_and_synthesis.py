@@ -12,8 +12,8 @@ from gate_players import ASK, Player
 from nyxlab.engine.reading import parse_workflow
 from nyxlab.errors import GateFailed, ProviderBroken
 from nyxlab.gate.gate import Gate
-from nyxlab.lab import tables
 from nyxlab.lab.lab import Lab
+from nyxlab.lab.views import rows as tables
 from nyxlab.settings import load_settings
 
 pytestmark = pytest.mark.anyio
@@ -21,7 +21,10 @@ BROKEN = ProviderBroken("gone", provider="a:x")
 
 
 async def test_the_next_one_is_asked_when_the_first_is_slow() -> None:
-    """After the hedge's seconds the fallback is called too; its answer wins and the slow call is shown as possibly billed."""
+    """After the hedge's seconds the fallback is called too.
+
+    Its answer wins and the slow call is shown as possibly billed.
+    """
     slow, quick = Player("a:x", seconds=30), Player("b:y", "quick")
     began = time.perf_counter()
     found = await Gate([slow], fallback=[quick], hedge=0.05).decide(ASK)
@@ -51,7 +54,8 @@ async def test_a_failure_is_not_waited_for() -> None:
 
 
 async def test_one_answer_out_of_several() -> None:
-    """The judge sees every answer blind, in an order that does not follow the listing, and what it writes is selected."""
+    """The judge sees every answer blind, in an order that does not follow the listing, and what it writes is
+    selected."""
     asked = []
     for order in ((("a:x", "forty"), ("b:y", "two")), (("b:y", "two"), ("a:x", "forty"))):
         judge = Player("j:j", "forty-two", usd="0.01")

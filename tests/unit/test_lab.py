@@ -10,7 +10,8 @@ import pytest
 from nyxlab import Lab
 from nyxlab.engine.records import CallDone, RunDone
 from nyxlab.errors import InputRefused
-from nyxlab.lab.reviews import repo_files, unchanged_documents
+from nyxlab.lab.git import repo_files
+from nyxlab.lab.reviews.documents import unchanged_documents
 from nyxlab.settings import load_settings
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,7 @@ import pytest
 from nyxlab.errors import InputRefused
 from nyxlab.gate.router import load_router
 from nyxlab.lab.lab import Lab
-from nyxlab.lab.routes import ledger_table
+from nyxlab.lab.routing.training import ledger_table
 from nyxlab.settings import load_settings
 
 SCRIPT = """\
@@ -40,7 +40,10 @@ async def recorded(lab: Lab):
 
 @pytest.mark.anyio
 async def test_router_learns_from_recorded_verdicts(lab, tmp_path):
-    """Each prompt of a judged comparison is a row, however often it was asked; the router tells who wins on which kind."""
+    """Each prompt of a judged comparison is a row, however often it was asked.
+
+    The router tells who wins on which kind.
+    """
     async with lab:
         for _ in range(2):
             await lab.compare(tmp_path / "p.jsonl", providers=list(NAMES), judge="script:s.yaml#judge")

@@ -10,9 +10,9 @@ from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.records import Run
 from nyxlab.engine.template import evaluate, filled
 from nyxlab.errors import InputRefused
-from nyxlab.lab import tables
 from nyxlab.lab.lab import Lab
-from nyxlab.lab.toolbox import Workplace, tool
+from nyxlab.lab.views import rows as tables
+from nyxlab.lab.workflows.toolbox import Workplace, tool
 from nyxlab.settings import load_settings
 
 pytestmark = pytest.mark.anyio

@@ -1,4 +1,5 @@
-"""Measuring reviewers: faults stand where the labels say, everything is counted from them, and the same seed measures the same."""
+"""Measuring reviewers: faults stand where the labels say, everything is counted from them, and the same seed measures
+the same."""
 
 from __future__ import annotations
 
@@ -12,9 +13,9 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from nyxlab.cli import app
-from nyxlab.lab.measure import Case, measure, planted_cases
-from nyxlab.lab.planting import IN_FORM, MAKERS, planted, sets_of
-from nyxlab.lab.reviews import Asked
+from nyxlab.lab.reviews.measuring import Case, measure, planted_cases
+from nyxlab.lab.reviews.planting import IN_FORM, MAKERS, planted, sets_of
+from nyxlab.lab.reviews.terms import Asked
 from nyxlab.reviewer.review import Review, review_documents
 from nyxlab.reviewer.text.document import Document, parse_documents
 
@@ -60,7 +61,10 @@ async def by_rules(document: Document) -> Review:
     st.integers(0, 10_000),
 )
 def test_planting_adds_lines_and_takes_none(one: str, two: str, seed: int) -> None:
-    """Whatever the plan: every clean line stays, in order; each fault has lines inside its file; the same seed plants the same."""
+    """Whatever the plan: every clean line stays, in order; each fault has lines inside its file.
+
+    The same seed plants the same.
+    """
     texts = {"plan.md": one, "spec.md": two}
     copies, faults = planted(texts, seed)
     for path, text in texts.items():
@@ -95,7 +99,10 @@ FORMS = {
 
 @pytest.mark.parametrize(("folder", "kinds"), FORMS.items(), ids=FORMS)
 def test_faults_are_planted_in_the_plans_own_form(folder: str, kinds: set[str]) -> None:
-    """Files of one form are one plan, and its faults stand in its own tasks, criteria and marks; the rule that is meant finds most of them."""
+    """Files of one form are one plan, and its faults stand in its own tasks, criteria and marks.
+
+    The rule that is meant finds most of them.
+    """
     home = ROOT / "data" / "plans"
     texts = {p.relative_to(home).as_posix(): p.read_text("utf-8") for p in sorted((home / folder).rglob("*.md"))}
     (whole,) = sets_of(texts)
@@ -116,7 +123,8 @@ def test_faults_are_planted_in_the_plans_own_form(folder: str, kinds: set[str]) 
 )
 @pytest.mark.anyio
 async def test_the_reader_is_measured_on_real_plans() -> None:
-    """Every known inconsistency of a real plan has lines that stand in its files, and whoever points at them is counted."""
+    """Every known inconsistency of a real plan has lines that stand in its files, and whoever points at them is
+    counted."""
     told = bench().real_cases()
     assert sum(len(case.faults) for case in told) > 150
     for case in told:
@@ -140,7 +148,10 @@ async def test_what_is_found_in_the_clean_plan_counts_nowhere() -> None:
 
 
 def test_a_providers_row_counts_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A provider that quotes a planted line finds that fault; one that quotes a clean line raises an alarm; both have their cost."""
+    """A provider that quotes a planted line finds that fault; one that quotes a clean line raises an alarm.
+
+    Both have their cost.
+    """
     (tmp_path / "plan.md").write_text(PLAN, encoding="utf-8")
 
     def says(quote: str) -> dict[str, object]:
@@ -188,7 +199,8 @@ def test_a_providers_row_counts_its_own(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_the_semantic_set_is_labelled_where_it_is_faulty() -> None:
-    """Forty faults in six plans: each stands in its faulty twin and not in the clean one, with its other side where it has one."""
+    """Forty faults in six plans: each stands in its faulty twin and not in the clean one, with its other side where it
+    has one."""
     told = semantic()
     assert len(told) == 6
     assert sum(len(case.faults) for case in told) == 40
@@ -203,7 +215,10 @@ def test_the_semantic_set_is_labelled_where_it_is_faulty() -> None:
 
 @pytest.mark.anyio
 async def test_the_semantic_set_takes_understanding() -> None:
-    """Rules find next to none of its faults, so what lenses find there is theirs; a reviewer that quotes them all finds all."""
+    """Rules find next to none of its faults, so what lenses find there is theirs.
+
+    A reviewer that quotes them all finds all.
+    """
     alone = await measure(semantic(), by_rules, Asked())
     assert alone.scores[0].found <= 4
 

@@ -93,7 +93,10 @@ async def test_what_a_model_invents_is_reported_and_not_mended(project: Path) ->
 
 
 async def test_tests_run_only_where_they_are_allowed(project: Path) -> None:
-    """A command is refused before a cent is spent without --allow; with it the repository's own tests pass when mended."""
+    """A command is refused before a cent is spent without --allow.
+
+    With it the repository's own tests pass when mended.
+    """
     with pytest.raises(InputRefused, match="allow it with --allow run_tests"):
         await pipeline(project, "auto-fix", test_command=TESTS)
     assert not (project / "data/nyxlab.db").exists()

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from nyxlab.lab.policies import replay
+from nyxlab.lab.routing.policies import replay
 
 
 def told(name: str, usd: str | None, seconds: float, status: str = "ok") -> dict:

@@ -1,4 +1,5 @@
-"""Many prompts at once: a file of them, repeated, becomes one run whose table says who won how often, and how sure that is."""
+"""Many prompts at once: a file of them, repeated, becomes one run whose table says who won how often, and how sure that
+is."""
 
 from __future__ import annotations
 
@@ -7,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from nyxlab.errors import InputRefused
-from nyxlab.lab import tables
 from nyxlab.lab.lab import Lab
-from nyxlab.lab.prompts import read_prompts
-from nyxlab.lab.report import render_run
+from nyxlab.lab.views import rows as tables
+from nyxlab.lab.views.report import render_run
+from nyxlab.lab.workflows.comparison import read_prompts
 from nyxlab.settings import load_settings
 
 pytestmark = pytest.mark.anyio
@@ -60,7 +61,7 @@ async def test_repeats_of_one_prompt_are_separate_calls(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "holds 0 prompts"),
+        ("", "holds no prompt"),
         ('{"prompt": "x"}\nnonsense\n', r"p.jsonl:2: write one JSON object a line"),
         ('{"prompt": " "}\n', "p.jsonl:1"),
         ('{"question": "x"}\n', "p.jsonl:1"),
@@ -71,7 +72,7 @@ def test_a_bad_file_of_prompts_is_refused_by_line(tmp_path: Path, text: str, sai
     """What is no file of prompts is refused with its line and what to write."""
     (tmp_path / "p.jsonl").write_text(text)
     with pytest.raises(InputRefused, match=said):
-        read_prompts(tmp_path / "p.jsonl")
+        read_prompts(tmp_path / "p.jsonl", Path)
 
 
 async def test_too_many_or_none_at_all(lab: Lab) -> None:

@@ -1,4 +1,5 @@
-"""What a strong reader said about four real plans goes through location, merging and comparison with the rules without a loss."""
+"""What a strong reader said about four real plans goes through location, merging and comparison with the rules without
+a loss."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ def located(document: Document, claims: tuple[LensClaim, ...], provider: str) ->
 
 
 def reworded(claim: LensClaim) -> LensClaim:
-    """Return the claim as another reader might tell it: other words, the quotes shorter, in another order, one fewer."""
+    """Return the claim as another reader might tell it: other words, the quotes shorter, in another order, one
+    fewer."""
     quotes = [
         Quote(line=q.line, text=" ".join(q.text.split()[: max(6, len(q.text.split()) * 2 // 3)])) for q in claim.quotes
     ]
@@ -51,7 +53,11 @@ def holds(finding: Finding, claim: Located) -> bool:
 
 @pytest.mark.parametrize("path", READINGS, ids=lambda path: path.stem)
 def test_nothing_is_lost_after_the_reply(path: Path) -> None:
-    """Every quote is found; every finding of the reply is a finding of the review, by its title or beside it, or one of a rule's; each truth stays."""
+    """Every quote is found.
+
+    Every finding of the reply is a finding of the review, by its title or beside it, or one of a rule's; each truth
+    stays.
+    """
     document, claims, covers = read(path)
     found = located(document, claims, "test:a")
     assert all(each.verified for each in found)
@@ -70,7 +76,10 @@ def test_nothing_is_lost_after_the_reply(path: Path) -> None:
 
 @pytest.mark.parametrize("path", READINGS, ids=lambda path: path.stem)
 def test_two_readers_who_say_the_same_are_merged(path: Path) -> None:
-    """A second reader's reply in other words joins the first one's findings; of 72 claims at most one stays by itself."""
+    """A second reader's reply in other words joins the first one's findings.
+
+    Of 72 claims at most one stays by itself.
+    """
     document, claims, _ = read(path)
     second = tuple(map(reworded, claims))
     merged = merge([*located(document, claims, "test:a"), *located(document, second, "test:b")], 2)

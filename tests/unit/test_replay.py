@@ -1,4 +1,5 @@
-"""What the ledger recorded pays back: replayed without spend, repriced at others' lists, checked with one small call."""
+"""What the ledger recorded pays back: replayed without spend, repriced at others' lists, checked with one small
+call."""
 
 from __future__ import annotations
 
@@ -8,11 +9,9 @@ from pathlib import Path
 import pytest
 
 from nyxlab.errors import InputRefused
-from nyxlab.lab import frames
 from nyxlab.lab.lab import Lab
 from nyxlab.providers.messages import Message, Request
 from nyxlab.providers.registry import open_provider
-from nyxlab.settings import Settings, UnitPrice
 
 LONGEST = 256  # the same request as the step's, or the run was never asked it
 pytestmark = pytest.mark.anyio
@@ -80,20 +79,6 @@ def test_replay_without_a_ledger_is_refused(project: Path) -> None:
     """open_provider alone has no ledger, and says who has."""
     with pytest.raises(InputRefused, match="Lab"):
         open_provider("replay:x")
-
-
-async def test_reprice_is_an_estimate_or_nothing(project: Path) -> None:
-    """Tokens at another list price are an estimate, whatever they were here; without counts or price, unknown."""
-    async with Lab() as lab:
-        calls = frames.calls((await lab.run("tea.yaml")).checkpoint())
-    settings = Settings(root=project, store="", prices={"openai:new": UnitPrice(input=2, output=10)})
-    told = frames.reprice(calls, "openai:new", "local:smollm2-135m", "mine-unknown:x", settings=settings)
-    by = told.set_index(["provider", "priced_as", "step"])
-    draft = by.loc[("script:s.yaml#a", "openai:new", "draft")]
-    assert (draft["usd"], draft["certainty"]) == (pytest.approx((900 * 2 + 100 * 10) / 1e6), "estimated")
-    assert by.loc[("script:s.yaml#a", "local:smollm2-135m", "draft")]["usd"] == 0
-    assert by.loc[("script:s.yaml#b", "openai:new", "draft")]["certainty"] == "unknown"
-    assert by.loc[("script:s.yaml#a", "mine-unknown:x", "draft")]["certainty"] == "unknown"
 
 
 async def test_check_tells_what_came_back(project: Path) -> None:

@@ -15,9 +15,11 @@ from markdown_it import MarkdownIt
 from report_inputs import HOSTILE, PLAN, Live, alternative, finding, review, run, step
 
 from nyxlab.errors import InputRefused
-from nyxlab.lab import page, tables
-from nyxlab.lab.export import export_notebook
-from nyxlab.lab.report import headline, render_review, render_run
+from nyxlab.lab.pages import charts_of
+from nyxlab.lab.views import rows as tables
+from nyxlab.lab.views.export import export_notebook
+from nyxlab.lab.views.report import headline, render_review, render_run
+from nyxlab.lab.views.wording import UNSAFE
 
 severities = st.lists(st.sampled_from(tables.SEVERITIES), max_size=90)
 
@@ -38,7 +40,8 @@ def shown(kind, data):
 
 def test_nothing_hostile_is_live_in_a_page():
     """What a model or a plan wrote is text in the page: no element, no handler, no script address."""
-    for html, scripts in ((render_review(review(), "html", {"plan.md": PLAN}), 1), (render_run(run(), review()), 2)):
+    pages = ((render_review(review(), "html", {"plan.md": PLAN}), 1), (render_run(run(), charts_of(run())), 2))
+    for html, scripts in pages:
         assert (Live(html).found, Live(html).scripts) == ([], scripts)
         assert "\u202e" not in html
         assert "[U+202E]" in html
@@ -48,7 +51,7 @@ def test_nothing_hostile_is_live_in_a_page():
 def test_no_escape_reaches_a_terminal(fmt):
     """Text and Markdown hold no control, bidi or zero-width character."""
     written = render_review(review(), fmt, {"plan.md": PLAN})
-    assert not page.UNSAFE.search(written)
+    assert not UNSAFE.search(written)
     assert "owned" not in written
 
 
@@ -100,8 +103,8 @@ def test_no_findings_is_an_answer():
 def test_pages_are_small_and_repeatable():
     """A review stays under 1 MB, a page with charts under 2.5 MB, and the same record gives the same bytes."""
     assert len(render_review(review(), "html", {"plan.md": PLAN}).encode()) < 1_000_000
-    assert len(render_run(run()).encode()) < 2_500_000
-    assert render_run(run()) == render_run(run())
+    assert len(render_run(run(), charts_of(run())).encode()) < 2_500_000
+    assert render_run(run(), charts_of(run())) == render_run(run(), charts_of(run()))
 
 
 def test_a_run_without_plotly_has_its_tables(monkeypatch):
@@ -111,7 +114,7 @@ def test_a_run_without_plotly_has_its_tables(monkeypatch):
     for name in ("nyxlab.lab.plots", "nyxlab.lab.frames"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.delattr("nyxlab.lab.plots", raising=False)
-    html = render_run(run())
+    html = render_run(run(), charts_of(run()))
     assert "pip install nyxlab[lab]" in html
     assert "script:demo#a" in html
 

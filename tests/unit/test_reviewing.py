@@ -14,8 +14,9 @@ import jsonschema
 import pytest
 
 from nyxlab.errors import InputRefused
-from nyxlab.lab.reviews import project_rules, read_review
-from nyxlab.lab.sarif import to_sarif
+from nyxlab.lab.own import project_rules
+from nyxlab.lab.reviews.documents import read_review
+from nyxlab.lab.views.sarif import to_sarif
 from nyxlab.reviewer.catalogue import BUILT_IN, all_rules
 from nyxlab.reviewer.findings import Severity
 from nyxlab.reviewer.lessons import read_lessons, shipped
@@ -72,7 +73,10 @@ def test_a_lesson_costs_little_on_hostile_text(rule: Rule) -> None:
 
 
 def test_a_project_adds_replaces_and_drops_lessons(tmp_path: Path) -> None:
-    """``lessons/*.yaml`` at the root adds to what ships; ``drop: true`` drops one; a mistake is one sentence with its line."""
+    """``lessons/*.yaml`` at the root adds to what ships; ``drop: true`` drops one.
+
+    A mistake is one sentence with its line.
+    """
     (tmp_path / "lessons").mkdir()
     file = tmp_path / "lessons" / "own.yaml"
     file.write_text(
@@ -194,7 +198,10 @@ def test_sarif_holds_every_finding_with_its_level_and_fingerprint() -> None:
 
 
 def test_each_reviews_many_plans_with_one_index_and_one_exit_code(tmp_path: Path) -> None:
-    """Pages beside an index, a list as JSON, lines of progress, FAIL as 4; a plan that is refused is told and makes 2."""
+    """Pages beside an index, a list as JSON, lines of progress, FAIL as 4.
+
+    A plan that is refused is told and makes 2.
+    """
     for name, text in {"a": EXCLUSIVE, "b": "All is well.\n"}.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "plan.md").write_text(text)
@@ -319,7 +326,10 @@ def test_severities_of_the_security_family() -> None:
 
 
 def test_the_plan_is_held_against_the_repository(tmp_path: Path) -> None:
-    """With a repository named, a new file that exists and a modified one that does not are findings; right ones are none."""
+    """With a repository named, a new file that exists and a modified one that does not are findings.
+
+    Right ones are none.
+    """
     document = parse_documents(
         {"p.md": "# P\n\n- `src/a.py` (new)\n- `src/b.py` (modified)\n- `src/c.py` (new)\n- `src/d.py` (modified)\n"}
     )

@@ -25,7 +25,8 @@ def _texts(example: str | Mapping[str, str]) -> Mapping[str, str]:
 
 @pytest.mark.parametrize(("rule", "example"), [(r, e) for r in RULES for e in r.firing])
 def test_a_rule_fires_on_its_firing_examples(rule: Rule, example: str | Mapping[str, str]) -> None:
-    """Each firing example of a rule draws a finding of that rule, at a severity that the rule declares, with verified quotes."""
+    """Each firing example of a rule draws a finding of that rule, at a severity that the rule declares, with verified
+    quotes."""
     found = find(parse_documents(_texts(example)), [rule])
     assert found, example
     assert all(f.severity in rule.severities and f.verified and f.severity_reason for f in found)
@@ -39,7 +40,8 @@ def test_a_rule_is_quiet_on_its_quiet_examples(rule: Rule, example: str | Mappin
 
 @pytest.mark.parametrize("rule", RULES, ids=IDS)
 def test_every_rule_is_documented(rule: Rule) -> None:
-    """A rule states its claim, its kind, its consequence, a reason for each severity, and has examples of both sorts."""
+    """A rule states its claim, its kind, its consequence, a reason for each severity, and has examples of both
+    sorts."""
     assert rule.claim.startswith("Find ")
     assert rule.kind.isalpha()
     assert rule.consequence.endswith(".")
@@ -56,7 +58,8 @@ def test_rule_ids_are_words_and_unique() -> None:
 
 
 def test_one_cause_is_one_finding() -> None:
-    """A dead link on ten lines, and ten phases called complete too early, are one finding each, with all their places."""
+    """A dead link on ten lines, and ten phases called complete too early, are one finding each, with all their
+    places."""
     links = find(parse_documents({"plan.md": "[a](gone.md)\n\n" * 10}))
     assert [(f.rule, len(f.evidence) + len(f.places)) for f in links] == [("broken-link", 10)]
     phases = "".join(f"## Phase {n}: x (COMPLETE)\n\n- [ ] a\n- [x] b\n\n" for n in range(1, 11))
@@ -107,7 +110,8 @@ PATTERNS = {"prompt_injection.order": prompt_injection.order()} | {
 
 @pytest.mark.parametrize("name", PATTERNS)
 def test_every_pattern_is_linear(name: str) -> None:
-    """Each pattern of every module of the reviewer searches 100 kB on one line in under half a second, whatever stands there."""
+    """Each pattern of every module of the reviewer searches 100 kB on one line in under half a second, whatever stands
+    there."""
     for text in HOSTILE.values():
         start = time.thread_time()
         for _ in PATTERNS[name].finditer(text):
@@ -136,7 +140,8 @@ HOSTILE_PLANS = {
 
 @pytest.mark.parametrize("name", [*HOSTILE, *HOSTILE_PLANS])
 def test_a_hostile_plan_costs_little_time(name: str) -> None:
-    """A whole review and the prompt of it take seconds on a slow machine, whatever the plan holds: nothing is quadratic."""
+    """A whole review and the prompt of it take seconds on a slow machine, whatever the plan holds: nothing is
+    quadratic."""
     text = HOSTILE.get(name) or HOSTILE_PLANS[name]
     start = time.thread_time()
     review = review_documents(parse_documents({"plan.md": text}))

@@ -1,4 +1,5 @@
-"""Our own plan: what a careful person finds in it stands where it is said to stand, and the rules find their share of it."""
+"""Our own plan: what a careful person finds in it stands where it is said to stand, and the rules find their share of
+it."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ def test_quotes_stand_at_their_lines(fault):
 
 
 def test_every_kind_of_fault_is_in_the_plan():
-    """The plan has a fault of each of the fifteen kinds, in words that a person would write, and each has a severity of the rubric."""
+    """The plan has a fault of each of the fifteen kinds, in words that a person would write, and each has a severity of
+    the rubric."""
     assert {f["kind"] for f in FAULTS} == {f"K{n}" for n in range(1, 16)}
     assert [f["id"] for f in FAULTS] == [f"T-{n:02}" for n in range(1, len(FAULTS) + 1)]
     assert {f["severity"] for f in FAULTS} <= {s.value for s in Severity}

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nyxlab.errors import InputRefused, ToolFailed
-from nyxlab.lab.toolbox import Workplace, tool
-from nyxlab.lab.tools import Edit, make_patch, tool_named
+from nyxlab.lab.workflows.toolbox import Workplace, registered, tool
+from nyxlab.lab.workflows.tools import Edit, make_patch
 from nyxlab.providers.messages import Json
 
 CODE = "def nights(a, b):\n    return (b - a).days + 1\n"
@@ -36,7 +36,7 @@ def project(tmp_path: Path) -> Path:
 
 def call(name: str, project: Path, arguments: Mapping[str, Json]) -> Json:
     """Call a tool as a step does."""
-    return anyio.run(partial(tool_named(name).run, arguments, project, project.parent / "scratch"))
+    return anyio.run(partial(registered(name).run, arguments, project, project.parent / "scratch"))
 
 
 def edit(old: str, new: str, path: str = "src/stay.py") -> dict[str, Json]:
@@ -154,7 +154,7 @@ def test_a_command_that_never_ends_is_ended(project: Path) -> None:
 def test_only_tools_that_act_need_permission() -> None:
     """Running a command acts; reading, locating and patching a copy do not."""
     acting = {
-        name: tool_named(name).acts for name in ("read_files", "located", "make_patch", "run_tests", "save_result")
+        name: registered(name).acts for name in ("read_files", "located", "make_patch", "run_tests", "save_result")
     }
     assert acting == {name: name == "run_tests" for name in acting}
 
@@ -162,11 +162,11 @@ def test_only_tools_that_act_need_permission() -> None:
 def test_names_are_refused_with_the_near_one(project: Path) -> None:
     """A misspelt tool or argument is refused before anything runs."""
     with pytest.raises(InputRefused, match="did you mean 'read_files'"):
-        tool_named("read_file")
+        registered("read_file")
     with pytest.raises(InputRefused, match="did you mean 'pattern'"):
-        tool_named("read_files").check({"repo": ".", "patern": "*"})
+        registered("read_files").check({"repo": ".", "patern": "*"})
     with pytest.raises(InputRefused, match="needs repo"):
-        tool_named("read_files").check({})
+        registered("read_files").check({})
     with pytest.raises(ToolFailed, match="max_files"):
         call("read_files", project, {"repo": "repo", "max_files": -1})
 

@@ -67,7 +67,10 @@ async def test_a_person_chooses(lab):
 
 
 async def test_a_question_by_hand_is_answered_in_the_panel(lab):
-    """A run that waits for answers shows each question and a field; an empty field does nothing, the last answer carries the run on."""
+    """A run that waits for answers shows each question and a field.
+
+    An empty field does nothing, the last answer carries the run on.
+    """
     async with lab:
         panel = lab_panel(lab)
         panel.providers.value = "hand:claude,hand:gpt"

@@ -161,7 +161,8 @@ def test_bodies(case: WireCase) -> None:
 
 
 def test_strict_where_the_schema_allows_it() -> None:
-    """OpenAI's strict mode is switched on for a schema whose every object is closed and whose properties are required."""
+    """OpenAI's strict mode is switched on for a schema whose every object is closed and whose properties are
+    required."""
     strict = Request(messages=PLAIN.messages, output_schema=closed())
     loose = Request(messages=PLAIN.messages, output_schema={**closed(), "required": ["n"]})
     assert [OPENAI.encode("m", r, Sampling())["response_format"]["json_schema"]["strict"] for r in (strict, loose)] == [

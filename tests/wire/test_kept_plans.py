@@ -1,4 +1,5 @@
-"""A plan that is asked about again is read from the vendor's cache: what two questions share is the same to the byte on the wire."""
+"""A plan that is asked about again is read from the vendor's cache: what two questions share is the same to the byte on
+the wire."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import pytest
 from wire_peer import Peer, serve
 
 from nyxlab import Lab
-from nyxlab.lab.console import costs_table, out
+from nyxlab.lab.views.console import costs_table, out
 from nyxlab.settings import load_settings
 
 pytestmark = pytest.mark.anyio
@@ -24,7 +25,8 @@ CLAIM = {
 
 
 def keeper(peer: list[Peer]):
-    """Answer as the vendor does: a beginning that was sent before, system text and form of the reply included, is read from the cache."""
+    """Answer as the vendor does: a beginning that was sent before, system text and form of the reply included, is read
+    from the cache."""
     kept: set[str] = set()
 
     async def write(writer: asyncio.StreamWriter) -> None:
@@ -81,7 +83,10 @@ async def reviewed(folder: Path, **options: object) -> tuple[list[dict], list[di
 async def test_a_second_reader_reads_the_plan_from_the_cache(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Question and refutation begin with the same plan, under the same system text and schema; the cost table says what came from the cache."""
+    """Question and refutation begin with the same plan, under the same system text and schema.
+
+    The cost table says what came from the cache.
+    """
     bodies, rows = await reviewed(tmp_path, judge="a:m")
     first, second = bodies
     parts = [body["messages"][0]["content"] for body in bodies]

@@ -1,4 +1,5 @@
-"""What we send equals what the vendors' own SDKs send for it, apart from the differences that stand here with reasons."""
+"""What we send equals what the vendors' own SDKs send for it, apart from the differences that stand here with
+reasons."""
 
 from __future__ import annotations
 

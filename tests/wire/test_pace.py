@@ -132,7 +132,10 @@ async def test_a_storm_of_429_is_weathered() -> None:
 
 
 async def test_an_endpoint_that_fails_is_left_alone_then_probed_once(clock) -> None:
-    """After three failed calls no call is made for 15 s, for any model; then one finds out; then all may, or none for 30 s."""
+    """After three failed calls no call is made for 15 s, for any model; then one finds out.
+
+    Then all may, or none for 30 s.
+    """
     async with serve(*[DOWN] * 16, OK) as peer, provider(peer.url) as asked, provider(peer.url, "other") as sibling:
         for _ in range(3):
             with pytest.raises(ProviderBroken):

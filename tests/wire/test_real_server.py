@@ -107,7 +107,8 @@ async def test_a_schema_is_enforced(url: str) -> None:
 
 @pytest.mark.parametrize("kind", ["anthropic", "google"])
 async def test_a_server_that_ignores_the_schema_is_caught(addresses: dict[str, str], kind: str) -> None:
-    """llama.cpp takes no schema in Anthropic's format and llm-rosetta drops Google's: one repair, then a named failure."""
+    """llama.cpp takes no schema in Anthropic's format and llm-rosetta drops Google's: one repair, then a named
+    failure."""
     async with over_http(kind, addresses[kind]) as provider:
         with pytest.raises(ProviderBroken, match="two replies running were not the JSON") as raised:
             await provider.ask(ask("Say hello in one word.", max_tokens=200, output_schema=SCHEMA))

@@ -1,4 +1,5 @@
-"""Replies that are read while they are written: the same answer, the first token's time, and no end that goes unnamed."""
+"""Replies that are read while they are written: the same answer, the first token's time, and no end that goes
+unnamed."""
 
 from __future__ import annotations
 
@@ -241,7 +242,8 @@ async def test_an_error_within_a_stream() -> None:
 
 
 async def test_cancelling_closes_the_line_and_keeps_what_came(tmp_path) -> None:
-    """Called off in mid-stream, the connection is closed at once and the ledger has the text, cancelled and unpriced."""
+    """Called off in mid-stream, the connection is closed at once and the ledger has the text, cancelled and
+    unpriced."""
     closed = anyio.Event()
 
     async def talk(writer: asyncio.StreamWriter) -> None:

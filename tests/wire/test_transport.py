@@ -39,7 +39,8 @@ async def hang_up(writer: asyncio.StreamWriter) -> None:
 
 @pytest.mark.parametrize("end", [abort, hang_up])
 async def test_cut_before_the_first_byte_is_not_asked_twice(end: object) -> None:
-    """A connection that dies after the request was sent may have been billed, though httpx-aiohttp calls it a ConnectTimeout."""
+    """A connection that dies after the request was sent may have been billed, though httpx-aiohttp calls it a
+    ConnectTimeout."""
     async with serve(end, OK) as peer, provider(peer.url) as asked:
         with pytest.raises(ProviderBroken, match="may have been billed") as raised:
             await asked.ask(ASKED)

@@ -1,0 +1,1 @@
+"""Grids of notebooks: which runs, in which processes, with which outcome."""

@@ -1,0 +1,54 @@
+"""Which page a target makes: a run's, a review's, or an executed notebook's."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from nyxlab import __version__
+from nyxlab.lab.desk import Desk, Paths
+from nyxlab.lab.own import TEMPLATES
+from nyxlab.lab.reviews.documents import read_review, unchanged_documents
+from nyxlab.lab.reviews.prepared import goal_of
+from nyxlab.lab.views.report import Charts, render_review, render_run
+from nyxlab.lab.views.rows import RunLike, call_rows, provider_rows
+
+
+async def page_of(desk: Desk, target: Paths) -> str:
+    """Return the page of a run (its id), a review (its JSON file) or an executed notebook."""
+    path, theme = desk.settings.resolve(Path(target)), desk.settings.root / TEMPLATES
+    if path.suffix == ".ipynb":
+        from nyxlab.lab.views.export import export_notebook  # with what it brings
+
+        return export_notebook(path, theme=theme)
+    if path.suffix == ".json" or path.exists():
+        review = read_review(path).to_json()
+        texts = unchanged_documents(review, path.parent, Path.cwd(), desk.settings.root)
+        return render_review(review, "html", texts, theme=theme)
+    run = await desk.store.load(str(target))
+    versions = {"nyxlab": __version__} | {name: version(name) for name in ("genai-prices", "pydantic", "httpx")}
+    facts = {"goal": goal_of(run), "inputs": run.inputs, "options": run.options, "versions": versions}
+    return render_run(run, charts_of(run), facts, theme=theme)
+
+
+def charts_of(run: RunLike) -> Charts:
+    """Return the charts of a run's page, and each provider's colour; both empty without nyxlab[lab]."""
+    try:
+        from nyxlab.lab import plots
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").split(".")[0] not in {"pandas", "plotly"}:
+            raise
+        return Charts()
+    calls = call_rows(run)
+    hues = plots.colours(row["provider"] for row in provider_rows([run]))
+    drawn = [plots.cost_by_provider([run], hues), plots.latency_by_provider([run], hues)] if hues else []
+    if any(row["first_token_s"] or row["wait_s"] for row in calls):
+        drawn.append(plots.waiting_by_provider([run], hues))
+    if len({row["step"] for row in calls if row["usd"]}) > 1:
+        drawn.append(plots.cost_by_step(run, hues))
+    drawn.append(plots.timeline(run, hues))
+    notes = [str(each) for each in drawn if isinstance(each, plots.Note)]
+    figures: list[dict[str, Any]] = [json.loads(each.to_json()) for each in drawn if not isinstance(each, plots.Note)]
+    return Charts([(figure["layout"].pop("title")["text"], figure) for figure in figures], hues, notes)

@@ -1,0 +1,1 @@
+"""Who answers: replayed policies, trained routers, a check of providers, advice from the ledger."""

@@ -1,0 +1,1 @@
+"""What people see: rows, words, tables, pages. No view knows the store."""

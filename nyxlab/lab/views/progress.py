@@ -1,0 +1,112 @@
+"""Progress while long work goes on: a bar on a terminal, one plain line a step elsewhere.
+
+Standard output stays untouched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from nyxlab.engine.records import CallDone, Event, Noted, RunStarted, StepDone, StepStarted
+from nyxlab.lab.views.console import STDERR
+from nyxlab.lab.views.wording import chosen, plain
+from nyxlab.providers.messages import Json
+
+
+class RunProgress:
+    """Reads a run's events: a bar on a terminal, one plain line a step elsewhere. Standard output stays untouched.
+
+    ``run_id`` is known from the first event on, so that whoever interrupts can be told how to carry on.
+    """
+
+    def __init__(self) -> None:
+        self.run_id: str | None = None
+        self.console = STDERR
+        self._bar = Progress(
+            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            console=self.console, transient=True, disable=not self.console.is_terminal,
+        )  # fmt: skip
+        self._task = self._bar.add_task("starting", total=None)
+        self._running: list[str] = []
+        self._calls = 0
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        if isinstance(event, RunStarted):
+            self.run_id = event.run_id
+            self.console.print(f"run {event.run_id}", soft_wrap=True)
+            self._bar.update(self._task, total=event.steps, completed=event.done)
+        elif isinstance(event, StepStarted):
+            self._running.append(event.step)
+        elif isinstance(event, CallDone):
+            self._calls += 1
+        elif isinstance(event, Noted):
+            self.console.print(plain(f"  {event.step}: {event.text}"), soft_wrap=True)
+        elif isinstance(event, StepDone):
+            record = event.record
+            self._running = [name for name in self._running if name != record.id]
+            self._bar.advance(self._task)
+            said = f"  {record.id}: {record.status}{_how(record.payload)}{_why(record.error)}"
+            self.console.print(plain(said), soft_wrap=True)
+        self._bar.update(self._task, description=f"{', '.join(self._running) or 'running'} · {self._calls} calls")
+
+
+def _how(payload: dict[str, Json]) -> str:
+    if payload.get("selectedProvider"):
+        return f", answer of {chosen(payload)} ({payload['gate']['reason']})"
+    if (items := payload.get("items")) is not None:
+        return f", {sum('error' not in item for item in items)} of {len(items)} items answered"
+    if payload.get("review"):
+        return f", verdict {payload['review']['verdict']}"
+    return ""
+
+
+def _why(error: str | None) -> str:
+    return f": {error}" if error else ""
+
+
+@contextmanager
+def counted(total: int) -> Iterator[Callable[[str], None]]:
+    """Give a function to call with a line for each of ``total`` things done; beside a bar the line is not kept."""
+    columns = (
+        SpinnerColumn(),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    done = 0
+    with Progress(*columns, console=STDERR, transient=True, disable=not STDERR.is_terminal) as bar:
+        task = bar.add_task("", total=total)
+
+        def tell(line: str) -> None:
+            nonlocal done
+            done += 1
+            if not STDERR.is_terminal:
+                STDERR.print(f"{done}/{total} {plain(line)}", soft_wrap=True)
+            bar.update(task, advance=1, description=plain(line)[:60])
+
+        yield tell
+
+
+@contextmanager
+def described(text: str) -> Iterator[Callable[[str], None]]:
+    """Give a function that changes what a spinner on a terminal says is going on."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=STDERR, transient=True, disable=not STDERR.is_terminal) as bar:
+        task = bar.add_task(text, total=None)
+        yield lambda line: bar.update(task, description=plain(line))

@@ -1,0 +1,1 @@
+"""What a workflow means here: its steps, its options, what a run of it may cost."""
