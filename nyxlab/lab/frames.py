@@ -120,9 +120,14 @@ def scores(measurement: Json) -> pd.DataFrame:
     return _frame(scored, SCORES)
 
 
+def readable(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame as people read it: nothing where a value is missing, instead of NaN."""
+    return frame.astype(object).where(frame.notna(), "")
+
+
 def to_csv(frame: pd.DataFrame) -> str:
     """Return the frame as CSV that a spreadsheet cannot take for formulas: such text cells begin with ``'``."""
-    return csv_text([str(name) for name in frame.columns], frame.astype(object).where(frame.notna(), "").to_numpy())
+    return csv_text([str(name) for name in frame.columns], readable(frame).to_numpy())
 
 
 def save(frame: pd.DataFrame, path: str | Path) -> Path:
