@@ -118,8 +118,7 @@ class HttpProvider(Provider):
         fault = fault_finder(request.output_schema) if request.output_schema is not None else None
         trip = _Trip(request)
         failure: ProviderError | None = None
-        well: bool | None = None
-        self._pace.begin()
+        ticket = self._pace.begin()
         try:
             with anyio.move_on_after(request.deadline) as patience:
                 try:
@@ -135,9 +134,12 @@ class HttpProvider(Provider):
             if patience.cancelled_caught:
                 said = f"no reply within {request.deadline:g} s; allow a longer deadline or use another provider"
                 failure = trip.failed or self._error(ProviderBroken, said, trip)
-            well = not isinstance(failure, ProviderBusy | ProviderBroken) or trip.reply is not None
+            if isinstance(failure, ProviderBusy | ProviderBroken) and trip.reply is None:
+                self._pace.failed(ticket)
+            else:
+                self._pace.answered()
         finally:
-            self._pace.end(well=well)
+            self._pace.end(ticket)
         if failure:
             failure.received = self._received(trip)
             failure.__context__ = None  # the original error holds the request, and that holds the key and the prompt
@@ -174,18 +176,19 @@ class HttpProvider(Provider):
         self._wire.open()
         for attempt in range(ATTEMPTS):
             trip.waited += await self._pace.enter()
-            began, accepted = time.perf_counter(), None
+            began = time.perf_counter()
             trip.attempts, trip.failed, trip.first, trip.heard = trip.attempts + 1, None, None, Heard()
             try:
                 answer = await self._send(content, request, trip, began)
-                accepted = True
             except _TryAgain as again:
-                accepted = None if again.error.status not in BUSY else False
                 failure = again
-            finally:
-                self._pace.leave(accepted=accepted)
-            if accepted:
+                if again.error.status in BUSY:
+                    self._pace.refused()
+            else:
+                self._pace.accepted()
                 return self._reply(answer, trip, time.perf_counter() - began)
+            finally:
+                self._pace.leave()
             pause = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE) + random.uniform(0, FIRST_PAUSE)  # noqa: S311 - no secret
             if attempt + 1 == ATTEMPTS or (failure.after or 0) >= trip.left:
                 break

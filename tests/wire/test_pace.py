@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import anyio
 import anyio.lowlevel
@@ -37,6 +38,12 @@ def clock(monkeypatch: pytest.MonkeyPatch):
     return Clock
 
 
+def given_back(pace: Pace, news: Callable[[], None] | None = None) -> None:
+    if news:
+        news()
+    pace.leave()
+
+
 async def fill(pace: Pace, calls: int) -> None:
     for _ in range(calls):
         await pace.enter()
@@ -47,19 +54,19 @@ async def test_more_until_refused_then_a_fifth_less(clock) -> None:
     pace = Pace()
     for _ in range(100):
         await fill(pace, 1)
-        pace.leave(accepted=True)
+        given_back(pace, pace.accepted)
     assert pace.limit == 64, "a limit that nobody comes near is not raised"
     await fill(pace, 64)
     for _ in range(64):
-        pace.leave(accepted=True)
+        given_back(pace, pace.accepted)
         await fill(pace, 1)
     assert pace.limit == 128
     await fill(pace, 36)
     for _ in range(45):
-        pace.leave(accepted=False)
+        given_back(pace, pace.refused)
     assert pace.limit == pytest.approx(80)
     clock.now += 15
-    pace.leave(accepted=False)
+    given_back(pace, pace.refused)
     assert pace.limit == pytest.approx(55 * 0.8)
 
 
@@ -67,13 +74,13 @@ async def test_one_more_after_each_round_once_refused(clock) -> None:
     """After the first refusal the limit grows by one a full round, not by doubling."""
     pace = Pace()
     await fill(pace, 10)
-    pace.leave(accepted=False)
+    given_back(pace, pace.refused)
     limit = pace.limit
     assert limit == 8
     pace.leave()
     for _ in range(8):
         await fill(pace, int(pace.limit) - pace.busy)
-        pace.leave(accepted=True)
+        given_back(pace, pace.accepted)
     assert limit + 0.9 < pace.limit < limit + 1.1
 
 
@@ -159,6 +166,29 @@ async def test_an_endpoint_that_fails_is_left_alone_then_probed_once(clock) -> N
         assert "one call is finding out" in sibling.unusable()
         assert (await probe).text == "hello"
         assert (await sibling.ask(ASKED)).text == "hello"
+
+
+async def test_a_storm_is_one_rest(clock) -> None:
+    """Eight calls that fail at once rest the endpoint as long as three do; a late loser does not end the probe's turn."""
+    async with serve(DOWN) as peer, provider(peer.url) as asked:
+        storm = await asyncio.gather(*(asked.ask(ASKED) for _ in range(8)), return_exceptions=True)
+        assert {type(each) for each in storm} == {ProviderBroken}
+        assert asked.unusable() == "cooling down after 3 failures in a row: asked again in 15 s"
+
+    pace = Pace()
+    tickets = [pace.begin() for _ in range(8)]
+    for ticket in tickets[:4]:
+        pace.failed(ticket)
+        pace.end(ticket)
+    clock.now += 15
+    probe = pace.begin()
+    for ticket in tickets[4:]:
+        pace.failed(ticket)
+        pace.end(ticket)
+    assert "one call is finding out" in pace.resting()
+    pace.failed(probe)
+    pace.end(probe)
+    assert "30 s" in pace.resting()
 
 
 async def test_what_is_the_callers_fault_cools_nothing_down() -> None:
