@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import anyio
 from anyio.abc import TaskGroup
 
-from nyxlab.errors import AnswerWanted, NoCandidate, NyxlabError, ProviderError
+from nyxlab.errors import AnswerWanted, NoCandidate, NyxlabError, ProviderError, StoreBroken
 from nyxlab.gate.candidates import Alternative
 from nyxlab.gate.checks import Problem
 from nyxlab.providers.base import Provider
@@ -47,7 +48,7 @@ class Round:
         async def call(provider: Provider) -> None:
             outcomes[provider.id] = await self._call(provider, self.late)
 
-        async with anyio.create_task_group() as group:
+        async with together() as group:
             for provider in providers:
                 group.start_soon(call, provider)
         return [outcomes[provider.id] for provider in providers]
@@ -68,7 +69,7 @@ class Round:
         outcomes: dict[str, Outcome] = {}
         called: list[Provider] = []
 
-        async with anyio.create_task_group() as group:
+        async with together() as group:
 
             async def call(provider: Provider, ended: anyio.Event) -> None:
                 outcomes[provider.id] = await self._call(provider)
@@ -122,8 +123,23 @@ class Round:
                 return Outcome(provider, Alternative.answered(provider.id, error.received, text))
             took = {"attempts": error.attempts, "wait_seconds": error.wait_seconds}
             return Outcome(provider, Alternative(provider=provider.id, status="error", error=text, **took))
+        except StoreBroken:
+            raise
         except NyxlabError as error:
             # A gate behind this one with nobody to call is a provider that fails; only a larger budget changes its mind.
             stopped = None if isinstance(error, NoCandidate) and not error.only_budget else error
             failed = Alternative(provider=provider.id, status="error", error=str(error), attempts=0)
             return Outcome(provider, failed, stopped=stopped)
+
+
+@asynccontextmanager
+async def together() -> AsyncIterator[TaskGroup]:
+    """Open a task group whose first fault is raised by itself, not as one of a group."""
+    try:
+        async with anyio.create_task_group() as group:
+            yield group
+    except BaseExceptionGroup as faults:
+        fault: BaseException = faults
+        while isinstance(fault, BaseExceptionGroup):
+            fault = fault.exceptions[0]
+        raise fault from None

@@ -76,7 +76,8 @@ class Gate(Provider):
     ``late`` is where calls of a comparison go on that miss its deadline: they were paid for, so their replies are recorded
     while that task group lasts. Without one they are cancelled at the deadline.
 
-    An error that is not about one provider (``BudgetExhausted`` between two calls, ``StoreBroken``) is shown beside the candidate that it struck, and raised as it is when no other answer can be used.
+    An error that is not about one provider (``BudgetExhausted`` between two calls) is shown beside the candidate that it
+    struck, and raised as it is when no other answer can be used; ``StoreBroken`` is raised at once.
     """
 
     def __init__(

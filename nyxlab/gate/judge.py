@@ -16,7 +16,8 @@ from typing import Literal
 
 import anyio
 
-from nyxlab.errors import AnswerWanted, NyxlabError
+from nyxlab.errors import AnswerWanted, NyxlabError, StoreBroken
+from nyxlab.gate.calls import together
 from nyxlab.gate.candidates import Alternative, incapable
 from nyxlab.gate.checks import Check, failed_checks
 from nyxlab.providers.base import Provider
@@ -269,11 +270,13 @@ async def _verdicts(
             replies[pair] = await judge.ask(request)
         except AnswerWanted as error:
             waiting.append(error)
+        except StoreBroken:
+            raise
         except NyxlabError as error:
             obstacles.append(str(error))
 
     with anyio.move_on_after(bench.deadline) as scope:
-        async with anyio.create_task_group() as group:
+        async with together() as group:
             for pair, request in asked.items():
                 group.start_soon(ask, pair, request)
     if waiting:

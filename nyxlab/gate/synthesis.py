@@ -6,7 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
-from nyxlab.errors import AnswerWanted, NyxlabError
+from nyxlab.errors import AnswerWanted, NyxlabError, StoreBroken
 from nyxlab.gate.candidates import incapable
 from nyxlab.gate.checks import usability
 from nyxlab.gate.judge import Answer, Bench, CaelReview, Ruling, plain
@@ -42,7 +42,7 @@ async def synthesise(request: Request, answers: Sequence[Answer], bench: Bench) 
         return f"what {author.id} may cost for one does not fit into the ${bench.left} that are left"
     try:
         reply = await author.ask(asked)
-    except AnswerWanted:
+    except (AnswerWanted, StoreBroken):
         raise
     except NyxlabError as error:
         return f"{author.id} wrote none: {error}"
