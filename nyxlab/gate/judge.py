@@ -1,4 +1,4 @@
-"""Cael as arbiter: which of several usable answers is the best, by checks first, then by a judge who cannot see whose."""
+"""Cael as arbiter: which of several usable answers is best, by checks first, then by a judge who cannot see whose."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import permutations
@@ -51,7 +51,7 @@ _LINK = re.compile(r"\[([^\[\]\n]{1,300})\]\([^()\s]{1,300}\)")
 
 
 class PairVerdict(Record):
-    """One call of the judge: who was shown first and second, and the winner: a provider, ``tie``, or None (abstained)."""
+    """One call of the judge: who was shown first and second, and the winner: a provider, ``tie``, None (abstained)."""
 
     first: str
     second: str
@@ -88,12 +88,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """Who was selected and by what; ``note`` says in a few words what is not plain from that."""
+    """Who was selected and by what; ``note`` says in a few words what is not plain from that.
+
+    ``written`` is an answer of the judge's own, which is the one selected.
+    """
 
     selected: str
     by: SelectedBy
     note: str | None = None
     review: CaelReview | None = None
+    written: Reply | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +115,13 @@ async def arbitrate(
     answers: Sequence[Answer],
     scores: Mapping[str, float],
     bench: Bench | None,
-    sections: Sequence[str] = (),
 ) -> Ruling:
     """Choose among two or more usable answers.
 
     The answers that fail the fewest checks go on; one alone is selected. Several go before the judge in pairs, in both
     orders. Where that names no single winner (or there is no judge), the policy's score decides, then the name.
     """
-    checks = tuple(failed_checks(request, [(a.provider, a.reply) for a in answers], sections))
+    checks = tuple(failed_checks(request, [(a.provider, a.reply) for a in answers]))
     failures = Counter(check.provider for check in checks)
     fewest = min(failures[answer.provider] for answer in answers)
     left = sorted((a for a in answers if failures[a.provider] == fewest), key=lambda answer: answer.provider)
@@ -187,26 +190,48 @@ def _bare(request: Request, text: str) -> str:
 
 
 def _question(request: Request, one: str, two: str, seed: bytes) -> Request:
-    """Ask for one ordered pair.
-
-    The fence's code is an HMAC of the question under a secret of the run: no author of an answer can know it, each call
-    has another, and a resumed run asks the very same question again, so that the recorded verdict is not bought twice.
-    """
-    code = hmac.new(seed, "\0".join((request.digest(), one, two)).encode(), hashlib.sha256).hexdigest()[:24]
-    blocks = (("TASK", request.text), ("FIRST ANSWER", one), ("SECOND ANSWER", two))
+    """Ask for one ordered pair."""
+    blocks = {"TASK": request.text, "FIRST ANSWER": one, "SECOND ANSWER": two}
     return Request(
         system=SYSTEM,
-        messages=(
-            Message(
-                "user",
-                "\n\n".join(f"<<<{code}\n{label}\n{text}\n{code}>>>" for label, text in blocks),
-                tuple(image for message in request.messages for image in message.images),
-            ),
-        ),
+        messages=(Message("user", fenced(request, blocks, seed)),),
         max_tokens=VERDICT_TOKENS,
         output_schema=VERDICT_SCHEMA,
         deadline=request.deadline,
     )
+
+
+def fenced(request: Request, blocks: Mapping[str, str], seed: bytes) -> str:
+    """Return labelled texts between fences.
+
+    Their code is an HMAC of all that is shown under a secret of the run: no author of an answer can know it, each call
+    has another, and a resumed run asks the very same question again, so that what is recorded is not bought twice.
+    """
+    code = hmac.new(seed, "\0".join((request.digest(), *blocks.values())).encode(), hashlib.sha256).hexdigest()[:24]
+    return "\n\n".join(f"<<<{code}\n{label}\n{text}\n{code}>>>" for label, text in blocks.items())
+
+
+def kinship(judge: Provider, answers: Sequence[Answer], role: str) -> tuple[str, ...]:
+    """Return a warning for each answer of the judge's own vendor."""
+    kin = [answer.provider for answer in answers if answer.vendor == judge.vendor]
+    return tuple(f"the {role} {judge.id} is of the same vendor as {name} and may favour it" for name in kin)
+
+
+def obstacle(bench: Bench, asked: Collection[Request]) -> str | None:
+    """Return why the judge cannot be asked all of this; None where it can."""
+    judge = bench.judge
+    reasons = (judge.unusable(), *(incapable(judge.capabilities, request) for request in asked))
+    if reason := next(filter(None, reasons), None):
+        return reason
+    costs = [judge.estimate(request) for request in asked]
+    if bench.left is None:
+        return None
+    if any(cost.usd is None for cost in costs):
+        return "its price is unknown and there is a budget"
+    usd = Cost.total(costs).usd or Decimal(0)
+    if usd > max(bench.left, Decimal(0)):
+        return f"it may cost ${usd} and ${bench.left} of the budget is left"
+    return None
 
 
 async def _judged(
@@ -214,23 +239,19 @@ async def _judged(
 ) -> Ruling:
     """Have the pairs judged and count the verdicts; where the judge fails, the policy decides and says so."""
     judge, names = bench.judge, [answer.provider for answer in answers]
-    warnings = [
-        f"the judge {judge.id} is of the same vendor as {answer.provider} and may favour it"
-        for answer in answers
-        if answer.vendor == judge.vendor
-    ]
-    replies, obstacle = await _verdicts(bench, questions(request, answers, bench.seed))
+    warnings = [*kinship(judge, answers, "judge")]
+    replies, problem = await _verdicts(bench, questions(request, answers, bench.seed))
     read = {pair: read_verdict(reply) for pair, reply in replies.items()}
     winners = {pair: _named(pair, verdict) for pair, (verdict, _) in read.items()}
     best, consistent, why = names, None, "the judge failed"
-    if obstacle is None:
+    if problem is None:
         points = copeland(names, winners)
         best, why = [name for name in names if points[name] == max(points.values())], "Cael saw no single winner"
         consistent = all(winner and winners[two, one] == winner for (one, two), winner in winners.items())
         if abstained := sum(winner is None for winner in winners.values()):
             warnings.append(f"the judge named none of first, second and tie in {abstained} of {len(winners)} verdicts")
     else:
-        warnings.append(f"the judge {judge.id} did not decide: {obstacle}")
+        warnings.append(f"the judge {judge.id} did not decide: {problem}")
     selected, note = (best[0], None) if len(best) == 1 else _by_policy(best, scores, why)
     reasons = [text for pair, (_, text) in read.items() if text and winners[pair] == selected]
     review = CaelReview(
@@ -251,23 +272,15 @@ async def _verdicts(
     bench: Bench, asked: Mapping[tuple[str, str], Request]
 ) -> tuple[dict[tuple[str, str], Reply], str | None]:
     """Ask the judge everything at once; return what came and what stood in the way of the rest (None: nothing)."""
-    judge = bench.judge
-    estimates = [judge.estimate(request) for request in asked.values()]
-    if reason := judge.unusable() or next(
-        filter(None, (incapable(judge.capabilities, r) for r in asked.values())), None
-    ):
+    if reason := obstacle(bench, asked.values()):
         return {}, reason
-    if bench.left is not None and any(cost.usd is None for cost in estimates):
-        return {}, "its price is unknown and there is a budget"
-    if bench.left is not None and (sum_usd := Cost.total(estimates).usd or Decimal(0)) > max(bench.left, Decimal(0)):
-        return {}, f"its verdicts may cost ${sum_usd} and ${bench.left} of the budget is left"
     replies: dict[tuple[str, str], Reply] = {}
     obstacles: list[str] = []
     waiting: list[AnswerWanted] = []
 
     async def ask(pair: tuple[str, str], request: Request) -> None:
         try:
-            replies[pair] = await judge.ask(request)
+            replies[pair] = await bench.judge.ask(request)
         except AnswerWanted as error:
             waiting.append(error)
         except StoreBroken:

@@ -24,8 +24,9 @@ class Pace:
     finds out whether it is back.
     """
 
-    def __init__(self) -> None:
-        self.limit = float(START)
+    def __init__(self, most: int = MOST) -> None:
+        self.most = most
+        self.limit = float(min(START, most))
         self.busy = 0
         self._refused = False
         self._cut_at = -math.inf
@@ -89,7 +90,7 @@ class Pace:
     def accepted(self) -> None:
         """Note that the endpoint took a call on: it may be given more at once."""
         if self.busy * 2 > self.limit:  # a limit that nobody comes near proves nothing by standing
-            self.limit = min(MOST, self.limit + (1 / self.limit if self._refused else 1))
+            self.limit = min(self.most, self.limit + (1 / self.limit if self._refused else 1))
 
     def refused(self) -> None:
         """Note that the endpoint asked for less."""

@@ -15,10 +15,10 @@ from nyxlab.providers.dialect import Dialect, Sampling
 from nyxlab.providers.google import GoogleDialect
 from nyxlab.providers.hand import HandProvider
 from nyxlab.providers.http import HttpProvider
-from nyxlab.providers.local import FREE, LocalProvider
+from nyxlab.providers.local import LocalProvider
 from nyxlab.providers.messages import Record, looks_like_key
 from nyxlab.providers.openai import OpenAIDialect
-from nyxlab.providers.prices import Tariff, tariff
+from nyxlab.providers.prices import FREE, Tariff, tariff
 from nyxlab.providers.scripted import ScriptedProvider
 from nyxlab.settings import VENDOR_KEYS, Endpoint, Settings, did_you_mean, load_settings, vet_url
 

@@ -8,13 +8,15 @@ from collections.abc import Callable
 import anyio
 import anyio.lowlevel
 import pytest
+from gate_players import gate_of
 from wire_peer import http, serve
 
 import nyxlab.providers.pace as pacing
-from nyxlab.errors import NoCandidate, ProviderBroken, ProviderBusy, ProviderMisused
-from nyxlab.gate.gate import Gate
-from nyxlab.providers.base import Provider
-from nyxlab.providers.messages import Message, Request
+from nyxlab.engine.reading import parse_workflow
+from nyxlab.errors import GateFailed, NoCandidate, ProviderBroken, ProviderBusy, ProviderError, ProviderMisused
+from nyxlab.lab.lab import Lab
+from nyxlab.providers.base import Provider, Receipt, receipt
+from nyxlab.providers.messages import Cost, Message, Request
 from nyxlab.providers.pace import Pace, pace_of
 from nyxlab.providers.registry import open_provider
 from nyxlab.settings import load_settings
@@ -191,6 +193,68 @@ async def test_a_storm_is_one_rest(clock) -> None:
     assert "30 s" in pace.resting()
 
 
+async def slow(writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(0.5)
+    writer.write(OK)
+
+
+async def test_waiting_in_our_own_queue_is_nobodys_fault() -> None:
+    """Calls that get no turn are told to come later: nothing was sent, and the endpoint is not blamed for it."""
+
+    async def hasty(asked: Provider) -> tuple[Receipt, ProviderError]:
+        with receipt() as slip, pytest.raises(ProviderError) as raised:
+            await asked.ask(ASKED.model_copy(update={"deadline": 0.2}))
+        return slip, raised.value
+
+    async with serve(slow) as peer, provider(peer.url) as asked:
+        pace_of(peer.url).limit = 1.0
+        first = asyncio.ensure_future(asked.ask(ASKED))
+        await asyncio.sleep(0.05)
+        for slip, error in await asyncio.gather(*(hasty(asked) for _ in range(4))):
+            assert (slip.sent, type(error), error.attempts) == (False, ProviderBusy, 0)
+            assert "no turn within 0.2 s" in str(error)
+        assert (await first).text == "hello"
+        assert (asked.unusable(), len(peer.heads)) == (None, 1)
+        slip, error = await hasty(asked)
+        assert (slip.sent, type(error)) == (True, ProviderBroken)
+    async with provider(peer.url) as gone:
+        slip, error = await hasty(gone)
+        assert (slip.sent, "could not be reached" in str(error)) == (False, True)
+
+
+async def test_what_was_never_sent_is_not_billed(tmp_path) -> None:
+    """Of a run whose calls get no turn before their deadline the ledger says that it cost nothing, and means it."""
+    async with serve(OK) as peer:
+        (tmp_path / "nyxlab.toml").write_text(
+            f'[endpoints.mine]\nkind = "openai"\nbase_url = "{peer.url}"\nallow_private = true\n'
+            'models.m = {price = {input = "1", output = "1"}}\n'
+        )
+        text = (
+            "name: w\nsteps: [{id: a, kind: map, over: [1, 2, 3, 4], prompt: x, provider: 'mine:m', deadline: 0.2}]\n"
+        )
+        async with Lab(f"sqlite:///{tmp_path}/l.db", settings=load_settings(tmp_path)) as lab:
+            lab.open("mine:m")
+            pace_of(peer.url).limit = 1.0
+            await pace_of(peer.url).enter()
+            run = await lab.run(parse_workflow(text, "w"))
+    assert (run.status, peer.heads) == ("failed", [])
+    assert [call.possibly_billed for call in run.calls] == [False] * 4
+    assert run.cost == Cost.free()
+
+
+async def test_a_gate_says_what_was_never_sent() -> None:
+    """A call that its gate gives up in our own queue is shown as cancelled before anything was sent."""
+    async with serve(slow) as peer, provider(peer.url) as asked:
+        pace_of(peer.url).limit = 1.0
+        first = asyncio.ensure_future(asked.ask(ASKED))
+        await asyncio.sleep(0.05)
+        with pytest.raises(GateFailed, match=r"no answer within 0\.1 s: cancelled, before anything was sent"):
+            await gate_of([asked], deadline=0.1).ask(ASKED)
+        await first
+        with pytest.raises(GateFailed, match=r"no answer within 0\.1 s: cancelled, possibly billed"):
+            await gate_of([asked], deadline=0.1).ask(ASKED)
+
+
 async def test_what_is_the_callers_fault_cools_nothing_down() -> None:
     """A wrong key or model, asked ten times, leaves the endpoint usable: it answers, after all."""
     async with serve(http(401, {})) as peer, provider(peer.url) as asked:
@@ -207,4 +271,4 @@ async def test_the_gate_sees_an_endpoint_cooling_down(clock) -> None:
             with pytest.raises(ProviderBusy):
                 await asked.ask(ASKED)
         with pytest.raises(NoCandidate, match="cooling down after 3 failures"):
-            await Gate([asked]).ask(ASKED)
+            await gate_of([asked]).ask(ASKED)
