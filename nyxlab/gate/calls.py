@@ -15,6 +15,7 @@ from nyxlab.gate.checks import Problem
 from nyxlab.providers.base import Provider, Receipt, receipt
 from nyxlab.providers.messages import Reply, Request
 
+UNSENT = Receipt(sent=False)  # of a call that was called off before it began
 LATE = 3_600.0  # seconds that a call which is too late for its comparison may still take
 
 
@@ -85,30 +86,32 @@ class Round:
                 group.start_soon(call, provider, ended)
                 with anyio.move_on_after(self.hedge):
                     await ended.wait()
-        return [outcomes.get(p.id) or _cancelled(p, "another answer came first", slips[p.id]) for p in called]
+        return [
+            outcomes.get(p.id) or _cancelled(p, "another answer came first", slips.get(p.id, UNSENT)) for p in called
+        ]
 
     async def _call(self, provider: Provider, late: TaskGroup | None = None) -> Outcome:
         """Call one provider and wait for it until the deadline; with ``late`` the call itself goes on there."""
         if late is None:
             with receipt() as slip, anyio.move_on_after(self.limit):
-                return await self._heard(provider, self.request)
+                return await self._asked(provider, self.request)
             return _cancelled(provider, f"no answer within {self.limit:g} s", slip)
         found: list[Outcome] = []
         ended = anyio.Event()
         patient = self.request.model_copy(update={"deadline": self.request.deadline + LATE})
 
-        async def hear() -> None:
-            found.append(await self._heard(provider, patient))
+        async def ask() -> None:
+            found.append(await self._asked(provider, patient))
             ended.set()
 
-        late.start_soon(hear)
+        late.start_soon(ask)
         with anyio.move_on_after(self.limit):
             await ended.wait()
             return found[0]
         said = f"no answer within {self.limit:g} s; one that comes while the run lasts is kept in the ledger"
         return Outcome(provider, Alternative(provider=provider.id, status="cancelled", error=said))
 
-    async def _heard(self, provider: Provider, request: Request) -> Outcome:
+    async def _asked(self, provider: Provider, request: Request) -> Outcome:
         """Call one provider and say what came of it."""
         try:
             reply = await provider.ask(request)
@@ -116,12 +119,12 @@ class Round:
             answered = Alternative.answered(provider.id, reply, fault)
             return Outcome(provider, answered, reply if fault is None else None)
         except ProviderError as error:
-            text = str(error).removeprefix(f"{error.provider}: ")
+            why = str(error).removeprefix(f"{error.provider}: ")
             if isinstance(error.received, Reply):  # something came and was paid for, though it cannot be used
-                return Outcome(provider, Alternative.answered(provider.id, error.received, text))
+                return Outcome(provider, Alternative.answered(provider.id, error.received, why))
             took = {"attempts": error.attempts, "wait_seconds": error.wait_seconds}
             status: Status = "cancelled" if isinstance(error, ProviderPassed) else "error"
-            return Outcome(provider, Alternative(provider=provider.id, status=status, error=text, **took))
+            return Outcome(provider, Alternative(provider=provider.id, status=status, error=why, **took))
         except StoreBroken:
             raise
         except NyxlabError as error:

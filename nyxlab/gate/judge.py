@@ -61,9 +61,8 @@ class PairVerdict(Record):
 class CaelReview(Record):
     """How the answer was chosen: failed checks, verdicts in both orders, what the judge said and what it took.
 
-    ``calls`` are the judge's replies, one a verdict in the same order; their costs add up to ``cost``.
-
-    ``swap_consistent`` says whether every pair was judged alike in both orders; None where the judge was not asked.
+    ``calls`` are the judge's replies, one a verdict in the same order; their costs add up to ``cost``. ``swap_consistent``
+    says whether every pair was judged alike in both orders; None where the judge was not asked.
     """
 
     selected: str
@@ -73,7 +72,7 @@ class CaelReview(Record):
     rationale: str
     judge: str | None = None
     warnings: tuple[str, ...] = ()
-    cost: Cost = Cost(usd=Decimal(0), certainty="exact")
+    cost: Cost = Cost.free()
     calls: tuple[Alternative, ...] = ()
 
 
@@ -111,10 +110,7 @@ class Bench:
 
 
 async def arbitrate(
-    request: Request,
-    answers: Sequence[Answer],
-    scores: Mapping[str, float],
-    bench: Bench | None,
+    request: Request, answers: Sequence[Answer], scores: Mapping[str, float], bench: Bench | None
 ) -> Ruling:
     """Choose among two or more usable answers.
 
@@ -132,7 +128,7 @@ async def arbitrate(
         return Ruling(names[0], "only", f"the checks left one answer ({lost})", won)
     if bench is None:
         selected, note = _by_policy(names, scores, "no judge named")
-        return Ruling(selected, "policy", note, None)
+        return Ruling(selected, "policy", note)
     return await _judged(request, left, scores, bench, checks)
 
 
@@ -162,14 +158,12 @@ def read_verdict(reply: Reply) -> tuple[Menu | None, str]:
     try:
         value = read_json(reply.text)
     except ValueError:
-        return None, ""
-    if reply.truncated or not isinstance(value, dict) or value.keys() != {"rationale", "verdict"}:
-        return None, ""
-    verdict, rationale = value["verdict"], value["rationale"]
-    if not isinstance(rationale, str) or not isinstance(verdict, str):
-        return None, ""
-    on_menu: dict[str, Menu] = {"first": "first", "second": "second", "tie": "tie"}
-    return on_menu.get(verdict), rationale.strip()
+        value = None
+    whole = not reply.truncated and isinstance(value, dict) and len(value) == 2
+    match value:
+        case {"rationale": str(rationale), "verdict": "first" | "second" | "tie" as verdict} if whole:
+            return verdict, rationale.strip()
+    return None, ""
 
 
 def copeland(names: Sequence[str], winners: Mapping[tuple[str, str], str | None]) -> dict[str, int]:
@@ -223,14 +217,13 @@ def obstacle(bench: Bench, asked: Collection[Request]) -> str | None:
     reasons = (judge.unusable(), *(incapable(judge.capabilities, request) for request in asked))
     if reason := next(filter(None, reasons), None):
         return reason
-    costs = [judge.estimate(request) for request in asked]
     if bench.left is None:
         return None
-    if any(cost.usd is None for cost in costs):
+    cost = Cost.total(judge.estimate(request) for request in asked)
+    if cost.certainty == "unknown" or cost.usd is None:
         return "its price is unknown and there is a budget"
-    usd = Cost.total(costs).usd or Decimal(0)
-    if usd > max(bench.left, Decimal(0)):
-        return f"it may cost ${usd} and ${bench.left} of the budget is left"
+    if cost.usd > max(bench.left, Decimal(0)):
+        return f"it may cost ${cost.usd} and ${bench.left} of the budget is left"
     return None
 
 
@@ -309,6 +302,4 @@ def _by_policy(names: Sequence[str], scores: Mapping[str, float], why: str) -> t
     """Return the best of the names by the policy's score, then by name, and the sentence that says so."""
     selected = min(names, key=lambda name: (-scores[name], name))
     alike = sum(scores[name] == scores[selected] for name in names) > 1
-    return selected, f"{why}, " + (
-        "the policy scores them alike, so the name decided" if alike else "the policy decided"
-    )
+    return selected, f"{why}, the policy {'scores them alike, so the name decided' if alike else 'decided'}"
