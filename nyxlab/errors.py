@@ -14,6 +14,7 @@
         ├── ProviderBusy            ask again later (429, 503, 529, overload)
         ├── ProviderRefused         never for this request: the provider declines to answer it
         ├── ProviderBroken          ask elsewhere: unreachable, too slow, or not speaking its own protocol
+        │   └── ProviderPassed      another answer was taken instead of its: it is not asked again
         ├── ProviderMisused         fix the request or the settings (400, 401, 403, 404)
         └── GateFailed              nobody behind a gate gave a usable answer; carries what each of them did
 
@@ -93,7 +94,8 @@ class ProviderError(NyxlabError):
     """One provider did not give a usable reply.
 
     ``status`` is the HTTP status (None where there was none), ``request_id`` the vendor's id of the request,
-    ``attempts`` how many requests were sent, ``wait_seconds`` how long was spent waiting between them.
+    ``attempts`` how many requests were sent, ``wait_seconds`` how long was spent waiting between them, ``received``
+    the reply, whole or in part, that came all the same and may have been paid for.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class ProviderError(NyxlabError):
         request_id: str | None = None,
         attempts: int = 1,
         wait_seconds: float = 0.0,
+        received: object = None,
     ) -> None:
         super().__init__(f"{provider}: {message}")
         self.provider = provider
@@ -112,7 +115,7 @@ class ProviderError(NyxlabError):
         self.request_id = request_id
         self.attempts = attempts
         self.wait_seconds = wait_seconds
-        self.received: object = None  # the reply, whole or in part, that came all the same and may have been paid for
+        self.received = received
 
 
 class ProviderBusy(ProviderError):
@@ -125,6 +128,10 @@ class ProviderRefused(ProviderError):
 
 class ProviderBroken(ProviderError):
     """The provider could not be reached, was too slow, or sent something that is not its own format."""
+
+
+class ProviderPassed(ProviderBroken):
+    """Another answer was taken instead of this provider's, which came too late or was cancelled, in an earlier go."""
 
 
 class ProviderMisused(ProviderError):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 import anyio
+from anyio.abc import TaskGroup
 
+from nyxlab.gate.gate import Gate
+from nyxlab.gate.options import Comparison, GateOptions, Select
 from nyxlab.providers.base import Capabilities, Provider
 from nyxlab.providers.messages import Cost, Message, Reply, Request
 
@@ -130,6 +133,15 @@ class Player(Provider):
             return self.says
         text = self.says if isinstance(self.says, str) else self.says(request)
         return Reply(text=text, provider=self.id, cost=self.cost, latency_seconds=self.seconds)
+
+
+def gate_of(
+    candidates: Sequence[Provider], *, compare: bool = False, judge: Provider | None = None, select: Select = "auto",
+    choice: str | None = None, late: TaskGroup | None = None, **options: object,
+) -> Gate:  # fmt: skip
+    """Return a gate; what only a comparison needs is left out where there is none."""
+    comparison = Comparison(judge, select, choice, late) if compare else None
+    return Gate(candidates, GateOptions(comparison=comparison, **options))
 
 
 class Past:

@@ -97,8 +97,8 @@ def providers(
         return print_json([state.to_json() for state in states])
     rows = [
         (s.provider, s.unusable or "usable", f"{s.context:,}" if s.context else "", "yes" if s.output_schema else "no",
-         "yes" if s.images else "no", money(s.thousand_tokens.usd, s.thousand_tokens.certainty))
+         money(s.thousand_tokens.usd, s.thousand_tokens.certainty))
         for s in states
     ]  # fmt: skip
-    columns = ["provider", "state", "window>", "schema", "images", "1k tokens in + 1k out>"]
+    columns = ["provider", "state", "window>", "schema", "1k tokens in + 1k out>"]
     return out(plain_table(columns, rows), "Any other model of these vendors works as well: vendor:model.")

@@ -20,7 +20,7 @@ from nyxlab.engine import crash
 from nyxlab.engine.records import FREE, CallRecord, CallStatus, Role
 from nyxlab.engine.store import Store
 from nyxlab.errors import BudgetExhausted, ProviderBusy, ProviderError, ProviderMisused
-from nyxlab.providers.base import Provider
+from nyxlab.providers.base import Provider, Receipt, receipt
 from nyxlab.providers.messages import Cost, Reply, Request
 
 OnCall = Callable[[CallRecord, bool], None]
@@ -181,9 +181,10 @@ class _Recorded(Provider):
             raise
         try:
             crash.here("intent.after")
-            reply = await self._provider.ask(request.model_copy(update={"idempotency_key": key}))
+            with receipt() as slip:
+                reply = await self._provider.ask(request.model_copy(update={"idempotency_key": key}))
         except BaseException as error:
-            await self._close(call, **_trouble(error, estimate))
+            await self._close(call, **_trouble(error, slip, estimate))
             raise
         crash.here("call.after")
         await self._close(call, status="ok", reply=reply)
@@ -216,19 +217,19 @@ class _Recorded(Provider):
             self._ledger.on_call(call, replayed)
 
 
-def _trouble(error: BaseException, estimate: Cost) -> dict[str, object]:
+def _trouble(error: BaseException, slip: Receipt, estimate: Cost) -> dict[str, object]:
     """Say what a call without a usable reply may have cost: vendors do not bill what they did not take on.
 
     What came all the same (a part of a stream, a whole reply that breaks its schema) is kept, with its cost if known.
     """
-    received = getattr(error, "received", None)
+    received = error.received if isinstance(error, ProviderError) else slip.received
     reply = received if isinstance(received, Reply) else None
     declined = isinstance(error, ProviderBusy | ProviderMisused) and reply is None
     priced = reply is not None and reply.cost.usd is not None
     status: CallStatus = "error" if isinstance(error, Exception) else "cancelled"
     return {
         "status": status,
-        "possibly_billed": not declined and not priced and estimate != FREE,
+        "possibly_billed": slip.sent and not declined and not priced and estimate != FREE,
         "reply": reply,
         # our own errors hold no key; a stranger's text might
         "error": str(error) if isinstance(error, ProviderError) else type(error).__name__,

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import anyio
 from anyio.abc import TaskGroup
 
-from nyxlab.errors import AnswerWanted, NoCandidate, NyxlabError, ProviderError
-from nyxlab.gate.candidates import Alternative
+from nyxlab.errors import AnswerWanted, NoCandidate, NyxlabError, ProviderError, ProviderPassed, StoreBroken
+from nyxlab.gate.candidates import Alternative, Status
 from nyxlab.gate.checks import Problem
-from nyxlab.providers.base import Provider
+from nyxlab.providers.base import Provider, Receipt, receipt
 from nyxlab.providers.messages import Reply, Request
 
+UNSENT = Receipt(sent=False)  # of a call that was called off before it began
 LATE = 3_600.0  # seconds that a call which is too late for its comparison may still take
 
 
@@ -47,13 +49,13 @@ class Round:
         async def call(provider: Provider) -> None:
             outcomes[provider.id] = await self._call(provider, self.late)
 
-        async with anyio.create_task_group() as group:
+        async with together() as group:
             for provider in providers:
                 group.start_soon(call, provider)
         return [outcomes[provider.id] for provider in providers]
 
     async def in_turn(self, providers: Sequence[Provider]) -> list[Outcome]:
-        """Call one provider after another until an answer can be used; with a hedge the next one before it is too late."""
+        """Call one after another until an answer can be used; with a hedge the next one before it is too late."""
         if self.hedge and len(providers) > 1:
             return await self._hedged(providers)
         outcomes: list[Outcome] = []
@@ -67,11 +69,13 @@ class Round:
         """Call the next provider when the last one has failed, or has been silent for ``hedge`` seconds."""
         outcomes: dict[str, Outcome] = {}
         called: list[Provider] = []
+        slips: dict[str, Receipt] = {}
 
-        async with anyio.create_task_group() as group:
+        async with together() as group:
 
             async def call(provider: Provider, ended: anyio.Event) -> None:
-                outcomes[provider.id] = await self._call(provider)
+                with receipt() as slips[provider.id]:
+                    outcomes[provider.id] = await self._call(provider)
                 if outcomes[provider.id].reply or isinstance(outcomes[provider.id].stopped, AnswerWanted):
                     group.cancel_scope.cancel()  # one answer is enough
                 ended.set()
@@ -82,34 +86,32 @@ class Round:
                 group.start_soon(call, provider, ended)
                 with anyio.move_on_after(self.hedge):
                     await ended.wait()
-        said = "another answer came first: cancelled, possibly billed"
         return [
-            outcomes.get(p.id) or Outcome(p, Alternative(provider=p.id, status="cancelled", error=said)) for p in called
+            outcomes.get(p.id) or _cancelled(p, "another answer came first", slips.get(p.id, UNSENT)) for p in called
         ]
 
     async def _call(self, provider: Provider, late: TaskGroup | None = None) -> Outcome:
         """Call one provider and wait for it until the deadline; with ``late`` the call itself goes on there."""
         if late is None:
-            with anyio.move_on_after(self.limit):
-                return await self._heard(provider, self.request)
-            said = f"no answer within {self.limit:g} s: cancelled, possibly billed"
-            return Outcome(provider, Alternative(provider=provider.id, status="cancelled", error=said))
+            with receipt() as slip, anyio.move_on_after(self.limit):
+                return await self._asked(provider, self.request)
+            return _cancelled(provider, f"no answer within {self.limit:g} s", slip)
         found: list[Outcome] = []
         ended = anyio.Event()
         patient = self.request.model_copy(update={"deadline": self.request.deadline + LATE})
 
-        async def hear() -> None:
-            found.append(await self._heard(provider, patient))
+        async def ask() -> None:
+            found.append(await self._asked(provider, patient))
             ended.set()
 
-        late.start_soon(hear)
+        late.start_soon(ask)
         with anyio.move_on_after(self.limit):
             await ended.wait()
             return found[0]
         said = f"no answer within {self.limit:g} s; one that comes while the run lasts is kept in the ledger"
         return Outcome(provider, Alternative(provider=provider.id, status="cancelled", error=said))
 
-    async def _heard(self, provider: Provider, request: Request) -> Outcome:
+    async def _asked(self, provider: Provider, request: Request) -> Outcome:
         """Call one provider and say what came of it."""
         try:
             reply = await provider.ask(request)
@@ -117,13 +119,34 @@ class Round:
             answered = Alternative.answered(provider.id, reply, fault)
             return Outcome(provider, answered, reply if fault is None else None)
         except ProviderError as error:
-            text = str(error).removeprefix(f"{error.provider}: ")
+            why = str(error).removeprefix(f"{error.provider}: ")
             if isinstance(error.received, Reply):  # something came and was paid for, though it cannot be used
-                return Outcome(provider, Alternative.answered(provider.id, error.received, text))
+                return Outcome(provider, Alternative.answered(provider.id, error.received, why))
             took = {"attempts": error.attempts, "wait_seconds": error.wait_seconds}
-            return Outcome(provider, Alternative(provider=provider.id, status="error", error=text, **took))
+            status: Status = "cancelled" if isinstance(error, ProviderPassed) else "error"
+            return Outcome(provider, Alternative(provider=provider.id, status=status, error=why, **took))
+        except StoreBroken:
+            raise
         except NyxlabError as error:
-            # A gate behind this one with nobody to call is a provider that fails; only a larger budget changes its mind.
+            # A gate behind this one with nobody to call is a provider that fails, unless a larger budget would do.
             stopped = None if isinstance(error, NoCandidate) and not error.only_budget else error
             failed = Alternative(provider=provider.id, status="error", error=str(error), attempts=0)
             return Outcome(provider, failed, stopped=stopped)
+
+
+def _cancelled(provider: Provider, why: str, slip: Receipt) -> Outcome:
+    said = f"{why}: cancelled, {'possibly billed' if slip.sent else 'before anything was sent'}"
+    return Outcome(provider, Alternative(provider=provider.id, status="cancelled", error=said))
+
+
+@asynccontextmanager
+async def together() -> AsyncIterator[TaskGroup]:
+    """Open a task group whose first fault is raised by itself, not as one of a group."""
+    try:
+        async with anyio.create_task_group() as group:
+            yield group
+    except BaseExceptionGroup as faults:
+        fault: BaseException = faults
+        while isinstance(fault, BaseExceptionGroup):
+            fault = fault.exceptions[0]
+        raise fault from None

@@ -87,19 +87,14 @@ class Alternative(Record):
     @classmethod
     def answered(cls, provider_id: str, reply: Reply, problem: str | None) -> Alternative:
         """Return the alternative of a reply that came: ``invalid`` where there is a problem with it."""
+        same = ("truncated", "usage", "cost", "time_to_first_token_seconds", "wait_seconds", "attempts", "cached")
         return cls(
             provider=provider_id,
             status="ok" if problem is None else "invalid",
-            truncated=reply.truncated,
             output=reply.text,
-            usage=reply.usage,
-            cost=reply.cost,
             latency_seconds=reply.latency_seconds if reply.attempts else None,
-            time_to_first_token_seconds=reply.time_to_first_token_seconds,
-            wait_seconds=reply.wait_seconds,
-            attempts=reply.attempts,
-            cached=reply.cached,
             error=problem,
+            **{name: getattr(reply, name) for name in same},
         )
 
 
@@ -109,9 +104,9 @@ def resolve(listed: Sequence[Provider], request: Request, money_left: Decimal | 
     ``together`` says that all of them will be called at once: then the budget must cover their sum, and the
     cheapest are let in first, so that the order of listing plays no part.
     """
-    kept, excluded = _distinct(listed)
+    distinct, excluded = _distinct(listed)
     candidates: list[Candidate] = []
-    for provider in kept:
+    for provider in distinct:
         if (reason := provider.unusable()) is not None:
             excluded.append(Exclusion(provider=provider.id, stage="usable", reason=reason))
         elif (reason := incapable(provider.capabilities, request)) is not None:
@@ -135,35 +130,26 @@ def incapable(capabilities: Capabilities, request: Request) -> str | None:
         )
     if request.output_schema is not None and not capabilities.output_schema:
         return "it cannot answer under a JSON Schema: list a provider that can, or drop the schema"
-    if not capabilities.images and any(message.images for message in request.messages):
-        return "it takes no images: list a provider that does, or leave the images out"
     return None
 
 
 def _distinct(listed: Sequence[Provider]) -> tuple[list[Provider], list[Exclusion]]:
     """Keep one provider for each identity and each name, whatever the order of listing; usable ones go first."""
-    order = sorted(
-        range(len(listed)), key=lambda i: (listed[i].unusable() is not None, listed[i].id, listed[i].identity, i)
-    )
-    by_identity: dict[str, int] = {}
-    by_name: dict[str, int] = {}
-    for index in order:
-        provider = listed[index]
-        if provider.identity not in by_identity and provider.id not in by_name:
-            by_identity[provider.identity] = by_name[provider.id] = index
-    kept = sorted(by_name.values())
-    excluded = []
-    for index, provider in enumerate(listed):
-        if index in kept:
+    kept: list[Provider] = []
+    for provider in sorted(listed, key=lambda each: (each.unusable() is not None, each.id, each.identity)):
+        if all(provider.identity != other.identity and provider.id != other.id for other in kept):
+            kept.append(provider)
+    distinct, excluded = [], []
+    for provider in listed:
+        if any(provider is other for other in kept) and provider not in distinct:
+            distinct.append(provider)
             continue
-        if provider.identity not in by_identity:
+        twin = next((other.id for other in kept if other.identity == provider.identity), None)
+        reason = "listed twice" if twin == provider.id else f"the same provider as {twin}"
+        if twin is None:
             reason = "another endpoint has the same name: name this one in nyxlab.toml"
-        elif listed[by_identity[provider.identity]].id == provider.id:
-            reason = "listed twice"
-        else:
-            reason = f"the same provider as {listed[by_identity[provider.identity]].id}"
         excluded.append(Exclusion(provider=provider.id, stage="distinct", reason=reason))
-    return [listed[index] for index in kept], excluded
+    return distinct, excluded
 
 
 def _unaffordable(candidates: Iterable[Candidate], left: Decimal, together: bool) -> dict[str, Exclusion]:

@@ -43,26 +43,16 @@ def usability(request: Request) -> Problem:
     return problem
 
 
-def failed_checks(request: Request, answers: Sequence[tuple[str, Reply]], sections: Sequence[str]) -> list[Check]:
-    """Return every check that an answer fails: cut off, required sections missing, endless repetition."""
+def failed_checks(request: Request, answers: Sequence[tuple[str, Reply]]) -> list[Check]:
+    """Return every check that an answer fails: cut off, endless repetition."""
     failed = []
     for provider, reply in answers:
-        missing = missing_sections(reply.text, sections)
         if reply.truncated:
             problem = f"cut off at {request.max_tokens} tokens"
             failed.append(Check(provider=provider, check="whole", problem=problem))
-        if missing:
-            problem = f"missing: {', '.join(missing)}"
-            failed.append(Check(provider=provider, check="sections", problem=problem))
         if request.output_schema is None and repeats_endlessly(reply.text):
             failed.append(Check(provider=provider, check="repetition", problem="ends in endless repetition"))
     return failed
-
-
-def missing_sections(text: str, sections: Sequence[str]) -> list[str]:
-    """Return the required headings that no line of the text consists of, however it is marked up."""
-    lines = {line.strip(" \t#*_:").casefold() for line in text.splitlines()}
-    return [section for section in sections if section.strip(" \t#*_:").casefold() not in lines]
 
 
 def repeats_endlessly(text: str) -> bool:

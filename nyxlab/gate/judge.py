@@ -1,4 +1,4 @@
-"""Cael as arbiter: which of several usable answers is the best, by checks first, then by a judge who cannot see whose."""
+"""Cael as arbiter: which of several usable answers is best, by checks first, then by a judge who cannot see whose."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import permutations
@@ -16,7 +16,8 @@ from typing import Literal
 
 import anyio
 
-from nyxlab.errors import AnswerWanted, NyxlabError
+from nyxlab.errors import AnswerWanted, NyxlabError, StoreBroken
+from nyxlab.gate.calls import together
 from nyxlab.gate.candidates import Alternative, incapable
 from nyxlab.gate.checks import Check, failed_checks
 from nyxlab.providers.base import Provider
@@ -50,7 +51,7 @@ _LINK = re.compile(r"\[([^\[\]\n]{1,300})\]\([^()\s]{1,300}\)")
 
 
 class PairVerdict(Record):
-    """One call of the judge: who was shown first and second, and the winner: a provider, ``tie``, or None (abstained)."""
+    """One call of the judge: who was shown first and second, and the winner: a provider, ``tie``, None (abstained)."""
 
     first: str
     second: str
@@ -60,9 +61,8 @@ class PairVerdict(Record):
 class CaelReview(Record):
     """How the answer was chosen: failed checks, verdicts in both orders, what the judge said and what it took.
 
-    ``calls`` are the judge's replies, one a verdict in the same order; their costs add up to ``cost``.
-
-    ``swap_consistent`` says whether every pair was judged alike in both orders; None where the judge was not asked.
+    ``calls`` are the judge's replies, one a verdict in the same order; their costs add up to ``cost``. ``swap_consistent``
+    says whether every pair was judged alike in both orders; None where the judge was not asked.
     """
 
     selected: str
@@ -72,7 +72,7 @@ class CaelReview(Record):
     rationale: str
     judge: str | None = None
     warnings: tuple[str, ...] = ()
-    cost: Cost = Cost(usd=Decimal(0), certainty="exact")
+    cost: Cost = Cost.free()
     calls: tuple[Alternative, ...] = ()
 
 
@@ -87,12 +87,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """Who was selected and by what; ``note`` says in a few words what is not plain from that."""
+    """Who was selected and by what; ``note`` says in a few words what is not plain from that.
+
+    ``written`` is an answer of the judge's own, which is the one selected.
+    """
 
     selected: str
     by: SelectedBy
     note: str | None = None
     review: CaelReview | None = None
+    written: Reply | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,18 +110,14 @@ class Bench:
 
 
 async def arbitrate(
-    request: Request,
-    answers: Sequence[Answer],
-    scores: Mapping[str, float],
-    bench: Bench | None,
-    sections: Sequence[str] = (),
+    request: Request, answers: Sequence[Answer], scores: Mapping[str, float], bench: Bench | None
 ) -> Ruling:
     """Choose among two or more usable answers.
 
     The answers that fail the fewest checks go on; one alone is selected. Several go before the judge in pairs, in both
     orders. Where that names no single winner (or there is no judge), the policy's score decides, then the name.
     """
-    checks = tuple(failed_checks(request, [(a.provider, a.reply) for a in answers], sections))
+    checks = tuple(failed_checks(request, [(a.provider, a.reply) for a in answers]))
     failures = Counter(check.provider for check in checks)
     fewest = min(failures[answer.provider] for answer in answers)
     left = sorted((a for a in answers if failures[a.provider] == fewest), key=lambda answer: answer.provider)
@@ -128,7 +128,7 @@ async def arbitrate(
         return Ruling(names[0], "only", f"the checks left one answer ({lost})", won)
     if bench is None:
         selected, note = _by_policy(names, scores, "no judge named")
-        return Ruling(selected, "policy", note, None)
+        return Ruling(selected, "policy", note)
     return await _judged(request, left, scores, bench, checks)
 
 
@@ -158,14 +158,12 @@ def read_verdict(reply: Reply) -> tuple[Menu | None, str]:
     try:
         value = read_json(reply.text)
     except ValueError:
-        return None, ""
-    if reply.truncated or not isinstance(value, dict) or value.keys() != {"rationale", "verdict"}:
-        return None, ""
-    verdict, rationale = value["verdict"], value["rationale"]
-    if not isinstance(rationale, str) or not isinstance(verdict, str):
-        return None, ""
-    on_menu: dict[str, Menu] = {"first": "first", "second": "second", "tie": "tie"}
-    return on_menu.get(verdict), rationale.strip()
+        value = None
+    whole = not reply.truncated and isinstance(value, dict) and len(value) == 2
+    match value:
+        case {"rationale": str(rationale), "verdict": "first" | "second" | "tie" as verdict} if whole:
+            return verdict, rationale.strip()
+    return None, ""
 
 
 def copeland(names: Sequence[str], winners: Mapping[tuple[str, str], str | None]) -> dict[str, int]:
@@ -186,26 +184,47 @@ def _bare(request: Request, text: str) -> str:
 
 
 def _question(request: Request, one: str, two: str, seed: bytes) -> Request:
-    """Ask for one ordered pair.
-
-    The fence's code is an HMAC of the question under a secret of the run: no author of an answer can know it, each call
-    has another, and a resumed run asks the very same question again, so that the recorded verdict is not bought twice.
-    """
-    code = hmac.new(seed, "\0".join((request.digest(), one, two)).encode(), hashlib.sha256).hexdigest()[:24]
-    blocks = (("TASK", request.text), ("FIRST ANSWER", one), ("SECOND ANSWER", two))
+    """Ask for one ordered pair."""
+    blocks = {"TASK": request.text, "FIRST ANSWER": one, "SECOND ANSWER": two}
     return Request(
         system=SYSTEM,
-        messages=(
-            Message(
-                "user",
-                "\n\n".join(f"<<<{code}\n{label}\n{text}\n{code}>>>" for label, text in blocks),
-                tuple(image for message in request.messages for image in message.images),
-            ),
-        ),
+        messages=(Message("user", fenced(request, blocks, seed)),),
         max_tokens=VERDICT_TOKENS,
         output_schema=VERDICT_SCHEMA,
         deadline=request.deadline,
     )
+
+
+def fenced(request: Request, blocks: Mapping[str, str], seed: bytes) -> str:
+    """Return labelled texts between fences.
+
+    Their code is an HMAC of all that is shown under a secret of the run: no author of an answer can know it, each call
+    has another, and a resumed run asks the very same question again, so that what is recorded is not bought twice.
+    """
+    code = hmac.new(seed, "\0".join((request.digest(), *blocks.values())).encode(), hashlib.sha256).hexdigest()[:24]
+    return "\n\n".join(f"<<<{code}\n{label}\n{text}\n{code}>>>" for label, text in blocks.items())
+
+
+def kinship(judge: Provider, answers: Sequence[Answer], role: str) -> tuple[str, ...]:
+    """Return a warning for each answer of the judge's own vendor."""
+    kin = [answer.provider for answer in answers if answer.vendor == judge.vendor]
+    return tuple(f"the {role} {judge.id} is of the same vendor as {name} and may favour it" for name in kin)
+
+
+def obstacle(bench: Bench, asked: Collection[Request]) -> str | None:
+    """Return why the judge cannot be asked all of this; None where it can."""
+    judge = bench.judge
+    reasons = (judge.unusable(), *(incapable(judge.capabilities, request) for request in asked))
+    if reason := next(filter(None, reasons), None):
+        return reason
+    if bench.left is None:
+        return None
+    cost = Cost.total(judge.estimate(request) for request in asked)
+    if cost.certainty == "unknown" or cost.usd is None:
+        return "its price is unknown and there is a budget"
+    if cost.usd > max(bench.left, Decimal(0)):
+        return f"it may cost ${cost.usd} and ${bench.left} of the budget is left"
+    return None
 
 
 async def _judged(
@@ -213,23 +232,19 @@ async def _judged(
 ) -> Ruling:
     """Have the pairs judged and count the verdicts; where the judge fails, the policy decides and says so."""
     judge, names = bench.judge, [answer.provider for answer in answers]
-    warnings = [
-        f"the judge {judge.id} is of the same vendor as {answer.provider} and may favour it"
-        for answer in answers
-        if answer.vendor == judge.vendor
-    ]
-    replies, obstacle = await _verdicts(bench, questions(request, answers, bench.seed))
+    warnings = [*kinship(judge, answers, "judge")]
+    replies, problem = await _verdicts(bench, questions(request, answers, bench.seed))
     read = {pair: read_verdict(reply) for pair, reply in replies.items()}
     winners = {pair: _named(pair, verdict) for pair, (verdict, _) in read.items()}
     best, consistent, why = names, None, "the judge failed"
-    if obstacle is None:
+    if problem is None:
         points = copeland(names, winners)
         best, why = [name for name in names if points[name] == max(points.values())], "Cael saw no single winner"
         consistent = all(winner and winners[two, one] == winner for (one, two), winner in winners.items())
         if abstained := sum(winner is None for winner in winners.values()):
             warnings.append(f"the judge named none of first, second and tie in {abstained} of {len(winners)} verdicts")
     else:
-        warnings.append(f"the judge {judge.id} did not decide: {obstacle}")
+        warnings.append(f"the judge {judge.id} did not decide: {problem}")
     selected, note = (best[0], None) if len(best) == 1 else _by_policy(best, scores, why)
     reasons = [text for pair, (_, text) in read.items() if text and winners[pair] == selected]
     review = CaelReview(
@@ -250,30 +265,24 @@ async def _verdicts(
     bench: Bench, asked: Mapping[tuple[str, str], Request]
 ) -> tuple[dict[tuple[str, str], Reply], str | None]:
     """Ask the judge everything at once; return what came and what stood in the way of the rest (None: nothing)."""
-    judge = bench.judge
-    estimates = [judge.estimate(request) for request in asked.values()]
-    if reason := judge.unusable() or next(
-        filter(None, (incapable(judge.capabilities, r) for r in asked.values())), None
-    ):
+    if reason := obstacle(bench, asked.values()):
         return {}, reason
-    if bench.left is not None and any(cost.usd is None for cost in estimates):
-        return {}, "its price is unknown and there is a budget"
-    if bench.left is not None and (sum_usd := Cost.total(estimates).usd or Decimal(0)) > max(bench.left, Decimal(0)):
-        return {}, f"its verdicts may cost ${sum_usd} and ${bench.left} of the budget is left"
     replies: dict[tuple[str, str], Reply] = {}
     obstacles: list[str] = []
     waiting: list[AnswerWanted] = []
 
     async def ask(pair: tuple[str, str], request: Request) -> None:
         try:
-            replies[pair] = await judge.ask(request)
+            replies[pair] = await bench.judge.ask(request)
         except AnswerWanted as error:
             waiting.append(error)
+        except StoreBroken:
+            raise
         except NyxlabError as error:
             obstacles.append(str(error))
 
     with anyio.move_on_after(bench.deadline) as scope:
-        async with anyio.create_task_group() as group:
+        async with together() as group:
             for pair, request in asked.items():
                 group.start_soon(ask, pair, request)
     if waiting:
@@ -293,6 +302,4 @@ def _by_policy(names: Sequence[str], scores: Mapping[str, float], why: str) -> t
     """Return the best of the names by the policy's score, then by name, and the sentence that says so."""
     selected = min(names, key=lambda name: (-scores[name], name))
     alike = sum(scores[name] == scores[selected] for name in names) > 1
-    return selected, f"{why}, " + (
-        "the policy scores them alike, so the name decided" if alike else "the policy decided"
-    )
+    return selected, f"{why}, the policy {'scores them alike, so the name decided' if alike else 'decided'}"

@@ -1,7 +1,7 @@
 """A router learned from recorded outcomes: what quality each model would reach on a prompt. Needs NumPy alone.
 
-A prediction is the mean of two: a linear one over words and pairs of words, and a forest over what a linear probe tells of
-the prompt (which task, which quality) and its surface. Where the task is known, the linear part is told it.
+A prediction is the mean of two: a linear one over words and pairs of words, and a forest over what a linear probe says
+of the prompt (which task, which quality) and its surface. Where the task is known, the linear part takes it in.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ class Router:
     """Weights and what they were learned from. ``arrays`` by name; terms come first in every row of weights.
 
     ``idf`` (terms), ``centre`` and ``spread`` (marks of the surface), ``probe`` (terms and marks × tasks and models),
-    ``text`` (terms and marks × models), ``told`` (the same, and tasks), each with its ``_at0``; ``forest_*`` flat trees.
+    ``plain`` (terms and marks × models), ``tasked`` (the same, and tasks), each with its ``_at0``; ``forest_*`` flat
+    trees.
     """
 
     origin: Origin
@@ -72,8 +73,8 @@ class Router:
 
     def predict(self, prompts: Sequence[str], labels: Sequence[str | None] | None = None) -> Floats:
         """Return the predicted quality, about 0 to 1, as an array of prompts × ``origin.models``."""
-        told = labels or [None] * len(prompts)
-        parts = [self._linear(prompt, label) for prompt, label in zip(prompts, told, strict=True)]
+        tasks = labels or [None] * len(prompts)
+        parts = [self._linear(prompt, task) for prompt, task in zip(prompts, tasks, strict=True)]
         if not parts:
             return np.zeros((0, len(self.origin.models)))
         seen = np.array([probed for _, probed in parts])
@@ -104,7 +105,7 @@ class Router:
         a = self.arrays
         numbers, amounts = weighed(bag(prompt, self.index), a["idf"])
         marks = np.clip((surface(prompt) - a["centre"]) / a["spread"], -4, 4)
-        head = "told" if label in self.origin.labels else "text"
+        head = "tasked" if label in self.origin.labels else "plain"
         weights, size = a[head], len(self.terms)
         linear = amounts @ weights[numbers] + MARKS * marks @ weights[size : size + len(marks)] + a[f"{head}_at0"]
         if label in self.origin.labels:

@@ -34,7 +34,7 @@ class Table:
 
 
 def read_table(path: Path, *, outcomes: bool) -> Table:
-    """Read a CSV (``.gz`` too) with ``prompt``, ``prompt_id`` and, with ``outcomes``, ``weak``/``strong`` or ``q:MODEL``."""
+    """Read a CSV (``.gz`` too) with ``prompt``, ``prompt_id``; with ``outcomes`` ``weak``/``strong`` or ``q:MODEL``."""
     try:
         data = path.read_bytes()
         text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")

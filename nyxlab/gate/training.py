@@ -39,11 +39,11 @@ def train(table: Table) -> Router:
     tasks = np.array([[float(label == each) for each in labels] for label in table.labels]).reshape(len(marks), -1)
     single = np.array([" " not in term for term in terms])
     probe, probe_at0, probed = _probe(words, single, marks, np.hstack([tasks, table.quality]))
-    text, text_at0 = _ridge(sparse.hstack([words, MARKS * marks]).tocsr(), table.quality)
-    told, told_at0 = _ridge(sparse.hstack([words, MARKS * marks, tasks]).tocsr(), table.quality)
+    plain, plain_at0 = _ridge(sparse.hstack([words, MARKS * marks]).tocsr(), table.quality)
+    tasked, tasked_at0 = _ridge(sparse.hstack([words, MARKS * marks, tasks]).tocsr(), table.quality)
     arrays = {
         "idf": idf, "centre": centre, "spread": spread, "probe": probe, "probe_at0": probe_at0,
-        "text": text, "text_at0": text_at0, "told": told, "told_at0": told_at0,
+        "plain": plain, "plain_at0": plain_at0, "tasked": tasked, "tasked_at0": tasked_at0,
     }  # fmt: skip
     kept = {name: array.astype(np.float32) for name, array in arrays.items()}
     origin = Origin(

@@ -1,10 +1,11 @@
-"""What a vendor's wire format is to nyxlab: two pure functions and the records between them."""
+"""What a vendor's wire format is to nyxlab: pure functions of bodies, and the records between them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Protocol
+from typing import Annotated, ClassVar
 
 from pydantic import Field, ValidationError
 
@@ -41,90 +42,110 @@ class Malformed(ValueError):
     """A body is not in the vendor's format; the text says which part, never what stood there."""
 
 
+class Unreached(Exception):
+    """No connection came about, so nothing was sent: trying again cannot be billed twice."""
+
+
+class Cut(Exception):
+    """The exchange ended before the reply did; the text is a sentence for people and holds nothing of it."""
+
+
 @dataclass
-class Heard:
-    """A stream so far: the pieces of its text, and the rest of the body that they belong to."""
+class Partial:
+    """A reply as far as it has come: the pieces of its text, and what was said besides, in the vendor's words."""
 
     pieces: list[str] = field(default_factory=list)
-    rest: dict[str, Json] = field(default_factory=dict)
+    model: str | None = None
+    reason: str | None = None  # why the reply ended; None while it goes on
+    refusal: str | None = None
+    counts: dict[str, Json] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
         """The text so far."""
         return "".join(self.pieces)
 
+    def note(self, *, model: Json = None, reason: Json = None, refusal: Json = None, counts: Json = None) -> None:
+        """Take in what a body or an event says besides text; what is left out, or no text, changes nothing."""
+        self.model = model if isinstance(model, str) else self.model
+        self.reason = reason if isinstance(reason, str) else self.reason
+        self.refusal = refusal if isinstance(refusal, str) else self.refusal
+        if isinstance(counts, dict):
+            self.counts |= counts
 
-class Dialect(Protocol):
+
+class Dialect(ABC):
     """One vendor's format, without a socket in sight: adding a vendor is writing one of these.
 
     ``base_url`` is the vendor's own address, ``version`` what is put behind another one that names no version,
     ``key_header`` the header that carries the key (after ``key_prefix``), ``streaming`` what a body says besides to
-    be answered in a stream, ``keeps`` whether a body says where a shared beginning ends.
+    be answered in a stream, ``keeps`` whether a body says where a shared beginning ends, ``stops`` what the vendor's
+    reasons to end mean.
     """
 
-    base_url: str
-    version: str
-    headers: dict[str, str]
-    key_header: str
-    key_prefix: str
-    streaming: dict[str, Json]
-    keeps: bool
+    base_url: ClassVar[str]
+    version: ClassVar[str] = ""
+    headers: ClassVar[Mapping[str, str]] = {}
+    key_header: ClassVar[str]
+    key_prefix: ClassVar[str] = ""
+    streaming: ClassVar[Mapping[str, Json]] = {}
+    keeps: ClassVar[bool] = False
+    stops: ClassVar[Mapping[str | None, Stop]]
 
+    @abstractmethod
     def path(self, model: str, /, *, stream: bool = False) -> str:
         """Return the path of a call, to be put behind the base URL."""
-        ...
 
+    @abstractmethod
     def encode(self, model: str, request: Request, sampling: Sampling, /) -> dict[str, Json]:
         """Return the body that asks for the request's reply."""
-        ...
 
+    @abstractmethod
     def decode(self, body: Json, /) -> Answer:
-        """Return what the body says, or raise ``Malformed``."""
-        ...
+        """Return what a whole body says, or raise ``Malformed``."""
 
-    def hear(self, event: Json, heard: Heard, /) -> None:
+    @abstractmethod
+    def hear(self, event: Json, partial: Partial, /) -> None:
         """Take one event of a stream in, or raise ``Malformed``."""
-        ...
 
-    def whole(self, heard: Heard, /) -> Json:
-        """Return the body that ``decode`` reads, or raise ``Malformed`` where the stream ended before the reply did."""
-        ...
+    @abstractmethod
+    def usage(self, counts: dict[str, Json], /) -> Usage | None:
+        """Return the vendor's counts as ours; None where one of them is none."""
+
+    def answer(self, partial: Partial, /) -> Answer:
+        """Return what has come as an answer."""
+        stop = "refusal" if partial.refusal else self.stops.get(partial.reason, "other")
+        return Answer(
+            text=partial.text,
+            stop=stop,
+            refusal=(partial.refusal or partial.reason) if stop == "refusal" else None,
+            model=partial.model,
+            usage=self.usage(partial.counts) if partial.counts else None,
+        )
 
 
-def pick(body: Json, *path: str | int, kind: type | tuple[type, ...] = object) -> Json:
+def pick(body: Json, *path: str | int, kind: type = object) -> Json:
     """Return the value at ``path``; ``Malformed`` names the path where it is missing or of another kind."""
+    value = look(body, *path)
+    if value is None or not isinstance(value, kind):
+        raise Malformed(f"no {'.'.join(map(str, path))}, or of the wrong type")
+    return value
+
+
+def look(body: Json, *path: str | int, default: Json = None) -> Json:
+    """Return the value at ``path``, or ``default`` where the vendor left it out or wrote null."""
     for step in path:
         try:
             body = body[step]
         except (KeyError, IndexError, TypeError):
-            raise Malformed(f"no {'.'.join(map(str, path))}") from None
-    if not isinstance(body, kind):
-        raise Malformed(f"{'.'.join(map(str, path))} is of the wrong type")
-    return body
+            return default
+    return default if body is None else body
 
 
-def count(counts: Json, *path: str | int) -> Json:
-    """Return what is given at ``path`` (a token count, say), 0 where the vendor left it out or wrote null."""
-    for step in path:
-        try:
-            counts = counts[step]
-        except (KeyError, IndexError, TypeError):
-            return 0
-    return 0 if counts is None else counts
-
-
-def usage(
-    input_tokens: Json, output_tokens: Json, read: Json = 0, write: Json = 0, reasoning: Json = 0
-) -> Usage | None:
+def usage(**counts: Json) -> Usage | None:
     """Return the counts, or None unless each is a true integer from 0 up: a wrong count is worse than none."""
     try:
-        return Usage(
-            input_tokens=input_tokens,
-            output_tokens=output_tokens,
-            cache_read_tokens=read,
-            cache_write_tokens=write,
-            reasoning_tokens=reasoning,
-        )
+        return Usage(**counts)
     except ValidationError:
         return None
 

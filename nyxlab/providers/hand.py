@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nyxlab.errors import AnswerWanted, InputRefused
-from nyxlab.providers.base import Capabilities, Provider
+from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Cost, Json, Reply, Request, Usage
-from nyxlab.providers.prices import Tariff, estimate_of
+from nyxlab.providers.prices import Tariff, cost_of, estimate_of
 from nyxlab.providers.structured import Fault, fault_finder
 
 FOLDER = "data/hand"
@@ -20,6 +20,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
 _FENCED = re.compile(r"^(`{3,}|~{3,})[^\n]*\n(.*?)^\1[ \t]*$", re.MULTILINE | re.DOTALL)
 _QUOTES = str.maketrans("\u201c\u201d\u201e", '"""')  # as a chat window may set them, JSON's own included
 _CUT = "=" * 20
+_TYPES = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
 
 HEAD = """\
 A question for {name}. The run waits until it is answered.
@@ -49,15 +50,15 @@ class Question(NamedTuple):
 
 
 def open_questions(root: Path, names: Iterable[str], refused: str = "") -> list[Question]:
-    """Return what waits for these names in a project, the oldest first; ``refused`` names answers that could not be used."""
-    found = [
+    """Return what waits for these names in a project, the oldest first; ``refused`` names answers of no use."""
+    questions = [
         Question(f"hand:{name}", path, path.with_suffix(".reply.md"))
         for name in names
         for path in (root / FOLDER / name).glob("*.md")
         if not path.name.endswith(".reply.md")
     ]
-    waiting = [each for each in found if not each.reply.exists() or each.reply.name in refused]
-    return sorted(waiting, key=lambda each: each.path.stat().st_mtime_ns)
+    waiting = [question for question in questions if not question.reply.exists() or question.reply.name in refused]
+    return sorted(waiting, key=lambda question: question.path.stat().st_mtime_ns)
 
 
 class HandProvider(Provider):
@@ -68,13 +69,10 @@ class HandProvider(Provider):
     nothing, so no attempt is counted and no latency told.
     """
 
-    capabilities = Capabilities(images=False)
-
     def __init__(self, name: str, root: Path, tariff: Tariff | None = None) -> None:
         if not _NAME.fullmatch(name):
             raise InputRefused(f"'hand:{name}': name it with small letters, digits, - and _, such as hand:claude")
-        self.id = self.identity = f"hand:{name}"
-        self.vendor = f"hand:{name}"  # nobody knows whose model it is, if it is one
+        self.id = self.identity = self.vendor = f"hand:{name}"  # nobody knows whose model it is, if it is one
         self.name, self.price = name, tariff.price if tariff else None
         self.root, self.folder = root, root / FOLDER / name
         self._shown = f"{FOLDER}/{name}/"
@@ -93,24 +91,25 @@ class HandProvider(Provider):
         if self.price is None:
             return Reply(text=text, provider=self.id, attempts=0)
         usage = Usage(input_tokens=request.tokens, output_tokens=-(-len(text) // 4))
-        cost = Tariff(price=self.price).cost(usage).model_copy(update={"certainty": "estimated"})
+        cost = cost_of(usage, self.price).model_copy(update={"certainty": "estimated"})
         return Reply(text=text, provider=self.id, usage=usage, cost=cost, price=self.price, attempts=0)
 
     def _answer(self, request: Request) -> str:
         key = request.digest()[:16]
         question, reply = self.folder / f"{key}.md", self.folder / f"{key}.reply.md"
         fault = fault_finder(request.output_schema) if request.output_schema else None
-        is_new = False
+        earlier = ""
         try:
-            if is_new := not question.exists():
+            if not question.exists():
                 self.folder.mkdir(parents=True, exist_ok=True)
                 question.write_text(self._question(request, reply.name), encoding="utf-8")
+                earlier = self._earlier(question)
             with reply.open("rb") as file:
                 data = file.read(MOST + 1)
         except FileNotFoundError:
-            raise AnswerWanted(
-                self._waiting() + (self._earlier(question) if is_new else ""), where=self._shown
-            ) from None
+            count = len(open_questions(self.root, [self.name]))
+            said = f"{count} {'question waits' if count == 1 else 'questions wait'} in {self._shown}{earlier}"
+            raise AnswerWanted(said, where=self._shown) from None
         except OSError as error:
             raise InputRefused(f"{self._shown}: cannot be read or written ({error.strerror})") from None
         text, problem = _read(data, fault)
@@ -120,33 +119,29 @@ class HandProvider(Provider):
         return text
 
     def _question(self, request: Request, reply: str) -> str:
-        asked = [request.system or "", *(message.content for message in request.messages)]
+        parts = [request.text]
         if request.output_schema:
-            shown = json.dumps(request.output_schema, indent=1)
-            asked.append(FORM.format(words=_in_words(request.output_schema), schema=shown))
-        text = "\n\n".join(filter(None, asked))
-        return HEAD.format(name=self.name, cut=_CUT, reply=reply, question=text)
+            schema = json.dumps(request.output_schema, indent=1)
+            parts.append(FORM.format(words=_in_words(request.output_schema), schema=schema))
+        return HEAD.format(name=self.name, cut=_CUT, reply=reply, question="\n\n".join(parts))
 
     def _earlier(self, question: Path) -> str:
-        """Say which answer beside a question is about an earlier text of it: the same is asked, of words most of which are still there."""
-        asked = question.read_text(encoding="utf-8")
+        """Say which answer beside a question is about an earlier text of it.
+
+        That is where the same is asked in the end, of lines most of which are still there.
+        """
+        new = question.read_text(encoding="utf-8")
         for reply in sorted(self.folder.glob("*.reply.md")):
             other = reply.with_name(reply.name.removesuffix(".reply.md") + ".md")
-            before = other.read_text(encoding="utf-8") if other.exists() and other != question else ""
-            pairs = zip(reversed(asked), reversed(before), strict=False)
-            end = next((n for n, (one, two) in enumerate(pairs) if one != two), min(len(asked), len(before)))
-            old, new = (_lines(text[: len(text) - end]) for text in (before, asked))
-            if before and end > len(HEAD) and 2 * len(old & new) > max(len(old), len(new)):
+            if other == question or not other.exists():
+                continue
+            old = other.read_text(encoding="utf-8")
+            ends = enumerate(zip(reversed(new), reversed(old), strict=False))
+            same = next((size for size, (one, two) in ends if one != two), min(len(new), len(old)))
+            before, after = (_lines(text[: len(text) - same]) for text in (old, new))
+            if same > len(HEAD) and 2 * len(before & after) > max(len(before), len(after)):
                 return f"; {reply.name} there answers an earlier text of it, and is kept"
         return ""
-
-    def _waiting(self) -> str:
-        """Say how many questions wait in the folder."""
-        waiting = len(open_questions(self.root, [self.name]))
-        return f"{waiting} {'question waits' if waiting == 1 else 'questions wait'} in {self._shown}"
-
-
-_PLAIN = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
 
 
 def _in_words(schema: Json) -> str:
@@ -156,12 +151,10 @@ def _in_words(schema: Json) -> str:
     if schema.get("type") == "array":
         return f"a list, each {_in_words(schema.get('items', {}))}"
     if fields := schema.get("properties"):
-        needed = schema.get("required", ())
-        told = (
-            f"`{name}` ({'' if name in needed else 'if you like, '}{_in_words(each)})" for name, each in fields.items()
-        )
-        return f"an object with {', '.join(told)}"
-    return _PLAIN.get(str(schema.get("type")), "any value")
+        optional = {name: "if you like, " for name in fields if name not in schema.get("required", ())}
+        described = [f"`{name}` ({optional.get(name, '')}{_in_words(field)})" for name, field in fields.items()]
+        return f"an object with {', '.join(described)}"
+    return _TYPES.get(str(schema.get("type")), "any value")
 
 
 def _lines(text: str) -> frozenset[str]:
@@ -181,24 +174,24 @@ def _read(data: bytes, fault: Fault | None) -> tuple[str, str | None]:
         return "", "the answer is empty"
     if fault is None:
         return text, None
-    problem: str | None = None
-    for candidate in dict.fromkeys([*_jsons(text), *_jsons(text.translate(_QUOTES))]):
-        if (found := fault(candidate)) is None:
+    problems: list[str] = []
+    for candidate in dict.fromkeys([*_objects(text), *_objects(text.translate(_QUOTES))]):
+        if (problem := fault(candidate)) is None:
             return candidate, None
-        problem = problem or found
-    return "", problem or "there is no whole JSON object in it"
+        problems.append(problem)
+    return "", problems[0] if problems else "there is no whole JSON object in it"
 
 
-def _jsons(text: str) -> list[str]:
+def _objects(text: str) -> list[str]:
     """Return the JSON objects in a text as they stand there: those in fences, then any, the longest first."""
-    inside = [match[2].strip() for match in _FENCED.finditer(text)]
-    decoder, found, at = json.JSONDecoder(), list[str](), 0
-    while (at := text.find("{", at)) >= 0:
+    fenced = [match[2].strip() for match in _FENCED.finditer(text)]
+    decoder, found, start = json.JSONDecoder(), list[str](), 0
+    while (start := text.find("{", start)) >= 0:
         try:
-            value: tuple[Json, int] = decoder.raw_decode(text, at)
+            end: int = decoder.raw_decode(text, start)[1]
         except (ValueError, RecursionError):
-            at += 1
-            continue
-        found.append(text[at : value[1]])
-        at = value[1]
-    return [*filter(lambda each: each.startswith("{"), inside), *sorted(found, key=len, reverse=True)]
+            end = start + 1
+        else:
+            found.append(text[start:end])
+        start = end
+    return [*(each for each in fenced if each.startswith("{")), *sorted(found, key=len, reverse=True)]

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-import email.utils
 import json
 import logging
-import math
 import random
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import anyio
-import httpx
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
 from nyxlab.errors import ProviderBroken, ProviderBusy, ProviderError, ProviderMisused, ProviderRefused
-from nyxlab.providers.base import Capabilities, Provider
-from nyxlab.providers.dialect import Answer, Dialect, Heard, Malformed, Sampling
+from nyxlab.providers.base import Capabilities, Provider, fill_receipt
+from nyxlab.providers.dialect import Answer, Cut, Dialect, Malformed, Partial, Sampling, Unreached, look
 from nyxlab.providers.messages import Cost, Json, Reply, Request
 from nyxlab.providers.pace import pace_of
-from nyxlab.providers.prices import Tariff, near_models
+from nyxlab.providers.prices import Tariff, near_model
+from nyxlab.providers.refusals import BUSY, RETRIED, explain, failure, hide, meaning, plain, retry_after
 from nyxlab.providers.sse import Events
-from nyxlab.providers.structured import Fault, both, fault_finder, repair
-from nyxlab.providers.wire import LARGEST_STREAM, STALL, Cut, Unreached, Wire
-from nyxlab.providers.words import explain, hide, parse, plain
+from nyxlab.providers.structured import Fault, both, fault_finder, read_json, repair
+
+if TYPE_CHECKING:
+    import httpx
+
+    from nyxlab.providers.wire import Wire
 
 ATTEMPTS = 4
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0  # seconds between attempts, doubled each time, where the vendor names none
-RETRIED = frozenset({408, 409, 429, *range(500, 600)})
-BUSY = frozenset({408, 409, 429, 503, 529})
 _OVERLOADED = ("overloaded", "rate_limit", "RESOURCE_EXHAUSTED", "UNAVAILABLE")  # errors that come within a stream
 _REQUEST_IDS = ("request-id", "x-request-id", "x-goog-request-id")
 _HEADERS = {
@@ -44,27 +44,28 @@ logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO it logs every UR
 
 
 @dataclass
-class _Trip:
+class _Call:
     """What one call has been through so far; the only mutable thing of a call. Times are in seconds."""
 
-    request: Request
+    deadline: float
     started: float = field(default_factory=time.perf_counter)
     attempts: int = 0
+    sent: int = 0  # attempts that came as far as a connection
     waited: float = 0.0
     service: float = 0.0
     first: float | None = None
     request_id: str | None = None
-    heard: Heard = field(default_factory=Heard)
+    partial: Partial = field(default_factory=Partial)
     reply: Reply | None = None  # a whole one, which is being repaired
     failed: ProviderError | None = None  # the last attempt's error, while the next one is waited for
 
     @property
     def left(self) -> float:
-        return self.request.deadline - (time.perf_counter() - self.started)
+        return self.deadline - (time.perf_counter() - self.started)
 
 
-class _TryAgain(Exception):
-    """Tells the retry loop that a failure may pass, and is never seen outside; ``after`` is the vendor's own wish in seconds."""
+class _MayPass(Exception):
+    """An attempt failed as the next one need not; ``after`` is the vendor's own wish in seconds. Never seen outside."""
 
     def __init__(self, error: ProviderError, after: float | None = None) -> None:
         super().__init__(type(error).__name__)
@@ -93,7 +94,8 @@ class HttpProvider(Provider):
         self.capabilities = Capabilities(context=tariff.context, keeps=dialect.keeps)
         self._dialect, self._sampling, self._tariff = dialect, sampling, tariff
         self._key, self._why_no_key = key, None if key else why_no_key
-        self._wire, self._pace = Wire(base_url), pace_of(base_url)
+        self._base_url, self._pace = base_url, pace_of(base_url)
+        self._wire: Wire | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id}>"
@@ -116,136 +118,154 @@ class HttpProvider(Provider):
         if reason := self._pace.resting():
             raise ProviderBusy(reason, provider=self.id, attempts=0)
         fault = fault_finder(request.output_schema) if request.output_schema is not None else None
-        trip = _Trip(request)
-        failure: ProviderError | None = None
-        well: bool | None = None
-        self._pace.begin()
+        call = _Call(request.deadline)
+        ticket = self._pace.begin()
         try:
-            with anyio.move_on_after(request.deadline) as patience:
-                try:
-                    reply = await self._retry(request, trip)
-                    reply = reply if fault is None else await self._mended(request, reply, fault, trip)
-                except _TryAgain as last:
-                    failure = last.error
-                except ProviderError as error:
-                    failure = error
-                except BaseException as leaving:
-                    leaving.received = self._received(trip)  # type: ignore[attr-defined]  # read by whoever keeps a ledger
-                    raise
-            if patience.cancelled_caught:
-                said = f"no reply within {request.deadline:g} s; allow a longer deadline or use another provider"
-                failure = trip.failed or self._error(ProviderBroken, said, trip)
-            well = not isinstance(failure, ProviderBusy | ProviderBroken) or trip.reply is not None
+            reply = await self._within_deadline(request, call, fault)
+        except ProviderError as error:
+            failure = error
+            if isinstance(error, ProviderBusy | ProviderBroken) and call.attempts and call.reply is None:
+                self._pace.failed(ticket)
+            elif call.attempts:
+                self._pace.answered()
+        else:
+            self._pace.answered()
+            return reply
         finally:
-            self._pace.end(well=well)
-        if failure:
-            failure.received = self._received(trip)
-            failure.__context__ = None  # the original error holds the request, and that holds the key and the prompt
-            raise failure.with_traceback(None)
-        return reply
+            self._pace.end(ticket)
+            fill_receipt(sent=call.sent > 0, received=self._received(call))
+        failure.__context__ = None  # the original error holds the request, and that holds the key and the prompt
+        raise failure.with_traceback(None)
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._wire.aclose()
+        if self._wire:
+            await self._wire.aclose()
 
-    async def _mended(self, request: Request, reply: Reply, fault: Fault, trip: _Trip) -> Reply:
+    async def _within_deadline(self, request: Request, call: _Call, fault: Fault | None) -> Reply:
+        with anyio.move_on_after(request.deadline):
+            reply = await self._retry(request, call)
+            return reply if fault is None else await self._mended(request, reply, fault, call)
+        if not call.attempts:
+            said = f"no turn within {request.deadline:g} s; ask it less at once, or allow a longer deadline"
+            raise self._error(ProviderBusy, said, call)
+        said = f"no reply within {request.deadline:g} s; allow a longer deadline or use another provider"
+        raise call.failed or self._error(ProviderBroken, said, call)
+
+    async def _mended(self, request: Request, reply: Reply, fault: Fault, call: _Call) -> Reply:
         """Return a reply that satisfies the schema, if need be after telling the model once what is wrong with it."""
         problem = None if reply.truncated else fault(reply.text)
         if problem:
-            trip.reply = reply
-            again = await self._retry(repair(request, reply.text, problem), trip)
+            call.reply = reply
+            again = await self._retry(repair(request, reply.text, problem), call)
             reply = both(reply, again)
             problem = None if reply.truncated else fault(reply.text)
-        trip.reply = reply
+        call.reply = reply
         if reply.truncated:
             said = f"cut off at {request.max_tokens} tokens, so it is not the JSON asked for; raise max_tokens"
-            raise self._error(ProviderMisused, said, trip, 200)
+            raise self._error(ProviderMisused, said, call, 200)
         if problem:
             said = "two replies running were not the JSON asked for; simplify the schema or use another provider"
-            raise self._error(ProviderBroken, said, trip, 200)
+            raise self._error(ProviderBroken, said, call, 200)
         return reply
 
-    async def _retry(self, request: Request, trip: _Trip) -> Reply:
+    async def _retry(self, request: Request, call: _Call) -> Reply:
         """Send until a reply comes, the failure is one that stays, or the attempts are used up."""
         body = self._dialect.encode(self.model, request, self._sampling)
         if request.stream:
             body |= self._dialect.streaming
         content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
-        self._wire.open()
+        wire = await self._connected()
         for attempt in range(ATTEMPTS):
-            trip.waited += await self._pace.enter()
-            began, accepted = time.perf_counter(), None
-            trip.attempts, trip.failed, trip.first, trip.heard = trip.attempts + 1, None, None, Heard()
+            call.waited += await self._pace.enter()
             try:
-                answer = await self._send(content, request, trip, began)
-                accepted = True
-            except _TryAgain as again:
-                accepted = None if again.error.status not in BUSY else False
-                failure = again
+                reply = await self._attempt(wire, content, request, call)
+            except _MayPass as error:
+                failure = error
+                if failure.error.status in BUSY:
+                    self._pace.refused()
+            else:
+                self._pace.accepted()
+                return reply
             finally:
-                self._pace.leave(accepted=accepted)
-            if accepted:
-                return self._reply(answer, trip, time.perf_counter() - began)
-            pause = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE) + random.uniform(0, FIRST_PAUSE)  # noqa: S311 - no secret
-            if attempt + 1 == ATTEMPTS or (failure.after or 0) >= trip.left:
+                self._pace.leave()
+            jitter = random.uniform(0, FIRST_PAUSE)  # noqa: S311 - no secret
+            pause = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE) + jitter
+            if attempt + 1 == ATTEMPTS or (failure.after or 0) >= call.left:
                 break
-            trip.failed, slept = failure.error, time.perf_counter()
+            call.failed, slept = failure.error, time.perf_counter()
             await anyio.sleep(pause if failure.after is None else failure.after)
-            trip.waited += time.perf_counter() - slept
+            call.waited += time.perf_counter() - slept
         raise failure.error
 
-    async def _send(self, content: bytes, request: Request, trip: _Trip, began: float) -> Answer:
-        """Send once and read the whole reply."""
-        path = self._dialect.path(self.model, stream=request.stream)
-        failure: Exception
-        try:
-            response = await self._wire.post(path, self._headers(request), content)
-            try:
-                trip.request_id = next((response.headers[h] for h in _REQUEST_IDS if h in response.headers), None)
-                kind = response.headers.get("content-type", "")
-                if response.status_code == 200 and "text/event-stream" in kind and request.stream:
-                    return await self._listen(response, trip, began)
-                data = await self._wire.read(response)
-            finally:
-                await response.stream.aclose()  # type: ignore[union-attr]  # what has not come to its end is closed
-            if response.status_code != 200:
-                raise self._refusal(response, data, request, trip)
-            if "json" not in kind:
-                raise self._error(ProviderBroken, "the reply is not JSON; is base_url right?", trip, 200)
-            return self._dialect.decode(parse(data))
-        except Unreached as error:
-            failure = _TryAgain(self._error(ProviderBroken, str(error), trip))
-        except Cut as error:
-            failure = self._error(ProviderBroken, str(error), trip)
-        except (Malformed, ValidationError, AttributeError, TypeError) as error:
-            where = f": {error}" if isinstance(error, Malformed) else ""
-            failure = self._error(ProviderBroken, f"the reply is not in the vendor's format{where}", trip, 200)
-        except (ValueError, RecursionError):
-            failure = self._error(ProviderBroken, "the reply is not valid JSON", trip, 200)
-        raise failure
+    async def _connected(self) -> Wire:
+        """Return the connections, open: that takes up to a second at first, which is no part of any latency."""
+        if self._wire is None:
+            from nyxlab.providers.wire import Wire
 
-    async def _listen(self, response: httpx.Response, trip: _Trip, began: float) -> Answer:
-        """Read a stream event by event, so that what has been heard is known whenever it ends."""
-        events, heard, dialect = Events(), trip.heard, self._dialect
-        async for chunk in self._wire.chunks(response, LARGEST_STREAM, STALL):
+            self._wire = Wire(self._base_url)
+        self._wire.open()
+        return self._wire
+
+    async def _attempt(self, wire: Wire, content: bytes, request: Request, call: _Call) -> Reply:
+        """Send once and return what was answered."""
+        began = time.perf_counter()
+        call.attempts, call.sent = call.attempts + 1, call.sent + 1
+        call.failed, call.first, call.partial = None, None, Partial()
+        path = self._dialect.path(self.model, stream=request.stream)
+        try:
+            response = await wire.post(path, self._headers(request), content)
+            try:
+                answer = await self._read(wire, response, request, call, began)
+            finally:
+                await response.aclose()  # what has not come to its end is closed
+        except Unreached as error:
+            call.sent -= 1
+            raise _MayPass(self._error(ProviderBroken, str(error), call)) from None
+        except Cut as error:
+            raise self._error(ProviderBroken, str(error), call) from None
+        except Malformed as error:
+            said = f"the reply is not in the vendor's format: {error}"
+            raise self._error(ProviderBroken, said, call, 200) from None
+        call.service += time.perf_counter() - began
+        if answer.stop == "refusal":
+            reason = plain(answer.refusal or "refusal", 60)
+            raise self._error(ProviderRefused, f"declined to answer ({reason}); change the request", call, 200)
+        return self._reply(answer, call)
+
+    async def _read(self, wire: Wire, response: httpx.Response, request: Request, call: _Call, began: float) -> Answer:
+        """Read a whole reply, or a stream event by event, so that what came is known whenever it ends."""
+        call.request_id = next((response.headers[h] for h in _REQUEST_IDS if h in response.headers), None)
+        kind = response.headers.get("content-type", "")
+        if not (response.status_code == 200 and "text/event-stream" in kind and request.stream):
+            data = await wire.read(response)
+            if response.status_code != 200:
+                raise self._refusal(response, data, request, call)
+            if "json" not in kind:
+                raise self._error(ProviderBroken, "the reply is not JSON; is base_url right?", call, 200)
+            return self._dialect.decode(_parse(data))
+        events, partial = Events(), call.partial
+        async for chunk in wire.chunks(response):
             for data in events.feed(chunk):
                 if data == b"[DONE]":
                     continue
-                event = parse(data)
-                if isinstance(event, dict) and event.get("error"):
-                    raise self._broken_off(event, trip)
-                dialect.hear(event, heard)
-                if trip.first is None and heard.pieces:
-                    trip.first = time.perf_counter() - began
-        return dialect.decode(dialect.whole(heard))
+                event = _parse(data)
+                if look(event, "error"):
+                    raise self._broken_off(event, request, call)
+                self._dialect.hear(event, partial)
+                if call.first is None and partial.pieces:
+                    call.first = time.perf_counter() - began
+        if partial.reason is None:
+            raise Malformed("the stream ended before the reply did")
+        return self._dialect.answer(partial)
 
-    def _broken_off(self, event: Json, trip: _Trip) -> Exception:
+    def _broken_off(self, event: Json, request: Request, call: _Call) -> Exception:
         """Name an error that comes within a stream; what has begun may have been billed and is not asked again."""
-        why = explain(event, self._key, trip.request)
+        why = explain(event, self._key, request)
         busy = any(word in str(event["error"]) for word in _OVERLOADED)
-        said = f"{'is overloaded or rate-limited' if busy else 'failed on its side'} in the middle of its reply{why}"
-        error = self._error(ProviderBusy if busy else ProviderBroken, said, trip, 529 if busy else 200)
-        return error if trip.heard.pieces else _TryAgain(error)
+        kind, said = failure(busy=busy)
+        error = self._error(kind, f"{said} in the middle of its reply{why}", call, 529 if busy else 200)
+        return error if call.partial.pieces else _MayPass(error)
 
     def _headers(self, request: Request) -> dict[str, str]:
         """Return the headers with the key, put together at the last moment: nothing of ours keeps it in clear."""
@@ -253,38 +273,23 @@ class HttpProvider(Provider):
         again = {"idempotency-key": request.idempotency_key} if request.idempotency_key else {}
         return {**_HEADERS, **self._dialect.headers, **key, **again}
 
-    def _refusal(self, response: httpx.Response, data: bytes, request: Request, trip: _Trip) -> Exception:
-        """Name what a status other than 200 means by the caller's next move."""
+    def _refusal(self, response: httpx.Response, data: bytes, request: Request, call: _Call) -> Exception:
+        """Name what a status other than 200 means."""
         status = response.status_code
         try:
-            why = explain(parse(data), self._key, request)
-        except (ValueError, RecursionError):
+            why = explain(_parse(data), self._key, request)
+        except Malformed:
             why = ""
-        kind: type[ProviderError] = ProviderMisused
-        if status in RETRIED and "insufficient_quota" not in why:
-            kind = ProviderBusy if status in BUSY else ProviderBroken
-            said = "is overloaded or rate-limited" if status in BUSY else "failed on its side"
-            error = self._error(kind, f"{said} (HTTP {status}){why}", trip, status)
-            return _TryAgain(error, retry_after(response.headers.get("retry-after"), datetime.now(UTC)))
-        if status in (401, 403):
-            said = f"the key was not accepted (HTTP {status}); check the key and what it may use"
-        elif status >= 400:
-            said = f"the request was not accepted (HTTP {status}){why or '; check the model and its options'}"
-            if status == 404:
-                said = f"no such model or address (HTTP 404); check '{self.model}' and base_url{why}"
-            if not self._tariff.listed and (status == 404 or "model" in why):  # some servers say 400 to a model's name
-                said += near_models(self.vendor, self.model)
-        elif status >= 300:
-            kind, said = ProviderBroken, f"answered with a redirect (HTTP {status}), which is not followed; correct base_url"  # fmt: skip
-        else:
-            kind, said = ProviderBroken, f"answered HTTP {status} without a reply"
-        return self._error(kind, said, trip, status)
+        kind, said = meaning(status, why, self.model)
+        if kind is not ProviderMisused:
+            error = self._error(kind, said, call, status)
+            wish = retry_after(response.headers.get("retry-after"), datetime.now(UTC))
+            return _MayPass(error, wish) if status in RETRIED else error
+        if not self._tariff.listed and (status == 404 or "model" in why):  # some servers say 400 to a model's name
+            said += near_model(self.vendor, self.model)
+        return self._error(kind, said, call, status)
 
-    def _reply(self, answer: Answer, trip: _Trip, took: float) -> Reply:
-        trip.service += took
-        if answer.stop == "refusal":
-            reason = plain(answer.refusal or "refusal", 60)
-            raise self._error(ProviderRefused, f"declined to answer ({reason}); change the request", trip, 200)
+    def _reply(self, answer: Answer, call: _Call) -> Reply:
         return Reply(
             text=hide(answer.text.encode("utf-8", "replace").decode(), self._key),
             provider=self.id,
@@ -293,40 +298,33 @@ class HttpProvider(Provider):
             usage=answer.usage,
             cost=self._tariff.cost(answer.usage),
             price=self._tariff.price,
-            latency_seconds=trip.service,
-            time_to_first_token_seconds=trip.first,
-            wait_seconds=trip.waited,
-            attempts=trip.attempts,
-            request_id=trip.request_id,
+            latency_seconds=call.service,
+            time_to_first_token_seconds=call.first,
+            wait_seconds=call.waited,
+            attempts=call.attempts,
+            request_id=call.request_id,
         )
 
-    def _received(self, trip: _Trip) -> Reply | None:
+    def _received(self, call: _Call) -> Reply | None:
         """Return what came before a call ended without a reply that can be used: it may have been paid for."""
-        if trip.reply or not trip.heard.pieces:
-            return trip.reply
-        return self._reply(Answer(text=trip.heard.text, stop="other"), trip, 0.0)
+        if call.reply or not call.partial.pieces:
+            return call.reply
+        return self._reply(Answer(text=call.partial.text, stop="other"), call)
 
-    def _error(self, kind: type[ProviderError], said: str, trip: _Trip, status: int | None = None) -> ProviderError:
+    def _error(self, kind: type[ProviderError], said: str, call: _Call, status: int | None = None) -> ProviderError:
         return kind(
             said,
             provider=self.id,
             status=status,
-            request_id=trip.request_id,
-            attempts=trip.attempts,
-            wait_seconds=trip.waited,
+            request_id=call.request_id,
+            attempts=call.attempts,
+            wait_seconds=call.waited,
+            received=self._received(call),
         )
 
 
-def retry_after(value: str | None, now: datetime) -> float | None:
-    """Return the seconds that a ``Retry-After`` header asks for, given as seconds or as a date; None for nonsense."""
-    if not value:
-        return None
+def _parse(data: bytes) -> Json:
     try:
-        seconds = float(value)
+        return read_json(data)
     except ValueError:
-        try:
-            date = email.utils.parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        seconds = (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+        raise Malformed("it is not valid JSON") from None

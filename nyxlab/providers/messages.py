@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import re
@@ -10,7 +9,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from pydantic.dataclasses import dataclass
 
@@ -21,8 +20,6 @@ Json = Any  # a JSON value: None, bool, int, float, str, list or dict of them
 Count = Annotated[int, Field(ge=0, strict=True)]
 Usd = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-
 
 _LETTERS = re.compile(r"[A-Za-z\s]+")
 _KEY = re.compile(r"\b(?:sk-[A-Za-z0-9_-]{16,}|AIza[A-Za-z0-9_-]{30,}|gh[opsu]_[A-Za-z0-9]{30,})")
@@ -44,25 +41,11 @@ class Record(BaseModel):
 
 
 @dataclass(frozen=True)
-class Image:
-    """An image part of a message: raw bytes with their media type (``image/png``)."""
-
-    data: bytes
-    media_type: str
-
-    @property
-    def base64(self) -> str:
-        """The bytes as base64 text, as every vendor's format wants them."""
-        return base64.b64encode(self.data).decode("ascii")
-
-
-@dataclass(frozen=True)
 class Message:
-    """One turn of a conversation: who speaks, what is said, and images that go with it."""
+    """One turn of a conversation: who speaks and what is said."""
 
     role: Literal["user", "assistant"]
     content: str
-    images: tuple[Image, ...] = ()
 
 
 class Request(Record):
@@ -71,8 +54,9 @@ class Request(Record):
     ``max_tokens`` bounds the reply (reasoning included), ``output_schema`` is a JSON Schema that the reply must
     satisfy, ``deadline`` the seconds after which the call is given up, retries and waiting included. ``stream`` reads
     the reply while it is written: the time to its first token is known, and what came before a call was given up.
-    The first ``shared`` characters of the first message are those of other requests too, which a vendor may keep and charge less for.
-    ``idempotency_key`` goes along where the vendor takes one, so that a call sent again after a crash is not billed twice.
+    The first ``shared`` characters of the first message are those of other requests too, which a vendor may keep and
+    charge less for. ``idempotency_key`` goes along where the vendor takes one, so that a call sent again after a crash
+    is not billed twice.
     """
 
     messages: tuple[Message, ...] = Field(min_length=1)
@@ -94,24 +78,23 @@ class Request(Record):
 
     @property
     def tokens(self) -> int:
-        """A count of the prompt's tokens, four characters to one, rounded up, 1,000 an image: an estimate."""
-        return -(-len(self.text) // 4) + 1_000 * sum(len(m.images) for m in self.messages)
+        """A count of the prompt's tokens, four characters to one, rounded up: an estimate."""
+        return -(-len(self.text) // 4)
 
     @property
     def most_tokens(self) -> int:
-        """How many tokens the prompt may have: three letters to one, a sign, a digit or two bytes of other scripts one each.
+        """The most tokens that the prompt may have: three letters to one, a sign, a digit or two bytes of others each.
 
         Vendors' tokenizers stay below that on prose, code and CJK; a text of random letters may pass it.
         """
         signs = _LETTERS.sub("", self.text)
-        plain, all_ = (len(signs.encode("ascii", "ignore")), len(signs.encode("utf-8", "replace")))
-        letters = len(self.text) - len(signs)
-        return -(-letters // 3) + plain + -(-(all_ - plain) // 2) + 1_600 * sum(len(m.images) for m in self.messages)
+        letters, ascii_signs = len(self.text) - len(signs), len(signs.encode("ascii", "ignore"))
+        other_bytes = len(signs.encode("utf-8", "replace")) - ascii_signs
+        return -(-letters // 3) + ascii_signs + -(-other_bytes // 2)
 
     def digest(self) -> str:
         """SHA-256 of what is asked. How it is sent and waited for is no part of the question."""
-        asked: Json = self.model_dump(exclude={"deadline", "stream", "shared", "messages", "idempotency_key"})
-        asked["messages"] = [[m.role, m.content, [[i.media_type, i.base64] for i in m.images]] for m in self.messages]
+        asked = self.model_dump(exclude={"deadline", "stream", "shared", "idempotency_key"})
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
@@ -123,6 +106,10 @@ class Usage(Record):
     cache_read_tokens: Count = 0
     cache_write_tokens: Count = 0
     reasoning_tokens: Count = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        """Return the tokens of two calls."""
+        return Usage(**{name: count + getattr(other, name) for name, count in self})
 
     @property
     def tokens(self) -> int:
@@ -140,6 +127,11 @@ class Cost(Record):
     def unknown(cls) -> Cost:
         """Return the cost of what nobody has priced."""
         return cls(usd=None, certainty="unknown")
+
+    @classmethod
+    def free(cls) -> Cost:
+        """Return the cost of what is never billed."""
+        return cls(usd=Decimal(0), certainty="exact")
 
     @classmethod
     def total(cls, costs: Iterable[Cost]) -> Cost:

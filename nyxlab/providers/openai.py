@@ -1,25 +1,24 @@
-"""OpenAI's chat-completions format, as two pure functions; other servers that speak it differ in one name."""
+"""OpenAI's chat-completions format, as pure functions; other servers that speak it differ in one name."""
 
 from __future__ import annotations
 
-from nyxlab.providers.dialect import Answer, Heard, Malformed, Sampling, closed, count, pick, tally, usage
-from nyxlab.providers.messages import Json, Message, Request, Stop
+from typing import ClassVar
 
-_STOPS: dict[str | None, Stop] = {"stop": "end", "length": "length", "content_filter": "refusal"}
+from nyxlab.providers.dialect import Answer, Dialect, Partial, Sampling, closed, look, pick, tally, usage
+from nyxlab.providers.messages import Json, Request, Stop, Usage
+
 # What strict mode enforces on every model; a schema with anything else is still sent, and enforced as far as it goes.
 _STRICT = "type properties required additionalProperties items anyOf enum const description title $ref $defs"
 
 
-class OpenAIDialect:
+class OpenAIDialect(Dialect):
     """``POST {base}/chat/completions``. Its ``prompt_tokens`` include cached ones, so those are taken off."""
 
-    base_url = "https://api.openai.com/v1"
-    version = ""  # others serve it under any path, or none
-    headers: dict[str, str] = {}  # noqa: RUF012 - a constant of the format
+    base_url = "https://api.openai.com/v1"  # others serve it under any path, so none is added to theirs
     key_header = "authorization"
     key_prefix = "Bearer "
-    streaming: dict[str, Json] = {"stream": True, "stream_options": {"include_usage": True}}  # noqa: RUF012 - a constant
-    keeps = False
+    streaming: ClassVar = {"stream": True, "stream_options": {"include_usage": True}}
+    stops: ClassVar[dict[str | None, Stop]] = {"stop": "end", "length": "length", "content_filter": "refusal"}
 
     def __init__(self, limit: str = "max_tokens") -> None:
         """``limit`` is ``max_completion_tokens`` at OpenAI, which refuses the old name that all others know."""
@@ -34,7 +33,7 @@ class OpenAIDialect:
         system = [{"role": "system", "content": request.system}] if request.system else []
         body: dict[str, Json] = {
             "model": model,
-            "messages": [*system, *({"role": m.role, "content": _content(m)} for m in request.messages)],
+            "messages": [*system, *({"role": m.role, "content": m.content} for m in request.messages)],
             self._limit: request.max_tokens,
             **sampling.given(request),
         }
@@ -45,58 +44,33 @@ class OpenAIDialect:
         return body
 
     def decode(self, body: Json, /) -> Answer:
-        """Return what the body says."""
-        choice = pick(body, "choices", 0, kind=dict)
-        message = pick(choice, "message", kind=dict)
-        reason = choice.get("finish_reason")
-        refused = message.get("refusal") or ("content_filter" if reason == "content_filter" else None)
-        counts = body.get("usage")
-        cached = count(counts, "prompt_tokens_details", "cached_tokens")
-        written = count(counts, "prompt_tokens_details", "cache_write_tokens")
-        return Answer(
-            text="" if message.get("content") is None else pick(message, "content", kind=str),
-            stop="refusal" if refused else _STOPS.get(reason, "other"),
-            refusal=None if not refused else "content_filter" if reason == "content_filter" else "refusal",
-            model=pick(body, "model", kind=str) if "model" in body else None,
-            usage=usage(
-                tally(pick(counts, "prompt_tokens"), less=(cached, written)),
-                pick(counts, "completion_tokens"),
-                read=cached,
-                write=written,
-                reasoning=count(counts, "completion_tokens_details", "reasoning_tokens"),
-            )
-            if isinstance(counts, dict)
-            else None,
-        )
+        """Return what the body says: a stream's one chunk, but for a name."""
+        partial = Partial()
+        pick(body, "choices", 0, "message", kind=dict)
+        self.hear(body, partial)
+        return self.answer(partial)
 
-    def hear(self, event: Json, heard: Heard, /) -> None:
+    def hear(self, event: Json, partial: Partial, /) -> None:
         """Take one chunk in: text in pieces, the reason to stop in the last but one, the counts in the last."""
-        rest, choices = heard.rest, pick(event, "choices", kind=list) if "choices" in event else []
-        rest |= {name: event[name] for name in ("model", "usage") if event.get(name)}
-        for choice in choices[:1]:
-            delta = count(choice, "delta")
-            if count(delta, "content"):
-                heard.pieces.append(pick(delta, "content", kind=str))
-            rest["refusal"] = count(delta, "refusal") or rest.get("refusal")
-            rest["finish_reason"] = count(choice, "finish_reason") or rest.get("finish_reason")
+        partial.note(model=look(event, "model"), counts=look(event, "usage"))
+        for choice in pick(event, "choices", kind=list)[:1] if look(event, "choices") else []:
+            said = look(choice, "delta") or look(choice, "message")
+            if look(said, "content"):
+                partial.pieces.append(pick(said, "content", kind=str))
+            refusal = "refusal" if look(said, "refusal") else None
+            partial.note(reason=look(choice, "finish_reason"), refusal=refusal)
 
-    def whole(self, heard: Heard, /) -> Json:
-        """Return the completion with all of its text."""
-        reason = heard.rest.get("finish_reason")
-        if reason is None:
-            raise Malformed("the stream ended before the reply did")
-        message = {"content": heard.text, "refusal": heard.rest.get("refusal")}
-        return {**heard.rest, "choices": [{"message": message, "finish_reason": reason}]}
-
-
-def _content(message: Message) -> Json:
-    if not message.images:
-        return message.content
-    images: list[Json] = [
-        {"type": "image_url", "image_url": {"url": f"data:{image.media_type};base64,{image.base64}"}}
-        for image in message.images
-    ]
-    return [*images, {"type": "text", "text": message.content}]
+    def usage(self, counts: dict[str, Json], /) -> Usage | None:
+        """Return the counts."""
+        cached = look(counts, "prompt_tokens_details", "cached_tokens", default=0)
+        written = look(counts, "prompt_tokens_details", "cache_write_tokens", default=0)
+        return usage(
+            input_tokens=tally(counts.get("prompt_tokens"), less=(cached, written)),
+            output_tokens=counts.get("completion_tokens"),
+            cache_read_tokens=cached,
+            cache_write_tokens=written,
+            reasoning_tokens=look(counts, "completion_tokens_details", "reasoning_tokens", default=0),
+        )
 
 
 def _is_strict(schema: Json) -> bool:

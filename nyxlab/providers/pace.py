@@ -24,15 +24,16 @@ class Pace:
     finds out whether it is back.
     """
 
-    def __init__(self) -> None:
-        self.limit = float(START)
+    def __init__(self, most: int = MOST) -> None:
+        self.most = most
+        self.limit = float(min(START, most))
         self.busy = 0
         self._refused = False
         self._cut_at = -math.inf
         self._queue: deque[anyio.Event] = deque()
         self._failures = self._rests = 0
         self._until: float | None = None
-        self._probing = False
+        self._probe: object = None  # the ticket of the call that finds out whether a rest is over
 
     def resting(self) -> str | None:
         """Return why no call should be made now, with the seconds that are left; None when one may."""
@@ -41,23 +42,33 @@ class Pace:
         left = self._until - time.monotonic()
         if left > 0:
             return f"cooling down after {self._failures} failures in a row: asked again in {math.ceil(left)} s"
-        return "cooling down: one call is finding out whether it answers again" if self._probing else None
+        return "cooling down: one call is finding out whether it answers again" if self._probe else None
 
-    def begin(self) -> None:
-        """Note that a call begins: after a rest it is the probe, and all others wait for what it brings."""
-        self._probing = self._until is not None
+    def begin(self) -> object:
+        """Note that a call begins, and return a ticket for it; after a rest it is the probe, and all others wait."""
+        ticket = object()
+        if self._until is not None:
+            self._probe = ticket
+        return ticket
 
-    def end(self, *, well: bool | None) -> None:
-        """Note how a call ended; None: it was called off, which says nothing."""
-        self._probing = False
-        if well:
-            self._failures = self._rests = 0
-            self._until = None
-        elif well is False:
-            self._failures += 1
-            if self._failures >= FAILURES:
-                self._until = time.monotonic() + min(REST * 2**self._rests, LONGEST_REST)
-                self._rests += 1
+    def end(self, ticket: object) -> None:
+        """Note that a call has ended, however it did."""
+        if ticket is self._probe:
+            self._probe = None
+
+    def answered(self) -> None:
+        """Note that the endpoint is well."""
+        self._failures = self._rests = 0
+        self._until = None
+
+    def failed(self, ticket: object) -> None:
+        """Note that a call failed by the endpoint's fault; one that began before a rest is no news about it."""
+        if self._until is not None and ticket is not self._probe:
+            return
+        self._failures += 1
+        if self._failures >= FAILURES:
+            self._until = time.monotonic() + min(REST * 2**self._rests, LONGEST_REST)
+            self._rests += 1
 
     async def enter(self) -> float:
         """Wait for a turn, first come, first served, and return the seconds that it took."""
@@ -76,13 +87,19 @@ class Pace:
             raise
         return time.perf_counter() - asked
 
-    def leave(self, *, accepted: bool | None = None) -> None:
-        """Give the turn back; ``accepted`` is False where the endpoint asked for less, None where it said nothing."""
-        if accepted and self.busy * 2 > self.limit:  # a limit that nobody comes near proves nothing by standing
-            self.limit = min(MOST, self.limit + (1 / self.limit if self._refused else 1))
-        elif accepted is False and time.monotonic() - self._cut_at >= CUT_EVERY:
+    def accepted(self) -> None:
+        """Note that the endpoint took a call on: it may be given more at once."""
+        if self.busy * 2 > self.limit:  # a limit that nobody comes near proves nothing by standing
+            self.limit = min(self.most, self.limit + (1 / self.limit if self._refused else 1))
+
+    def refused(self) -> None:
+        """Note that the endpoint asked for less."""
+        if time.monotonic() - self._cut_at >= CUT_EVERY:
             self.limit = max(1.0, min(self.limit, self.busy) * CUT)
             self._refused, self._cut_at = True, time.monotonic()
+
+    def leave(self) -> None:
+        """Give the turn back, to whoever waits for one."""
         self.busy -= 1
         while self._queue and self.busy < int(self.limit):
             self.busy += 1

@@ -6,17 +6,16 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from rapidfuzz import fuzz, process
-
 from nyxlab.providers.messages import Cost, Price, Record, Request, Usage
-from nyxlab.settings import UnitPrice
+from nyxlab.settings import UnitPrice, did_you_mean
 
 MILLION = Decimal(1_000_000)
 _UNITS = ("input", "output", "cache_read", "cache_write")
+FREE = Price(input=Decimal(0), output=Decimal(0), cache_read=Decimal(0), cache_write=Decimal(0), sheet="local: free")
 
 
 class Tariff(Record):
-    """What is known of a model's price and window: ``listed`` is its (vendor, model) in the price sheet, if it is there."""
+    """What is known of a model's price and window: ``listed`` is its (vendor, model) where the price sheet has it."""
 
     price: Price | None = None
     context: int | None = None
@@ -24,20 +23,23 @@ class Tariff(Record):
 
     def cost(self, usage: Usage | None) -> Cost:
         """Return the exact cost of a call; unknown without a price or without a usage that can be believed."""
+        if self.price == FREE:
+            return Cost.free()
         if usage is None or self.price is None:
             return Cost.unknown()
-        return (
-            Cost(usd=_sheet_cost(*self.listed, usage), certainty="exact") if self.listed else cost_of(usage, self.price)
-        )
+        return self._by_sheet(usage) if self.listed else cost_of(usage, self.price)
 
     def estimate(self, request: Request) -> Cost:
         """Return what the request may cost at most: counted prompt plus ``max_tokens`` of reply."""
-        if self.price is None:
-            return Cost.unknown()
+        if self.price is None or self.price == FREE:
+            return self.cost(None)
         if not self.listed:
             return estimate_of(request, self.price)
         most = Usage(input_tokens=request.tokens, output_tokens=request.max_tokens)
-        return Cost(usd=_sheet_cost(*self.listed, most), certainty="estimated")
+        return self._by_sheet(most).model_copy(update={"certainty": "estimated"})
+
+    def _by_sheet(self, usage: Usage) -> Cost:
+        return Cost(usd=_calculate(*(self.listed or ("", "")), usage).total_price, certainty="exact")
 
 
 def cost_of(usage: Usage | None, price: Price) -> Cost:
@@ -45,22 +47,21 @@ def cost_of(usage: Usage | None, price: Price) -> Cost:
     if usage is None:
         return Cost.unknown()
     usd = Decimal(0)
-    for tokens, unit in (
-        (usage.input_tokens, price.input),
-        (usage.output_tokens, price.output),
-        (usage.cache_read_tokens, price.cache_read),
-        (usage.cache_write_tokens, price.cache_write),
-    ):
-        if tokens and unit is None:
+    for unit in _UNITS:
+        tokens, each = getattr(usage, f"{unit}_tokens"), getattr(price, unit)
+        if tokens and each is None:
             return Cost.unknown()
-        usd += tokens * (unit or 0) / MILLION
+        usd += tokens * (each or 0) / MILLION
     return Cost(usd=usd, certainty="exact")
 
 
 def estimate_of(request: Request, price: Price) -> Cost:
-    """Return what the request may cost at most at plain unit prices; to have a beginning kept costs more than to have it read."""
+    """Return what the request may cost at most at plain unit prices.
+
+    To have a beginning kept costs more than to have it read.
+    """
     kept = min(request.most_tokens, request.shared) * max(Decimal(0), (price.cache_write or price.input) - price.input)
-    most = request.most_tokens * price.input + request.max_tokens * price.output + (kept if request.shared else 0)
+    most = request.most_tokens * price.input + request.max_tokens * price.output + kept
     return Cost(usd=most / MILLION, certainty="estimated")
 
 
@@ -69,9 +70,9 @@ def tariff(vendor: str, model: str, override: UnitPrice | None = None, context: 
 
     Servers other than the vendor's own ask with ``vendor=""``: the same model has another price elsewhere.
     """
-    if override:
-        return Tariff(price=Price(**override.model_dump()), context=context or _sheet(vendor, model).context)
     found = _sheet(vendor, model)
+    if override:
+        found = Tariff(price=Price(**override.model_dump()), context=found.context)
     return found.model_copy(update={"context": context}) if context else found
 
 
@@ -84,41 +85,29 @@ def _sheet(vendor: str, model: str) -> Tariff:
         found = _calculate(vendor, model, Usage())
     except LookupError:
         return Tariff()
-    unit = {name: _unit(getattr(found.model_price, f"{name}_mtok", None)) for name in _UNITS}
-    if unit["input"] is None or unit["output"] is None:
+    prices = {unit: getattr(found.model_price, f"{unit}_mtok", None) for unit in _UNITS}
+    if prices["input"] is None or prices["output"] is None:
         return Tariff(context=found.model.context_window)
     import genai_prices
 
-    price = Price.model_validate({**unit, "sheet": f"genai-prices {genai_prices.__version__}"})
+    # Of tiers the base, which is what a short prompt pays (costs do use the tiers).
+    units = {unit: price and Decimal(getattr(price, "base", price)) for unit, price in prices.items()}
+    price = Price.model_validate({**units, "sheet": f"genai-prices {genai_prices.__version__}"})
     return Tariff(price=price, context=found.model.context_window, listed=(vendor, model))
 
 
-def near_models(vendor: str, model: str) -> str:
-    """Return ``"; did you mean …?"`` with up to three models of the vendor that the price sheet knows, or nothing.
+def near_model(vendor: str, model: str) -> str:
+    """Return ``"; did you mean …?"`` with the nearest of the vendor's models that the price sheet knows, or nothing.
 
     A hint and no more: models come out faster than price sheets.
     """
     from genai_prices.data_snapshot import get_snapshot
 
-    known = next((p.models for p in get_snapshot().providers if p.id == vendor), [])
-    near = process.extract(model, [m.id for m in known], scorer=fuzz.ratio, limit=3, score_cutoff=70)
-    names = " or ".join(f"'{name}'" for name, _, _ in near if name != model)
-    return f"; did you mean {names}?" if names else ""
-
-
-def _unit(price: Any) -> Decimal | None:
-    """Return a unit price; of tiers the base, which is what a short prompt pays (costs do use the tiers)."""
-    return price if price is None else Decimal(getattr(price, "base", price))
-
-
-def _sheet_cost(vendor: str, model: str, usage: Usage) -> Decimal:
-    total: Decimal = _calculate(vendor, model, usage).total_price
-    return total
+    return did_you_mean(model, [m.id for p in get_snapshot().providers if p.id == vendor for m in p.models])
 
 
 def _calculate(vendor: str, model: str, usage: Usage) -> Any:
-    # Imported here because it takes 0.4 s, which a run on local models or scripts need not wait for.
-    import genai_prices
+    import genai_prices  # 0.4 s, for which a run on local models or scripts need not wait
 
     counts = genai_prices.Usage(
         input_tokens=usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens,

@@ -15,10 +15,10 @@ from nyxlab.providers.dialect import Dialect, Sampling
 from nyxlab.providers.google import GoogleDialect
 from nyxlab.providers.hand import HandProvider
 from nyxlab.providers.http import HttpProvider
-from nyxlab.providers.local import FREE, LocalProvider
+from nyxlab.providers.local import LocalProvider
 from nyxlab.providers.messages import Record, looks_like_key
 from nyxlab.providers.openai import OpenAIDialect
-from nyxlab.providers.prices import Tariff, tariff
+from nyxlab.providers.prices import FREE, Tariff, tariff
 from nyxlab.providers.scripted import ScriptedProvider
 from nyxlab.settings import VENDOR_KEYS, Endpoint, Settings, did_you_mean, load_settings, vet_url
 
@@ -108,7 +108,9 @@ def _over_http(
     """Put a provider together from a vendor or an endpoint; a price sheet speaks only for a vendor's own server."""
     kind = endpoint.kind if endpoint else named.vendor
     own = endpoint is None and base_url is None
-    dialect = _dialect(kind, own=own)
+    dialect: Dialect = OpenAIDialect("max_completion_tokens" if own else "max_tokens")
+    if kind != "openai":
+        dialect = AnthropicDialect() if kind == "anthropic" else GoogleDialect()
     variables = VENDOR_KEYS[kind] if endpoint is None else tuple(filter(None, [endpoint.api_key_env]))
     # A vendor's key goes to the vendor alone: where the caller names another server, the caller gives its key too.
     key = key or (settings.key(*variables) if base_url is None else None)
@@ -142,11 +144,3 @@ def _tariff(named: Reference, settings: Settings, endpoint: Endpoint | None, she
     model = endpoint.models.get(named.model) if endpoint else None
     price = settings.prices.get(f"{named.vendor}:{named.model}") or (model.price if model else None)
     return tariff(sheet, named.model, price, model.context if model else None)
-
-
-def _dialect(kind: str, *, own: bool) -> Dialect:
-    if kind == "anthropic":
-        return AnthropicDialect()
-    if kind == "google":
-        return GoogleDialect()
-    return OpenAIDialect("max_completion_tokens" if own else "max_tokens")

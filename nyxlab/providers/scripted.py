@@ -23,9 +23,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
-from decimal import Decimal
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -36,7 +34,7 @@ from nyxlab.errors import InputRefused, ProviderBroken, ProviderBusy, ProviderMi
 from nyxlab.providers.base import Capabilities, Provider
 from nyxlab.providers.messages import Cost, Json, Price, Record, Reply, Request, Seconds, Stop, Usage
 from nyxlab.providers.prices import cost_of, estimate_of
-from nyxlab.providers.strictyaml import Lines, read_yaml
+from nyxlab.providers.strictyaml import read_yaml
 from nyxlab.settings import Location, did_you_mean, refusal
 
 _ERRORS = {"busy": ProviderBusy, "refused": ProviderRefused, "broken": ProviderBroken, "misused": ProviderMisused}
@@ -63,33 +61,35 @@ class ScriptedReply(Record):
             raise ValueError("give exactly one of text, json and error (text beside error is its message)")
         return self
 
-    def fits(self, said: str) -> bool:
-        """Whether the text holds all parts of ``match``, one after the other."""
-        start = 0
+    def fits(self, prompt: str) -> bool:
+        """Whether the prompt holds all parts of ``match``, one after the other."""
+        rest = prompt
         for part in (self.match,) if isinstance(self.match, str) else self.match or ():
-            found = said.find(part, start)
-            if found < 0:
+            _, found, rest = rest.partition(part)
+            if not found:
                 return False
-            start = found + len(part)
         return True
 
     @property
-    def reply(self) -> str:
-        """The text that is served."""
-        return self.text if self.text is not None else json.dumps(self.data, ensure_ascii=False)
+    def cost(self) -> Cost:
+        """What serving it is said to cost."""
+        if self.price is None:
+            return Cost.free()
+        cost = cost_of(self.usage, self.price)
+        return cost if cost.usd is None else Cost(usd=cost.usd, certainty="estimated")
 
 
 class ScriptedProvider(Provider):
     """Answers from a list of replies, or from one channel of a script file (``PATH#channel``).
 
-    ``replies`` are texts, mappings with the script's keys, or ``ScriptedReply`` records. ``id``, ``vendor``,
-    ``capabilities`` and ``why_unusable`` let it stand for a provider of any kind in a notebook or a test.
-    Raises ``InputRefused`` for a file, channel or entry that cannot be used.
+    ``replies`` are texts, or mappings with the script's keys. ``id``, ``vendor``, ``capabilities`` and ``why_unusable``
+    let it stand for a provider of any kind in a notebook or a test. Raises ``InputRefused`` for a file, channel or
+    entry that cannot be used.
     """
 
     def __init__(
         self,
-        replies: Sequence[str | Mapping[str, Json] | ScriptedReply] | str | Path,
+        replies: Sequence[str | Mapping[str, Json]] | str | Path,
         *,
         id: str | None = None,  # noqa: A002 - it is the provider's `id`
         vendor: str = "script",
@@ -102,10 +102,10 @@ class ScriptedProvider(Provider):
             self.identity = f"script:{Path(path).resolve()}#{channel}"
             self.id = id or f"script:{replies}"
         else:
-            self._replies = tuple(_entry(reply) for reply in replies)
+            entries = [{"text": reply} if isinstance(reply, str) else reply for reply in replies]
+            self._replies = tuple(_entry(entry, "script", lambda _: 1) for entry in entries)
             text = json.dumps([reply.to_json() for reply in self._replies], sort_keys=True)
-            self.id = id or f"script:{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-            self.identity = self.id
+            self.id = self.identity = id or f"script:{hashlib.sha256(text.encode()).hexdigest()[:8]}"
         if not self._replies:
             raise InputRefused(f"{self.id}: a script needs at least one reply")
         self.vendor = vendor
@@ -120,13 +120,13 @@ class ScriptedProvider(Provider):
     def estimate(self, request: Request) -> Cost:
         """Return what the request would cost at the dearest price in the script; nothing where none pretends one."""
         costs = [estimate_of(request, reply.price) for reply in self._replies if reply.price]
-        return max(costs, key=lambda cost: cost.usd or 0, default=Cost(usd=Decimal(0), certainty="exact"))
+        return max(costs, key=lambda cost: cost.usd or 0, default=Cost.free())
 
     async def ask(self, request: Request) -> Reply:
         """Serve the entry that fits, after its latency."""
         if self._why_unusable:
             raise ProviderMisused(self._why_unusable, provider=self.id, attempts=0)
-        entry = self._choose(request)
+        entry = self._choose(request.text)
         started = time.perf_counter()
         with anyio.move_on_after(request.deadline) as patience:
             await anyio.sleep(entry.latency)
@@ -135,53 +135,38 @@ class ScriptedProvider(Provider):
         if entry.error:
             raise _ERRORS[entry.error](entry.text or f"scripted error ({entry.error})", provider=self.id)
         return Reply(
-            text=entry.reply,
+            text=entry.text if entry.text is not None else json.dumps(entry.data, ensure_ascii=False),
             provider=self.id,
             model=self.id,
             stop=entry.stop,
             usage=entry.usage,
-            cost=_cost(entry),
+            cost=entry.cost,
             price=entry.price and entry.price.model_copy(update={"sheet": "script"}),  # pretended, whatever it says
             latency_seconds=time.perf_counter() - started,
         )
 
-    def _choose(self, request: Request) -> ScriptedReply:
+    def _choose(self, prompt: str) -> ScriptedReply:
         """Return the entry to serve; no await in here, so no two calls ever take the same ordered one."""
-        said = request.text
-        ordered: list[int] = []
         for number, entry in enumerate(self._replies):
-            if entry.match is None:
-                ordered.append(number)
-            elif entry.fits(said) and not (entry.repeat is False and number in self._served):
+            spent = entry.repeat is False and number in self._served
+            if entry.match is not None and entry.fits(prompt) and not spent:
                 self._served.add(number)
                 return entry
-        for number in ordered:
-            if number not in self._served or number == ordered[-1]:
-                if not self._replies[number].repeat:
-                    self._served.add(number)
-                return self._replies[number]
-        raise ProviderMisused(
-            "no entry of the script fits this request; add one, or one without match", provider=self.id, attempts=0
-        )
+        ordered = [number for number, entry in enumerate(self._replies) if entry.match is None]
+        for number in [number for number in ordered if number not in self._served] or ordered[-1:]:
+            if not self._replies[number].repeat:
+                self._served.add(number)
+            return self._replies[number]
+        said = "no entry of the script fits this request; add one, or one without match"
+        raise ProviderMisused(said, provider=self.id, attempts=0)
 
 
-def _cost(entry: ScriptedReply) -> Cost:
-    if entry.price is None:
-        return Cost(usd=Decimal(0), certainty="exact")
-    cost = cost_of(entry.usage, entry.price)
-    return cost if cost.usd is None else Cost(usd=cost.usd, certainty="estimated")
-
-
-def _entry(reply: str | Mapping[str, Json] | ScriptedReply) -> ScriptedReply:
-    if isinstance(reply, ScriptedReply):
-        return reply
+def _entry(given: Mapping[str, Json], name: str, line_of: Callable[[Location], int]) -> ScriptedReply:
     try:
-        return ScriptedReply.model_validate({"text": reply} if isinstance(reply, str) else reply)
+        return ScriptedReply.model_validate(given)
     except ValidationError as error:
-        raise refusal(error, "script", lambda _: 1, lambda _: _NAMES) from None
-
-
-_NAMES = ["json" if name == "data" else name for name in ScriptedReply.model_fields]
+        names = ["json" if name == "data" else name for name in ScriptedReply.model_fields]
+        raise refusal(error, name, line_of, lambda _: names) from None
 
 
 def _read_channel(path: Path, channel: str) -> tuple[ScriptedReply, ...]:
@@ -196,15 +181,8 @@ def _read_channel(path: Path, channel: str) -> tuple[ScriptedReply, ...]:
     if channel not in channels:
         near = did_you_mean(channel, channels) if channel else f"; it has {', '.join(channels)}"
         raise InputRefused(f"{path.name}: no channel '{channel}'{near}; write script:{path.name}#CHANNEL")
-    replies = []
-    for number, entry in enumerate(channels[channel]):
-        try:
-            replies.append(ScriptedReply.model_validate(entry))
-        except ValidationError as error:
-            here = (channel, number)
-            raise refusal(error, path.name, partial(_line_below, lines, here), lambda _: _NAMES) from None
-    return tuple(replies)
 
+    def line_below(number: int) -> Callable[[Location], int]:
+        return lambda where: lines.get((channel, number, *where), lines[channel, number])
 
-def _line_below(lines: Lines, here: Location, where: Location) -> int:
-    return lines.get((*here, *where), lines[here])
+    return tuple(_entry(given, path.name, line_below(number)) for number, given in enumerate(channels[channel]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from collections.abc import Callable
@@ -10,13 +11,13 @@ from types import ModuleType
 from typing import Any, Never
 
 from nyxlab.errors import InputRefused
-from nyxlab.providers.messages import Cost, Json, Message, Reply, Request, Usage
+from nyxlab.providers.messages import Cost, Json, Message, Reply, Request
 
 Fault = Callable[[str], str | None]
 
 
-def read_json(text: str) -> Json:
-    """Read a reply as JSON, whole and strict: no NaN, no key twice, nothing around it. ValueError says what is wrong."""
+def read_json(text: str | bytes) -> Json:
+    """Read a reply as JSON, whole and strict: no NaN, no key twice, nothing around it. ValueError says what's wrong."""
 
     def refuse(constant: str) -> Never:
         raise ValueError(f"{constant} is not JSON")
@@ -34,18 +35,16 @@ def read_json(text: str) -> Json:
 
 @cache
 def _jsonschema() -> ModuleType:
-    """Load jsonschema without the grammar of IRIs: it takes a second to build, for checks of formats that nobody here asks for."""
+    """Load jsonschema without the grammar of IRIs, which takes a second to build, for formats that nobody asks for."""
     grammar = "rfc3987_syntax"
     modules: dict[str, Any] = sys.modules
-    absent = "jsonschema" not in modules and grammar not in modules
-    if absent:
-        modules[grammar] = None  # an import of it now fails, as where it is not installed
+    if "jsonschema" in modules or grammar in modules:
+        return importlib.import_module("jsonschema")
+    modules[grammar] = None  # an import of it now fails, as where it is not installed
     try:
-        import jsonschema
+        return importlib.import_module("jsonschema")
     finally:
-        if absent:
-            del modules[grammar]
-    return jsonschema
+        del modules[grammar]
 
 
 def checked(schema: dict[str, Json]) -> type[Any]:
@@ -91,19 +90,15 @@ def repair(request: Request, said: str, problem: str) -> Request:
     # An empty turn is refused by some vendors, so an empty reply is left out.
     turns = (Message("assistant", said),) if said.strip() else ()
     wish = Message("user", f"That cannot be used ({problem}). Reply again: only the JSON, valid under the schema.")
-    key = (
-        request.idempotency_key and f"{request.idempotency_key}-repair"
-    )  # another question: no replay of the first answer
-    return request.model_copy(update={"messages": (*request.messages, *turns, wish), "idempotency_key": key})
+    again: dict[str, Json] = {"messages": (*request.messages, *turns, wish)}
+    if request.idempotency_key:  # another question: no replay of the first answer
+        again["idempotency_key"] = f"{request.idempotency_key}-repair"
+    return request.model_copy(update=again)
 
 
 def both(first: Reply, second: Reply) -> Reply:
     """Return the second reply at the price of the two; service time and attempts are the second's, which counts on."""
-    usage = None
-    if first.usage and second.usage:
-        counts = (first.usage.model_dump(), second.usage.model_dump())
-        usage = Usage(**{name: counts[0][name] + counts[1][name] for name in counts[0]})
     costs = (first.cost, second.cost)
-    unknown = any(cost.usd is None for cost in costs)
-    cost = Cost.unknown() if unknown else Cost.total(costs)
+    cost = Cost.unknown() if any(cost.usd is None for cost in costs) else Cost.total(costs)
+    usage = first.usage + second.usage if first.usage and second.usage else None
     return second.model_copy(update={"usage": usage, "cost": cost})

@@ -1,4 +1,7 @@
-"""The connections to one endpoint: bytes out, bytes in, and a cap on everything that a stranger could make endless."""
+"""The connections to one endpoint: bytes out, bytes in, and a cap on everything that a stranger could make endless.
+
+Only who makes a call loads this: httpx and aiohttp take longer to import than all of nyxlab's other imports.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +12,19 @@ from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
 from urllib.request import getproxies, proxy_bypass
 
+import aiohttp
 import anyio
 import httpx
+from httpx_aiohttp import AiohttpTransport
 
+from nyxlab.providers.dialect import Cut, Unreached
 from nyxlab.settings import is_private
 
 LARGEST_BODY = 16_000_000  # bytes; the longest reply of today's models is under 1 MB
 LARGEST_STREAM = 64_000_000  # bytes; a streamed token comes in some 300 bytes of wrapping
-STALL = (
-    60.0  # seconds between two pieces of a body that has begun; a model that thinks sends pings, or nothing at all yet
-)
+STALL = 60.0  # seconds between two pieces of a body that has begun; a model that thinks sends pings, or nothing yet
 CONNECT = 10.0
-
-
-class Unreached(Exception):
-    """No connection came about, so nothing was sent: trying again cannot be billed twice."""
-
-
-class Cut(Exception):
-    """The exchange ended before the reply did; the text is a sentence for people and holds nothing of it."""
+_BROKEN = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError)  # aiohttp's own tree, and httpx's
 
 
 class Wire:
@@ -43,18 +40,17 @@ class Wire:
 
     async def post(self, path: str, headers: Mapping[str, str], content: bytes) -> httpx.Response:
         """Send a request and return its response with the body unread; close it. Raises ``Unreached`` and ``Cut``."""
-        request = httpx.Request(
-            "POST",
-            self.base_url + path,
-            headers=headers,
-            content=content,
-            extensions={"timeout": {"connect": CONNECT}},  # the deadline of the call bounds the rest
-        )
         try:
+            request = httpx.Request(
+                "POST",
+                self.base_url + path,
+                headers=headers,
+                content=content,
+                extensions={"timeout": {"connect": CONNECT}},  # the deadline of the call bounds the rest
+            )
             return await self.open().handle_async_request(request)
-        except Exception as error:  # aiohttp's own tree and httpx's; neither is raised on, since both hold the request
-            failure = self._named(error)
-        raise failure
+        except _BROKEN as error:
+            raise self._named(error) from None
 
     async def read(self, response: httpx.Response) -> bytes:
         """Return the whole body. Raises ``Cut``."""
@@ -63,32 +59,27 @@ class Wire:
             data += chunk
         return bytes(data)
 
-    async def chunks(
-        self, response: httpx.Response, most: int = LARGEST_STREAM, stall: float = STALL
-    ) -> AsyncIterator[bytes]:
-        """Yield the body as it comes. Raises ``Cut`` past ``most`` bytes or ``stall`` seconds of silence within it."""
+    async def chunks(self, response: httpx.Response, most: int | None = None) -> AsyncIterator[bytes]:
+        """Yield the body as it comes. Raises ``Cut`` past ``most`` bytes, or where it stands still in its middle."""
         if response.headers.get("content-encoding", "identity") != "identity":
             raise Cut("the reply is compressed, which was not asked for")
-        failure: Exception | None = None
+        most = most or LARGEST_STREAM
         total, patience = 0, math.inf  # nobody knows how long a model thinks before it begins
-        body = aiter(response.stream)  # type: ignore[arg-type]  # an async transport gives an async stream
-        while failure is None:
+        body = response.aiter_raw()
+        while True:
             try:
                 with anyio.fail_after(patience):
                     chunk = await anext(body)
             except StopAsyncIteration:
                 return
             except TimeoutError:
-                failure = Cut(f"the reply stood still for {stall:g} s in its middle; it may have been billed")
-            except Exception as error:
-                failure = self._named(error)
-            else:
-                total, patience = total + len(chunk), stall
-                if total > most:
-                    failure = Cut(f"the reply is larger than {most:,} bytes")
-                else:
-                    yield chunk
-        raise failure
+                raise Cut(f"the reply stood still for {STALL:g} s in its middle; it may have been billed") from None
+            except _BROKEN as error:
+                raise self._named(error) from None
+            total, patience = total + len(chunk), STALL
+            if total > most:
+                raise Cut(f"the reply is larger than {most:,} bytes")
+            yield chunk
 
     async def aclose(self) -> None:
         """Close the connections; they are opened again when something is sent."""
@@ -105,34 +96,28 @@ class Wire:
 
     def _named(self, error: Exception) -> Exception:
         """Tell what never left this machine from what broke on its way: httpx-aiohttp calls both a ConnectTimeout."""
-        import aiohttp
-
         cause = error.__cause__ or error
         if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | ssl.SSLError):
             return Unreached(f"{httpx.URL(self.base_url).host} could not be reached; check the address and the network")
         if isinstance(cause, aiohttp.InvalidURL | httpx.InvalidURL):
             return Cut("base_url is not a URL that can be called")
-        return Cut(
-            f"the connection broke while the reply was awaited ({type(cause).__name__}); it may have been billed"
-        )
+        kind = type(cause).__name__
+        return Cut(f"the connection broke while the reply was awaited ({kind}); it may have been billed")
 
 
 def _transport(base_url: str) -> httpx.AsyncBaseTransport:
     """Return httpx's transport on aiohttp: its own pool is quadratic in what is in flight (see CONTRIBUTING.md).
 
     It follows no redirect, which would carry x-api-key along to wherever it points, decompresses nothing, and keeps no
-    cookie. Imported here, since it takes longer than all of nyxlab's other imports.
+    cookie. Certificates are read where they are looked at, so not without TLS.
     """
-    import aiohttp
-    from httpx_aiohttp import AiohttpTransport
-
-    secure = httpx.URL(base_url).scheme == "https"  # else no certificate is looked at, and none is read
+    tls = _tls() if httpx.URL(base_url).scheme == "https" else True
 
     def session() -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=0, ssl=_tls() if secure else True, keepalive_timeout=15.0)
+        connector = aiohttp.TCPConnector(limit=0, ssl=tls, keepalive_timeout=15.0)
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
-    return AiohttpTransport(client=session, proxy=proxy_for(base_url), verify=_tls() if secure else True)
+    return AiohttpTransport(client=session, proxy=proxy_for(base_url), verify=tls)
 
 
 def proxy_for(base_url: str) -> httpx.Proxy | None:

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import anyio
 import pytest
-from gate_players import ASK, AWKWARD, Past, Player, preferring, shown, verdict
+from gate_players import ASK, AWKWARD, Past, Player, gate_of, preferring, shown, verdict
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -84,7 +84,7 @@ def test_gate_never_waits_never_judges_one_never_selects_the_excluded(listed, sp
     players, fallback = [trait.build() for trait in listed], [trait.build() for trait in spare]
     judge = Player("j:j", preferring("42")) if judged else None
     history = Past(left=left)
-    gate = Gate(
+    gate = gate_of(
         players, compare=compare, judge=judge, policy=policy, fallback=fallback, history=history, deadline=DEADLINE
     )
     live = {candidate.provider for candidate in gate.resolve(ASK).live}
@@ -125,7 +125,7 @@ def test_gate_never_waits_never_judges_one_never_selects_the_excluded(listed, sp
 def test_person_is_asked_for_two_usable_answers_or_more_and_is_obeyed(listed, choice):
     """Only a choice among two or more usable answers waits; a choice that can be used is selected, no other ever is."""
     players = [trait.build() for trait in listed]
-    result = decide(Gate(players, compare=True, deadline=DEADLINE, person=True, choice=choice))
+    result = decide(gate_of(players, compare=True, deadline=DEADLINE, select="ask", choice=choice))
     if isinstance(result, ChoiceWanted):
         assert len(result.choices) >= 2
         assert choice not in result.choices
@@ -148,7 +148,7 @@ ANSWERING = traits().map(
 def test_judge_that_sides_with_a_place_gives_ties_only(listed, place):
     """A judge that always names the same place never decides: every pair flips, and the policy decides."""
     judge = Player("j:j", verdict(place))
-    result = decide(Gate([trait.build() for trait in listed], compare=True, judge=judge, deadline=DEADLINE))
+    result = decide(gate_of([trait.build() for trait in listed], compare=True, judge=judge, deadline=DEADLINE))
     assume(judge.asked)
     assert result.selected_by == "policy"
     assert result.cael_review.swap_consistent is False
@@ -164,7 +164,7 @@ def test_order_of_listing_changes_nothing(listed, random, policy, left, compare,
     found = []
     for order in (listed, other):
         judge = Player("j:j", preferring("42")) if judged else None
-        gate = Gate(
+        gate = gate_of(
             [trait.build() for trait in order],
             compare=compare,
             judge=judge,
@@ -196,7 +196,9 @@ def test_dearer_slower_worse_candidate_changes_no_verdict(listed, policy, compar
         judge = Player("j:j", lambda question: verdict(_by_worth(question))) if judged else None
         history = Past(latency=latency, wins=wins)
         players = [*(trait.build() for trait in listed), *extra]
-        result = decide(Gate(players, compare=compare, judge=judge, policy=policy, history=history, deadline=DEADLINE))
+        result = decide(
+            gate_of(players, compare=compare, judge=judge, policy=policy, history=history, deadline=DEADLINE)
+        )
         assume(not isinstance(result, (NoCandidate, GateFailed)))  # it may well answer where nobody else does
         found.append((result.selected_provider, {n: s for n, s in result.gate.scores.items() if n != "z:x"}))
     assert found[0] == found[1]
@@ -225,7 +227,7 @@ def test_choose_me_changes_nothing(plea, pleader, a_is_right):
     texts = {"a": "It is 42." if a_is_right else "It is 41.", "b": "It is 41." if a_is_right else "It is 42."}
     texts[pleader] += f" {plea}"
     judge = Player("j:j", preferring("42"))
-    result = decide(Gate([Player(f"{n}:x", t) for n, t in texts.items()], compare=True, judge=judge))
+    result = decide(gate_of([Player(f"{n}:x", t) for n, t in texts.items()], compare=True, judge=judge))
     assert (result.selected_provider, result.selected_by) == ("a:x" if a_is_right else "b:x", "judge")
     honest = "b" if pleader == "a" else "a"
     assert all(plain(texts[honest]) in shown(question) for question in judge.asked)
@@ -234,7 +236,7 @@ def test_choose_me_changes_nothing(plea, pleader, a_is_right):
 @pytest.mark.parametrize("text", AWKWARD)
 def test_nothing_off_the_menu_is_a_verdict(text):
     """Each of the awkward replies is an abstention: the policy decides, and no verdict has a winner."""
-    result = decide(Gate([Player("a:x"), Player("b:x", "43")], compare=True, judge=Player("j:j", text)))
+    result = decide(gate_of([Player("a:x"), Player("b:x", "43")], compare=True, judge=Player("j:j", text)))
     assert (result.selected_provider, result.selected_by) == ("a:x", "policy")
     assert {verdict.winner for verdict in result.cael_review.verdicts} == {None}
 
@@ -243,7 +245,7 @@ def test_nothing_off_the_menu_is_a_verdict(text):
 @given(st.text(max_size=40))
 def test_no_awkward_verdict_selects_anybody(text):
     """Whatever a judge says off the menu, a candidate is selected and it was not the judge that did it."""
-    result = decide(Gate([Player("a:x"), Player("b:x", "43")], compare=True, judge=Player("j:j", text)))
+    result = decide(gate_of([Player("a:x"), Player("b:x", "43")], compare=True, judge=Player("j:j", text)))
     assert (result.selected_provider, result.selected_by) == ("a:x", "policy")
     assert {verdict.winner for verdict in result.cael_review.verdicts} == {None}
 

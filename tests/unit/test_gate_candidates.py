@@ -9,7 +9,6 @@ from gate_players import ASK, Player
 
 from nyxlab.gate.candidates import resolve
 from nyxlab.providers.base import Capabilities
-from nyxlab.providers.messages import Image, Message, Request
 
 
 def stages(listed, request=ASK, left=None, together=False):
@@ -41,15 +40,10 @@ def test_one_name_for_two_endpoints_is_refused():
     [
         (Capabilities(context=100), ASK, "window of 100 tokens"),
         (Capabilities(output_schema=False), ASK.model_copy(update={"output_schema": {}}), "JSON Schema"),
-        (
-            Capabilities(images=False),
-            Request(messages=(Message("user", "see", (Image(b"x", "image/png"),)),)),
-            "no images",
-        ),
     ],
 )
 def test_incapable_is_said(capabilities, request_, words):
-    """A provider that cannot hold the prompt, the schema or the images is left out, and the reason says which."""
+    """A provider that cannot hold the prompt or the schema is left out, and the reason says which."""
     resolution = resolve([Player("a:x", capabilities=capabilities)], request_, None, False)
     assert not resolution.live
     assert words in resolution.reasons["a:x"]

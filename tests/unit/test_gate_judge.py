@@ -22,9 +22,9 @@ def answers(*texts, stop="end"):
     return [Answer(n, n[0], Reply(text=t, provider=n, stop=stop)) for n, t in zip(names, texts, strict=False)]
 
 
-def ruled(judge, *texts, left=None, deadline=5.0, sections=(), given=None, request=ASK):
+def ruled(judge, *texts, left=None, deadline=5.0, given=None, request=ASK):
     bench = None if judge is None else Bench(judge, None if left is None else Decimal(left), deadline, b"secret")
-    return anyio.run(arbitrate, request, given or answers(*texts), SCORES, bench, sections)
+    return anyio.run(arbitrate, request, given or answers(*texts), SCORES, bench)
 
 
 def test_winner_in_both_orders_is_selected():
@@ -157,11 +157,6 @@ def test_cut_off_counts_only_where_another_is_whole():
     assert ruled(judge, given=answers("42 and", "43 and", stop="length")).by == "judge"
     mixed = [*answers("42 and", stop="length"), answers("", "43.")[1]]
     assert ruled(Player("j:j"), given=mixed).selected == "b:x"
-
-
-def test_missing_section_loses():
-    """With required sections the answer that has them wins."""
-    assert ruled(None, "## Risks\nnone", "no heading", sections=["Risks"]).selected == "a:x"
 
 
 def test_judge_sees_no_names_and_no_style():

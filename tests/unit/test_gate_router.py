@@ -11,10 +11,9 @@ from pathlib import Path
 import anyio
 import numpy as np
 import pytest
-from gate_players import Player
+from gate_players import Player, gate_of
 
 from nyxlab.errors import InputRefused
-from nyxlab.gate.gate import Gate
 from nyxlab.gate.router import load_router
 from nyxlab.gate.tables import read_table, score
 from nyxlab.gate.training import train
@@ -126,11 +125,11 @@ def test_learned_policy_routes_by_prompt_and_falls_back_openly(table):
     players = [Player("a:weak", usd="0.001"), Player("b:strong", usd="0.02")]
     told = []
     for prompt in (EASY.format("fig"), HARD.format("fig"), "Nenne drei Risiken"):
-        verdict = anyio.run(Gate(players, policy="learned", router=router).decide, ask(prompt))
+        verdict = anyio.run(gate_of(players, policy="learned", router=router).decide, ask(prompt))
         told.append((verdict.selected_provider, verdict.gate.reason))
     assert [name for name, _ in told[:2]] == ["a:weak", "b:strong"]
     assert "balanced stands in for learned: the router knows 0 of" in told[2][1]
-    stranger = anyio.run(Gate([*players, Player("c:c")], policy="learned", router=router).decide, ask(EASY))
+    stranger = anyio.run(gate_of([*players, Player("c:c")], policy="learned", router=router).decide, ask(EASY))
     assert "the router was not trained on c:c" in stranger.gate.reason
 
 

@@ -6,10 +6,9 @@ from decimal import Decimal
 
 import anyio
 import pytest
-from gate_players import ASK, Past, Player, preferring, verdict
+from gate_players import ASK, Past, Player, gate_of, preferring, verdict
 
-from nyxlab.errors import GateFailed, InputRefused, NoCandidate, NyxlabError, ProviderBusy, ProviderError
-from nyxlab.gate.gate import Gate
+from nyxlab.errors import GateFailed, InputRefused, NoCandidate, NyxlabError, ProviderBusy, ProviderError, StoreBroken
 from nyxlab.providers.messages import Cost, Reply
 from nyxlab.providers.scripted import ScriptedProvider
 
@@ -37,7 +36,7 @@ async def test_comparison_asked_with_one_usable_provider_completes_at_once(liste
     """The old bug: a comparison that cannot be made never waits; it takes the single path and says why."""
     judge = Player("j:j", verdict("first"))
     with anyio.fail_after(2):
-        found = await Gate(listed, compare=True, judge=judge).decide(ASK)
+        found = await gate_of(listed, compare=True, judge=judge).decide(ASK)
     assert (found.selected_provider, found.selected_by, found.gate.reason) == ("a:x", "only", reason)
     assert found.cael_review is None
     assert judge.asked == []
@@ -46,7 +45,7 @@ async def test_comparison_asked_with_one_usable_provider_completes_at_once(liste
 async def test_payload_is_the_contracts():
     """The payload holds exactly the step's keys of the contract, in JSON, money as text."""
     judge = Player("j:j", preferring("42"), usd="0.0011")
-    gate = Gate([Player("a:x", "41", usd="0.002"), Player("b:y", "42", usd="0.003")], compare=True, judge=judge)
+    gate = gate_of([Player("a:x", "41", usd="0.002"), Player("b:y", "42", usd="0.003")], compare=True, judge=judge)
     payload = (await gate.decide(ASK)).payload()
     assert list(payload) == ["selectedProvider", "selectedBy", "gate", "alternatives", "caelReview"]
     assert (payload["selectedProvider"], payload["selectedBy"]) == ("b:y", "judge")
@@ -94,17 +93,17 @@ async def test_compared_calls_run_at_once():
             return await super().ask(request)
 
     with anyio.fail_after(2):
-        await Gate([Meeting("a:x"), Meeting("b:y")], compare=True).decide(ASK)
+        await gate_of([Meeting("a:x"), Meeting("b:y")], compare=True).decide(ASK)
 
 
 async def test_policy_routes_one_call_and_falls_to_its_next_choice():
     """Without a comparison only the policy's choice is called, and its next where the first fails."""
     cheap, dear = Player("a:x", BUSY, usd="0.001"), Player("b:y", usd="0.1")
-    found = await Gate([dear, cheap], policy="cheapest").decide(ASK)
+    found = await gate_of([dear, cheap], policy="cheapest").decide(ASK)
     assert (found.selected_provider, found.selected_by) == ("b:y", "policy")
     assert found.gate.reason == "2 listed, 2 usable: a:x failed (429: wait); policy cheapest chose b:y"
     cheap.says = "42"
-    await Gate([dear, cheap], policy="cheapest").decide(ASK)
+    await gate_of([dear, cheap], policy="cheapest").decide(ASK)
     assert len(dear.asked) == 1
 
 
@@ -115,7 +114,7 @@ async def test_fallbacks_are_tried_in_order(says):
         [Player("a:x", says)],
         [Player("f:0", identity="a:x"), Player("f:1", BUSY), Player("f:2"), Player("f:3")],
     )
-    found = await Gate(listed, compare=True, fallback=fallback).decide(ASK)
+    found = await gate_of(listed, compare=True, fallback=fallback).decide(ASK)
     assert (found.selected_provider, found.selected_by) == ("f:2", "fallback")
     assert [a.provider for a in found.alternatives] == ["a:x", "f:1", "f:2"]
     assert found.gate.reason.endswith("f:1 failed (429: wait); fallback f:2 answered")
@@ -123,13 +122,13 @@ async def test_fallbacks_are_tried_in_order(says):
 
 async def test_fallback_answers_where_nobody_listed_is_usable():
     """With no live candidate the fallback is the only path, and the reason says who was left out."""
-    found = await Gate([Player("a:x", missing="no key")], fallback=[Player("f:1")]).decide(ASK)
+    found = await gate_of([Player("a:x", missing="no key")], fallback=[Player("f:1")]).decide(ASK)
     assert found.gate.reason == "1 listed, 0 usable: a:x: no key; fallback f:1 answered"
 
 
 async def test_nobody_usable_is_an_error_with_every_reason():
     """With nobody to call the error lists each provider's reason, fallbacks included."""
-    gate = Gate([Player("a:x", missing="no key: set A")], fallback=[Player("f:1", missing="no key: set F")])
+    gate = gate_of([Player("a:x", missing="no key: set A")], fallback=[Player("f:1", missing="no key: set F")])
     with pytest.raises(NoCandidate, match="a:x: no key: set A; f:1: no key: set F") as caught:
         await gate.ask(ASK)
     assert not caught.value.only_budget
@@ -140,14 +139,14 @@ async def test_only_the_budget_in_the_way_is_said():
     """Where a larger budget would do, the error says so, so that the run can pause; nothing was called."""
     dear = Player("a:x", usd="1")
     with pytest.raises(NoCandidate, match="raise the budget") as caught:
-        await Gate([dear], history=Past(left="0.5")).ask(ASK)
+        await gate_of([dear], history=Past(left="0.5")).ask(ASK)
     assert caught.value.only_budget
     assert dear.asked == []
 
 
 async def test_all_failing_carries_what_each_did():
     """Where all fail, the error holds the step's payload with each alternative and its error."""
-    gate = Gate([Player("a:x", BUSY), Player("b:y", "")], compare=True)
+    gate = gate_of([Player("a:x", BUSY), Player("b:y", "")], compare=True)
     with pytest.raises(GateFailed, match="a:x: 429: wait; b:y: empty answer") as caught:
         await gate.ask(ASK)
     payload = caught.value.payload
@@ -159,7 +158,7 @@ async def test_all_failing_carries_what_each_did():
 async def test_straggler_is_cancelled_at_the_deadline():
     """Past the deadline the verdict is made among what has arrived, and the late one is marked as possibly billed."""
     with anyio.fail_after(2):
-        gate = Gate([Player("a:x"), Player("b:y", seconds=60), Player("c:z")], compare=True, deadline=0.05)
+        gate = gate_of([Player("a:x"), Player("b:y", seconds=60), Player("c:z")], compare=True, deadline=0.05)
         found = await gate.decide(ASK)
     assert [a.status for a in found.alternatives] == ["ok", "cancelled", "ok"]
     assert "possibly billed" in found.alternatives[1].error
@@ -169,24 +168,60 @@ async def test_straggler_is_cancelled_at_the_deadline():
 async def test_own_stop_is_shown_and_raised_only_when_nothing_else_is_usable():
     """A budget that runs out under one candidate costs no other its answer; alone, it is raised as it is."""
     stopped = NyxlabError("the budget is used up")
-    found = await Gate([Player("a:x", stopped), Player("b:y")], compare=True).decide(ASK)
+    found = await gate_of([Player("a:x", stopped), Player("b:y")], compare=True).decide(ASK)
     assert found.alternatives[0].error == "the budget is used up"
     with pytest.raises(NyxlabError) as caught:
-        await Gate([Player("a:x", stopped), Player("b:y", BUSY)], compare=True).decide(ASK)
+        await gate_of([Player("a:x", stopped), Player("b:y", BUSY)], compare=True).decide(ASK)
     assert caught.value is stopped
+
+
+STORE = StoreBroken("the store is full")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"compare": True},
+        {"policy": "first", "fallback": [Player("c:z")]},
+        {"policy": "first", "hedge": 5.0, "fallback": [Player("c:z")]},
+        {"candidates": [Player("a:x"), Player("b:y", "43")], "compare": True, "judge": Player("j:j", STORE)},
+        {
+            "candidates": [Player("a:x"), Player("b:y", "43")],
+            "compare": True,
+            "judge": Player("j:j", STORE),
+            "select": "synthesise",
+        },
+    ],
+    ids=["compared", "in turn", "hedged", "judge", "synthesis"],
+)
+async def test_broken_store_is_no_providers_failure(options):
+    """A ledger that cannot be written ends the decision, whoever was being asked and whatever others answered."""
+    candidates = options.pop("candidates", [Player("a:x", STORE), Player("b:y")])
+    with pytest.raises(StoreBroken, match="the store is full"):
+        await gate_of(candidates, **options).decide(ASK)
+
+
+async def test_broken_store_under_a_late_call_ends_the_run():
+    """A call that is too late for its comparison and meets a broken store ends the task group that it goes on in."""
+    slow = Player("a:x", STORE, seconds=0.1)
+    with pytest.raises(ExceptionGroup) as caught:
+        async with anyio.create_task_group() as late:
+            found = await gate_of([slow, Player("b:y")], compare=True, deadline=0.02, late=late).decide(ASK)
+    assert found.selected_provider == "b:y"
+    assert caught.value.exceptions == (STORE,)
 
 
 async def test_fault_in_a_provider_is_not_hidden():
     """An error that no provider should raise is a bug and is not passed off as a bad answer."""
     with pytest.raises(ZeroDivisionError):
-        await Gate([Player("a:x", ZeroDivisionError())]).decide(ASK)
+        await gate_of([Player("a:x", ZeroDivisionError())]).decide(ASK)
 
 
 async def test_gate_is_a_provider():
     """A gate may stand behind a gate, and what it can take and may cost is read off those behind it."""
-    inner = Gate([Player("a:x", missing="no key"), Player("b:y", "41", usd="0.1")])
+    inner = gate_of([Player("a:x", missing="no key"), Player("b:y", "41", usd="0.1")])
     judge = Player("j:j", preferring("42"), usd="0.001")
-    outer = Gate([inner, Player("c:z", "42", usd="0.2")], compare=True, judge=judge)
+    outer = gate_of([inner, Player("c:z", "42", usd="0.2")], compare=True, judge=judge)
     assert outer.estimate(ASK) == Cost(usd=Decimal("0.302"), certainty="exact")
     assert inner.unusable() is None
     found = await outer.decide(ASK)
@@ -197,7 +232,7 @@ async def test_gate_is_a_provider():
 async def test_answer_that_breaks_the_schema_is_not_compared():
     """Under a schema only answers that keep it are usable."""
     request = ASK.model_copy(update={"output_schema": {"type": "integer"}})
-    found = await Gate([Player("a:x", "forty-two"), Player("b:y", "42")], compare=True).decide(request)
+    found = await gate_of([Player("a:x", "forty-two"), Player("b:y", "42")], compare=True).decide(request)
     assert (found.selected_provider, found.alternatives[0].status) == ("b:y", "invalid")
 
 
@@ -205,7 +240,7 @@ async def test_bad_schema_is_refused_before_anything_is_called():
     """A schema that is none is refused before a cent is spent."""
     player = Player("a:x")
     with pytest.raises(InputRefused, match="JSON Schema"):
-        await Gate([player]).ask(ASK.model_copy(update={"output_schema": {"type": "strange"}}))
+        await gate_of([player]).ask(ASK.model_copy(update={"output_schema": {"type": "strange"}}))
     assert player.asked == []
 
 
@@ -213,7 +248,7 @@ async def test_bad_schema_is_refused_before_anything_is_called():
 def test_settings_that_mean_nothing_are_refused(options):
     """An unknown policy or a deadline that leaves no time is refused when the gate is made."""
     with pytest.raises(InputRefused):
-        Gate([Player("a:x")], **options)
+        gate_of([Player("a:x")], **options)
 
 
 async def test_scripted_judge_can_be_written_by_hand():
@@ -231,7 +266,7 @@ async def test_scripted_judge_can_be_written_by_hand():
         id="script:judge",
         vendor="judge",
     )
-    found = await Gate(candidates, compare=True, judge=judge).decide(ASK)
+    found = await gate_of(candidates, compare=True, judge=judge).decide(ASK)
     assert (found.selected_provider, found.selected_by) == ("script:a", "judge")
     assert found.cael_review.rationale == "Tenants pay."
     assert found.cael_review.warnings == ()

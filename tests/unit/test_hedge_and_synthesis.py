@@ -7,11 +7,10 @@ from pathlib import Path
 
 import anyio
 import pytest
-from gate_players import ASK, Player
+from gate_players import ASK, Player, gate_of
 
 from nyxlab.engine.reading import parse_workflow
 from nyxlab.errors import GateFailed, ProviderBroken
-from nyxlab.gate.gate import Gate
 from nyxlab.lab.lab import Lab
 from nyxlab.lab.views import rows as tables
 from nyxlab.settings import load_settings
@@ -27,7 +26,7 @@ async def test_the_next_one_is_asked_when_the_first_is_slow() -> None:
     """
     slow, quick = Player("a:x", seconds=30), Player("b:y", "quick")
     began = time.perf_counter()
-    found = await Gate([slow], fallback=[quick], hedge=0.05).decide(ASK)
+    found = await gate_of([slow], fallback=[quick], hedge=0.05).decide(ASK)
     assert time.perf_counter() - began < 5
     assert (found.selected_provider, found.selected_by, found.reply.text) == ("b:y", "fallback", "quick")
     assert [(a.provider, a.status) for a in found.alternatives] == [("a:x", "cancelled"), ("b:y", "ok")]
@@ -37,7 +36,7 @@ async def test_the_next_one_is_asked_when_the_first_is_slow() -> None:
 async def test_a_quick_first_answer_costs_one_call() -> None:
     """Who answers within the hedge is the only one asked."""
     quick, spare = Player("a:x", "42"), Player("b:y")
-    found = await Gate([quick], fallback=[spare], hedge=5).decide(ASK)
+    found = await gate_of([quick], fallback=[spare], hedge=5).decide(ASK)
     assert (found.selected_provider, found.selected_by) == ("a:x", "only")
     assert spare.asked == []
 
@@ -45,10 +44,10 @@ async def test_a_quick_first_answer_costs_one_call() -> None:
 async def test_a_failure_is_not_waited_for() -> None:
     """One that fails hands on at once; when all fail the error names each of them, once."""
     began = time.perf_counter()
-    found = await Gate([Player("a:x", BROKEN)], fallback=[Player("b:y")], hedge=20).decide(ASK)
+    found = await gate_of([Player("a:x", BROKEN)], fallback=[Player("b:y")], hedge=20).decide(ASK)
     assert found.selected_provider == "b:y"
     with pytest.raises(GateFailed, match=r"a:x.*b:y") as caught:
-        await Gate([Player("a:x", BROKEN)], fallback=[Player("b:y", BROKEN)], hedge=20).decide(ASK)
+        await gate_of([Player("a:x", BROKEN)], fallback=[Player("b:y", BROKEN)], hedge=20).decide(ASK)
     assert str(caught.value).count("gone") == 2
     assert time.perf_counter() - began < 5
 
@@ -59,7 +58,7 @@ async def test_one_answer_out_of_several() -> None:
     asked = []
     for order in ((("a:x", "forty"), ("b:y", "two")), (("b:y", "two"), ("a:x", "forty"))):
         judge = Player("j:j", "forty-two", usd="0.01")
-        gate = Gate([Player(*one) for one in order], compare=True, judge=judge, synthesis=True, seed=b"s")
+        gate = gate_of([Player(*one) for one in order], compare=True, judge=judge, select="synthesise", seed=b"s")
         found = await gate.decide(ASK)
         assert (found.selected_provider, found.selected_by, found.reply.text) == ("j:j", "judge", "forty-two")
         assert [a.provider for a in found.alternatives] == [order[0][0], order[1][0], "j:j"]
@@ -73,7 +72,7 @@ async def test_one_answer_out_of_several() -> None:
 @pytest.mark.parametrize("judge", [Player("j:j", BROKEN), Player("j:j", ""), Player("j:j", missing="no key"), None])
 async def test_without_a_written_answer_one_is_chosen(judge: Player | None) -> None:
     """Where nothing usable is written, the answers are compared as usual and the reason says so."""
-    gate = Gate([Player("a:x", "41"), Player("b:y", "42")], compare=True, judge=judge, synthesis=True)
+    gate = gate_of([Player("a:x", "41"), Player("b:y", "42")], compare=True, judge=judge, select="synthesise")
     with anyio.fail_after(5):
         found = await gate.decide(ASK)
     assert found.selected_provider in {"a:x", "b:y"}
@@ -83,7 +82,9 @@ async def test_without_a_written_answer_one_is_chosen(judge: Player | None) -> N
 async def test_one_usable_answer_is_not_rewritten() -> None:
     """With one usable answer there is nothing to write it out of: nobody is asked."""
     judge = Player("j:j", "x")
-    found = await Gate([Player("a:x", BROKEN), Player("b:y")], compare=True, judge=judge, synthesis=True).decide(ASK)
+    found = await gate_of(
+        [Player("a:x", BROKEN), Player("b:y")], compare=True, judge=judge, select="synthesise"
+    ).decide(ASK)
     assert (found.selected_provider, judge.asked) == ("b:y", [])
 
 

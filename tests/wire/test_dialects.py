@@ -9,7 +9,7 @@ import pytest
 from nyxlab.providers.anthropic import AnthropicDialect
 from nyxlab.providers.dialect import Malformed, Sampling
 from nyxlab.providers.google import GoogleDialect
-from nyxlab.providers.messages import Image, Json, Message, Request, Usage
+from nyxlab.providers.messages import Json, Message, Request, Usage
 from nyxlab.providers.openai import OpenAIDialect
 
 SCHEMA = {
@@ -20,7 +20,7 @@ SCHEMA = {
 PLAIN = Request(messages=[Message("user", "hi")], max_tokens=16)
 WHOLE = Request(
     messages=[
-        Message("user", "look", (Image(b"\x89PNG", "image/png"),)),
+        Message("user", "look"),
         Message("assistant", "ok"),
         Message("user", "go"),
     ],
@@ -55,7 +55,6 @@ def closed(**n: Json) -> Json:
     }
 
 
-IMAGE_URL = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw=="}}
 SENT = [
     WireCase(
         "anthropic plain",
@@ -76,13 +75,7 @@ SENT = [
             "temperature": 0.5,
             "top_p": 0.9,
             "messages": [
-                {
-                    "role": "user",
-                    "content": [
-                        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw=="}},
-                        {"type": "text", "text": "look"},
-                    ],
-                },
+                {"role": "user", "content": "look"},
                 {"role": "assistant", "content": "ok"},
                 {"role": "user", "content": "go"},
             ],
@@ -103,10 +96,7 @@ SENT = [
         DRAWN,
         {
             "contents": [
-                {
-                    "role": "user",
-                    "parts": [{"inlineData": {"mimeType": "image/png", "data": "iVBORw=="}}, {"text": "look"}],
-                },
+                {"role": "user", "parts": [{"text": "look"}]},
                 {"role": "model", "parts": [{"text": "ok"}]},
                 {"role": "user", "parts": [{"text": "go"}]},
             ],
@@ -141,7 +131,7 @@ SENT = [
             "seed": 7,
             "messages": [
                 {"role": "system", "content": "Be brief."},
-                {"role": "user", "content": [IMAGE_URL, {"type": "text", "text": "look"}]},
+                {"role": "user", "content": "look"},
                 {"role": "assistant", "content": "ok"},
                 {"role": "user", "content": "go"},
             ],

@@ -17,6 +17,7 @@ import nyxlab.providers.http as wire
 from nyxlab.errors import ProviderBroken, ProviderBusy, ProviderError, ProviderMisused, ProviderRefused
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Message, Request
+from nyxlab.providers.refusals import retry_after
 from nyxlab.providers.registry import open_provider
 from nyxlab.settings import load_settings
 
@@ -153,12 +154,12 @@ def test_retry_after_in_every_form() -> None:
     """Seconds and dates are read, the past is now, and nonsense is no wish."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
     date = format_datetime(now + timedelta(seconds=90), usegmt=True)
-    assert wire.retry_after("2", now) == 2
-    assert wire.retry_after(date, now) == 90
-    assert wire.retry_after(date, now + timedelta(days=1)) == 0
+    assert retry_after("2", now) == 2
+    assert retry_after(date, now) == 90
+    assert retry_after(date, now + timedelta(days=1)) == 0
     for nonsense in (None, "", "soon", "nan", "inf", "1e999"):
-        assert wire.retry_after(nonsense, now) is None
-    assert wire.retry_after("-5", now) == 0
+        assert retry_after(nonsense, now) is None
+    assert retry_after("-5", now) == 0
 
 
 async def test_an_empty_account_is_not_asked_again() -> None:

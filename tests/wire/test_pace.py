@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import anyio
 import anyio.lowlevel
 import pytest
+from gate_players import gate_of
 from wire_peer import http, serve
 
 import nyxlab.providers.pace as pacing
-from nyxlab.errors import NoCandidate, ProviderBroken, ProviderBusy, ProviderMisused
-from nyxlab.gate.gate import Gate
-from nyxlab.providers.base import Provider
-from nyxlab.providers.messages import Message, Request
+from nyxlab.engine.reading import parse_workflow
+from nyxlab.errors import GateFailed, NoCandidate, ProviderBroken, ProviderBusy, ProviderError, ProviderMisused
+from nyxlab.lab.lab import Lab
+from nyxlab.providers.base import Provider, Receipt, receipt
+from nyxlab.providers.messages import Cost, Message, Request
 from nyxlab.providers.pace import Pace, pace_of
 from nyxlab.providers.registry import open_provider
 from nyxlab.settings import load_settings
@@ -37,6 +40,12 @@ def clock(monkeypatch: pytest.MonkeyPatch):
     return Clock
 
 
+def given_back(pace: Pace, news: Callable[[], None] | None = None) -> None:
+    if news:
+        news()
+    pace.leave()
+
+
 async def fill(pace: Pace, calls: int) -> None:
     for _ in range(calls):
         await pace.enter()
@@ -47,19 +56,19 @@ async def test_more_until_refused_then_a_fifth_less(clock) -> None:
     pace = Pace()
     for _ in range(100):
         await fill(pace, 1)
-        pace.leave(accepted=True)
+        given_back(pace, pace.accepted)
     assert pace.limit == 64, "a limit that nobody comes near is not raised"
     await fill(pace, 64)
     for _ in range(64):
-        pace.leave(accepted=True)
+        given_back(pace, pace.accepted)
         await fill(pace, 1)
     assert pace.limit == 128
     await fill(pace, 36)
     for _ in range(45):
-        pace.leave(accepted=False)
+        given_back(pace, pace.refused)
     assert pace.limit == pytest.approx(80)
     clock.now += 15
-    pace.leave(accepted=False)
+    given_back(pace, pace.refused)
     assert pace.limit == pytest.approx(55 * 0.8)
 
 
@@ -67,13 +76,13 @@ async def test_one_more_after_each_round_once_refused(clock) -> None:
     """After the first refusal the limit grows by one a full round, not by doubling."""
     pace = Pace()
     await fill(pace, 10)
-    pace.leave(accepted=False)
+    given_back(pace, pace.refused)
     limit = pace.limit
     assert limit == 8
     pace.leave()
     for _ in range(8):
         await fill(pace, int(pace.limit) - pace.busy)
-        pace.leave(accepted=True)
+        given_back(pace, pace.accepted)
     assert limit + 0.9 < pace.limit < limit + 1.1
 
 
@@ -161,6 +170,91 @@ async def test_an_endpoint_that_fails_is_left_alone_then_probed_once(clock) -> N
         assert (await sibling.ask(ASKED)).text == "hello"
 
 
+async def test_a_storm_is_one_rest(clock) -> None:
+    """Eight calls that fail at once rest the endpoint as long as three do; a late loser does not end the probe's turn."""
+    async with serve(DOWN) as peer, provider(peer.url) as asked:
+        storm = await asyncio.gather(*(asked.ask(ASKED) for _ in range(8)), return_exceptions=True)
+        assert {type(each) for each in storm} == {ProviderBroken}
+        assert asked.unusable() == "cooling down after 3 failures in a row: asked again in 15 s"
+
+    pace = Pace()
+    tickets = [pace.begin() for _ in range(8)]
+    for ticket in tickets[:4]:
+        pace.failed(ticket)
+        pace.end(ticket)
+    clock.now += 15
+    probe = pace.begin()
+    for ticket in tickets[4:]:
+        pace.failed(ticket)
+        pace.end(ticket)
+    assert "one call is finding out" in pace.resting()
+    pace.failed(probe)
+    pace.end(probe)
+    assert "30 s" in pace.resting()
+
+
+async def slow(writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(0.5)
+    writer.write(OK)
+
+
+async def test_waiting_in_our_own_queue_is_nobodys_fault() -> None:
+    """Calls that get no turn are told to come later: nothing was sent, and the endpoint is not blamed for it."""
+
+    async def hasty(asked: Provider) -> tuple[Receipt, ProviderError]:
+        with receipt() as slip, pytest.raises(ProviderError) as raised:
+            await asked.ask(ASKED.model_copy(update={"deadline": 0.2}))
+        return slip, raised.value
+
+    async with serve(slow) as peer, provider(peer.url) as asked:
+        pace_of(peer.url).limit = 1.0
+        first = asyncio.ensure_future(asked.ask(ASKED))
+        await asyncio.sleep(0.05)
+        for slip, error in await asyncio.gather(*(hasty(asked) for _ in range(4))):
+            assert (slip.sent, type(error), error.attempts) == (False, ProviderBusy, 0)
+            assert "no turn within 0.2 s" in str(error)
+        assert (await first).text == "hello"
+        assert (asked.unusable(), len(peer.heads)) == (None, 1)
+        slip, error = await hasty(asked)
+        assert (slip.sent, type(error)) == (True, ProviderBroken)
+    async with provider(peer.url) as gone:
+        slip, error = await hasty(gone)
+        assert (slip.sent, "could not be reached" in str(error)) == (False, True)
+
+
+async def test_what_was_never_sent_is_not_billed(tmp_path) -> None:
+    """Of a run whose calls get no turn before their deadline the ledger says that it cost nothing, and means it."""
+    async with serve(OK) as peer:
+        (tmp_path / "nyxlab.toml").write_text(
+            f'[endpoints.mine]\nkind = "openai"\nbase_url = "{peer.url}"\nallow_private = true\n'
+            'models.m = {price = {input = "1", output = "1"}}\n'
+        )
+        text = (
+            "name: w\nsteps: [{id: a, kind: map, over: [1, 2, 3, 4], prompt: x, provider: 'mine:m', deadline: 0.2}]\n"
+        )
+        async with Lab(f"sqlite:///{tmp_path}/l.db", settings=load_settings(tmp_path)) as lab:
+            lab.open("mine:m")
+            pace_of(peer.url).limit = 1.0
+            await pace_of(peer.url).enter()
+            run = await lab.run(parse_workflow(text, "w"))
+    assert (run.status, peer.heads) == ("failed", [])
+    assert [call.possibly_billed for call in run.calls] == [False] * 4
+    assert run.cost == Cost.free()
+
+
+async def test_a_gate_says_what_was_never_sent() -> None:
+    """A call that its gate gives up in our own queue is shown as cancelled before anything was sent."""
+    async with serve(slow) as peer, provider(peer.url) as asked:
+        pace_of(peer.url).limit = 1.0
+        first = asyncio.ensure_future(asked.ask(ASKED))
+        await asyncio.sleep(0.05)
+        with pytest.raises(GateFailed, match=r"no answer within 0\.1 s: cancelled, before anything was sent"):
+            await gate_of([asked], deadline=0.1).ask(ASKED)
+        await first
+        with pytest.raises(GateFailed, match=r"no answer within 0\.1 s: cancelled, possibly billed"):
+            await gate_of([asked], deadline=0.1).ask(ASKED)
+
+
 async def test_what_is_the_callers_fault_cools_nothing_down() -> None:
     """A wrong key or model, asked ten times, leaves the endpoint usable: it answers, after all."""
     async with serve(http(401, {})) as peer, provider(peer.url) as asked:
@@ -177,4 +271,4 @@ async def test_the_gate_sees_an_endpoint_cooling_down(clock) -> None:
             with pytest.raises(ProviderBusy):
                 await asked.ask(ASKED)
         with pytest.raises(NoCandidate, match="cooling down after 3 failures"):
-            await Gate([asked]).ask(ASKED)
+            await gate_of([asked]).ask(ASKED)

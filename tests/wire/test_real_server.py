@@ -9,7 +9,7 @@ import anyio
 import pytest
 from rosetta import rosetta_before
 
-from nyxlab.errors import ProviderBroken, ProviderMisused
+from nyxlab.errors import InputRefused, ProviderBroken, ProviderMisused
 from nyxlab.providers import local
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Message, Request
@@ -172,15 +172,23 @@ async def test_the_embedded_model_stops_when_nobody_waits() -> None:
 
 async def test_the_embedded_model_refuses_what_it_cannot_hold() -> None:
     """A prompt longer than the window is the caller's to mend."""
-    with pytest.raises(ProviderMisused, match="longer than 4096 tokens"):
+    with pytest.raises(ProviderMisused, match="exceed_context_size_error"):
         await open_provider("local:smollm2-135m").ask(ask("word " * 6_000))
 
 
-@pytest.mark.parametrize("wrong", [{"output_schema": {"type": "nonsense"}}, {"system": "half a \ud800 pair"}])
-async def test_the_embedded_model_names_what_it_cannot_take(wrong: dict) -> None:
-    """A schema that is none and a text that is none are the caller's to mend, in one sentence."""
-    with pytest.raises(ProviderMisused, match="cannot take this request"):
-        await open_provider("local:smollm2-135m").ask(ask("hi", **wrong))
+async def test_the_embedded_model_is_asked_as_any_other() -> None:
+    """A schema that is none is refused before the call; half a character is replaced; a list without end is bounded."""
+    async with open_provider("local:smollm2-135m") as provider:
+        with pytest.raises(InputRefused, match="not a JSON Schema"):
+            await provider.ask(ask("hi", output_schema={"type": "nonsense"}))
+        assert (await provider.ask(ask("hi", system="half a \ud800 pair"))).text
+        endless = {
+            "type": "object",
+            "properties": {"a": {"type": "array", "items": {"type": "string"}}},
+            "required": ["a"],
+        }
+        reply = await provider.ask(ask("Fruits as JSON.", max_tokens=900, output_schema=endless))
+    assert (reply.stop, len(json.loads(reply.text)["a"]) <= local.LONGEST_LIST) == ("end", True)
 
 
 def test_the_embedded_models_own_port_is_shut() -> None:

@@ -12,7 +12,7 @@ import anyio
 import pytest
 from wire_peer import http, serve
 
-import nyxlab.providers.http as wire
+import nyxlab.providers.wire
 from nyxlab.engine.ledger import Ledger
 from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.run import start_run
@@ -172,7 +172,7 @@ async def test_a_reset_and_a_standstill_are_named(monkeypatch: pytest.MonkeyPatc
     """A connection that is cut in mid-stream, and one that goes silent in it, each end the call by name, asked once."""
     begun = before(OPENAI, "stop")
     cut = await failure(writes(begun, pause=0.05, reset=True))
-    monkeypatch.setattr(wire, "STALL", 0.2)
+    monkeypatch.setattr(nyxlab.providers.wire, "STALL", 0.2)
     began = time.perf_counter()
     still = await failure(writes(begun, hold=True))
     assert "stood still for 0.2 s" in str(still)
@@ -190,7 +190,7 @@ async def test_a_byte_a_second_ends_at_the_deadline() -> None:
 
 async def test_an_endless_stream_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Events without end are given up at the cap on bytes, whether they say something or not."""
-    monkeypatch.setattr(wire, "LARGEST_STREAM", 3_000_000)
+    monkeypatch.setattr(nyxlab.providers.wire, "LARGEST_STREAM", 3_000_000)
 
     async def forever(writer: asyncio.StreamWriter) -> None:
         writer.write(HEAD)

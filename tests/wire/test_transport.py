@@ -163,7 +163,8 @@ def test_one_provider_serves_several_event_loops() -> None:
         async with serve(OK, OK) as peer:
             if not asked:
                 asked.append(provider(peer.url))
-            asked[0]._wire.base_url = peer.url
+            if asked[0]._wire:
+                asked[0]._wire.base_url = peer.url
             return (await asked[0].ask(ASKED)).text
 
     asked: list[Provider] = []

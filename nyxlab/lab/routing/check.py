@@ -8,6 +8,7 @@ from rich.table import Table
 
 from nyxlab.errors import NyxlabError
 from nyxlab.gate.gate import Gate
+from nyxlab.gate.options import GateOptions
 from nyxlab.gate.policy import Policy, explain
 from nyxlab.lab.desk import Desk
 from nyxlab.lab.views.console import plain_table
@@ -32,7 +33,6 @@ class ProviderState(Record):
     unusable: str | None
     context: int | None
     output_schema: bool
-    images: bool
     thousand_tokens: Cost
 
 
@@ -58,7 +58,7 @@ def provider_states(desk: Desk) -> list[ProviderState]:
         able = provider.capabilities
         states.append(ProviderState(
             provider=name, unusable=provider.unusable(), context=able.context, output_schema=able.output_schema,
-            images=able.images, thousand_tokens=provider.estimate(THOUSAND),
+            thousand_tokens=provider.estimate(THOUSAND),
         ))  # fmt: skip
     return states
 
@@ -68,7 +68,8 @@ async def explained(desk: Desk, prompt: str, providers: Sequence[str], policy: P
     names = providers or [state.provider for state in provider_states(desk)]
     past = await Past.read(desk.store)
     router = desk.router if policy == "learned" else None
-    gate = Gate([desk.open(name) for name in names], policy=policy, history=past, router=router)
+    options = GateOptions(policy=policy, history=past, router=router)
+    gate = Gate([desk.open(name) for name in names], options)
     request = Request(messages=(Message("user", prompt),))
     resolution = gate.resolve(request)
     return explain(resolution, policy, past, *gate.predicted(request, resolution))

@@ -15,6 +15,7 @@ from nyxlab.engine.template import evaluate, filled, render
 from nyxlab.engine.workflow import Step
 from nyxlab.errors import AnswerWanted, BudgetExhausted, NoCandidate, NyxlabError, StoreBroken
 from nyxlab.gate.gate import ChoiceWanted, Gate, Verdict
+from nyxlab.gate.options import Comparison, GateOptions
 from nyxlab.lab.desk import Desk
 from nyxlab.lab.own import lessons_text, persona
 from nyxlab.lab.workflows.digests import LONG, Digest, digest, serving, text_of
@@ -118,21 +119,23 @@ class StepRunner:
         request = question(step, context.workflow.goal, prompt, self._settings, before)
         gate = Gate(
             [ledger.wrap(self._open(name)) for name in candidates(step)],
-            compare=bool(step.compare),
-            judge=ledger.wrap(self._open(step.judge), role="judge") if step.judge else None,
-            policy=step.policy,
-            fallback=[ledger.wrap(self._open(name)) for name in step.fallback],
-            history=self._past.with_money(ledger.left),
-            deadline=step.deadline,
-            seed=seed,
-            person=step.select == "ask",
-            choice=self._options.choices.get(step.id),
-            router=self._desk.router if step.policy == "learned" else None,
-            synthesis=step.select == "synthesise",
-            hedge=step.hedge,
-            late=context.late,
+            GateOptions(
+                comparison=self._comparison(context, ledger) if step.compare else None,
+                policy=step.policy,
+                hedge=step.hedge,
+                fallback=[ledger.wrap(self._open(name)) for name in step.fallback],
+                history=self._past.with_money(ledger.left),
+                deadline=step.deadline,
+                router=self._desk.router if step.policy == "learned" else None,
+                seed=seed,
+            ),
         )
         return await gate.decide(request)
+
+    def _comparison(self, context: StepContext, ledger: Ledger) -> Comparison:
+        step = context.step
+        judge = ledger.wrap(self._open(step.judge), role="judge") if step.judge else None
+        return Comparison(judge, step.select, self._options.choices.get(step.id), context.late)
 
     async def _map(self, context: StepContext, known: Mapping[str, Json]) -> Outcome:
         """Ask the question of each item, many at once; one that fails fails the step, after the others have ended."""
