@@ -123,7 +123,7 @@ def _written(
 
 def _spots(document: Document, path: str) -> list[int]:
     """Return the lines after which a paragraph is a claim of the plan: below a heading of what is to be built; else at the end."""
-    own = [h for h in document.headings if h.path == path and h.level > 1 and document.standings.heading(h) is None]
+    own = [h for h in document.headings if h.path == path and h.level > 1 and document.standings[h] is None]
     return [h.end_line for h in own] or [document.files[path].length]
 
 

@@ -18,8 +18,8 @@ from nyxlab.errors import InputRefused
 from nyxlab.lab.report import render_index, render_review
 from nyxlab.lab.sarif import to_sarif
 from nyxlab.providers.messages import Json
-from nyxlab.reviewer.catalogue import all_rules
 from nyxlab.reviewer.findings import Severity
+from nyxlab.reviewer.lessons import all_rules
 from nyxlab.reviewer.models.amend import Decision
 from nyxlab.reviewer.review import Answers, Review, open_documents, review_documents
 from nyxlab.reviewer.rules import Rule

@@ -109,7 +109,7 @@ def _header_sections(document: Document) -> Iterator[Heading]:
     """Yield the sections that everybody needs: goal, constraints, decisions, words."""
     ends = document.section_ends
     for heading in document.headings:
-        standing = document.standings.heading(heading)
+        standing = document.standings[heading]
         own = standing not in (Standing.STATUS, Standing.REJECTED, Standing.EXAMPLE) and heading.level > 1
         if own and _HEADER.match(heading.text) and ends[heading] - heading.line < _WIDEST:
             yield heading

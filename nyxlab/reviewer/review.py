@@ -15,9 +15,9 @@ from pydantic import Field
 from nyxlab.errors import InputRefused
 from nyxlab.providers.messages import Cost, Json, Record
 from nyxlab.reviewer.baseline import against
-from nyxlab.reviewer.catalogue import all_rules
 from nyxlab.reviewer.cut import Block, CutPhase, Deferral, cut
 from nyxlab.reviewer.findings import Finder, Finding, Severity, count, fingerprint
+from nyxlab.reviewer.lessons import all_rules
 from nyxlab.reviewer.models.amend import Decision
 from nyxlab.reviewer.models.consensus import Panel, asked_again
 from nyxlab.reviewer.models.evidence import quoted

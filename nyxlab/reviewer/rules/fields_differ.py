@@ -5,19 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Place, names, rule
+from nyxlab.reviewer.rules.base import Claim, Document, Place, Plan, Severity, names
 from nyxlab.reviewer.text.blocks import Sentence
 from nyxlab.reviewer.text.code import Code, Record, spans
-from nyxlab.reviewer.text.document import Document
 
 _SPAN = r"`\w+`"
 _KIND = r"(?:record|entity|table|type|class|struct|model|DTO|interface)s?"
 _LIST = rf"{_SPAN}(?:(?:,\s(?:and\s)?|\sand\s){_SPAN}){{0,12}})(?=\)|\.|;|$)"
 _OF = r"`(?:[\w./-]*/)?(?P<of{}>[A-Z]\w+)(?:\.\w+)?`"
 _FIELDS = re.compile(
-    rf"{_OF.format(1)}(?:\s{_KIND})?\s(?:carries|contains|consists of|has(?: the)? fields?:?|with fields?:?)\s(?P<list1>{_LIST}"
+    rf"{_OF.format(1)}(?:\s{_KIND})?\s(?:carries|contains|consists of|has(?: the)? fields?:?|with fields?:?)"
+    rf"\s(?P<list1>{_LIST}"
     rf"|(?:(?:Create|Define|Add)\s{_OF.format(2)}(?:\s{_KIND})?|{_OF.format(3)}\s{_KIND})\s\((?P<list2>{_LIST}"
 )
 _METHODS = re.compile(
@@ -34,7 +32,11 @@ Records = dict[str, tuple[Code, Record]]
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find a record whose fields are listed in full in two places and differ, an interface that is given other methods, an object that lacks a field its type requires, a private field read from outside, a read-only one that a setter is to change, and a table without a column that every table is to have."""
+    """Find a record, an interface or a table that two places give different members.
+
+    Fields or methods listed in full in two places that differ, an object that lacks a field its type requires, a
+    private field read from outside, a read-only one that a setter is to change, a table without a column that all are to have.
+    """
     records = {name: (code, r) for code in document.code for name, r in code.records.items()}
     yield from _listed(document, _FIELDS, "fields")
     yield from _listed(document, _METHODS, "methods")
@@ -83,7 +85,8 @@ def _objects(document: Document, records: Records) -> Iterator[Claim]:
             yield Claim(
                 Severity.HIGH,
                 f"{call.receiver}.{call.name} is given no {names(lacking)}, which {type_} requires",
-                f"The call passes {names(call.keys)}; {type_} has {names(home[1].fields)}, and knows no {names(unknown)}.",
+                f"The call passes {names(call.keys)}; "
+                f"{type_} has {names(home[1].fields)}, and knows no {names(unknown)}.",
                 (call, Place(home[0].fence.path, line, line), taker), (type_, *lacking),
             )  # fmt: skip
 
@@ -138,6 +141,3 @@ def _columns(document: Document) -> Iterator[Claim]:
                 f'"{sentence.plain[:140]}"; the statement that creates it has no such column.',
                 (sentence, *(Place(path, line, line) for path, line in lacking.values())), lacking,
             )  # fmt: skip
-
-
-RULE = rule("fields-differ", check)

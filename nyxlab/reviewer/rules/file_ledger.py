@@ -6,14 +6,12 @@ import re
 from collections.abc import Iterator
 from posixpath import basename, dirname
 
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Plan, Task, Unit
-from nyxlab.reviewer.rules.base import Claim, Place, names, rule
+from nyxlab.reviewer.plan.model import Task, Unit
+from nyxlab.reviewer.rules.base import Claim, Document, Place, Plan, Severity, group, names
 from nyxlab.reviewer.text.code import Code
-from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.text.files import FileMention
 from nyxlab.reviewer.text.standing import Standing
-from nyxlab.reviewer.text.words import listed, stem, stems
+from nyxlab.reviewer.text.words import stem, stems
 
 _SCOPE = re.compile(r"\b(?:out of scope|not (?:in scope|needed|included|required)|omitted|no need)\b", re.IGNORECASE)
 _MAKES = re.compile(
@@ -22,19 +20,23 @@ _MAKES = re.compile(
     re.IGNORECASE,
 )
 _TEST = re.compile(r"test|spec\b", re.IGNORECASE)
-_COMMON = frozenset(listed("index errors types utils constants helpers config main app models routes schema"))
+_COMMON = "index errors types utils constants helpers config main app models routes schema"
 """Names that several folders have by right."""
 _LEAST = 3  # files that two lists share, before a difference says anything
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find files that the drawn tree or the list of files marks as new and no task names, files that tasks make and that it lacks, code whose file the tree has elsewhere or not at all, a file or function that two tasks are each to make, and files that the repository, where it is named, has or lacks against what is said."""
+    """Find a file that the tree or list of files, the tasks, the code and the repository tell differently.
+
+    New there and in no task, or the other way round; code whose file the tree has elsewhere or not at all; a file or
+    function that two tasks are each to make; one that the repository, where it is named, has or lacks against the plan.
+    """
     inside = {(t.path, n) for t in plan.tasks for n in range(t.line, t.end_line + 1)}
     aside = (Standing.REJECTED, Standing.STATUS, Standing.FORM)
     own = [
         m for m in document.file_mentions
         if (m.said == "tree" or (_listed(m) and (m.path, m.line) not in inside))
-        and document.standings.heading(document.section_at(m.path, m.line)) not in aside
+        and document.standings[document.headings.last(m.path, m.line)] not in aside
     ]  # fmt: skip
     yield from _new(document, plan, [m for m in own if m.action == "new"])
     yield from _undrawn(plan, own)
@@ -46,8 +48,8 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
 
 def _listed(mention: FileMention) -> bool:
     """Whether a file stands in a list or table of files, with what is to be done to it."""
-    item = mention.sentence is not None and mention.sentence.where == "item"
-    return "/" in mention.name and (mention.said == "table" or (mention.said == "label" and item))
+    item = mention.said == "label" and mention.sentence and mention.sentence.where == "item"
+    return "/" in mention.name and bool(mention.said == "table" or item)
 
 
 def _new(document: Document, plan: Plan, drawn: list[FileMention]) -> Iterator[Claim]:
@@ -112,7 +114,7 @@ def _code(document: Document, drawn: list[FileMention]) -> Iterator[Claim]:
     missing: dict[str, Place] = {}
     for file, code in told.items() if len(fits) >= _LEAST else ():
         place = Place(code.fence.path, code.fence.line + 1, code.fence.line + 1)
-        elsewhere, common = by_base.get(basename(file), ()), basename(file).partition(".")[0] in _COMMON
+        elsewhere, common = by_base.get(basename(file), ()), basename(file).partition(".")[0] in _COMMON.split()
         if file not in fits and elsewhere and not common:
             yield Claim(
                 Severity.LOW,
@@ -132,7 +134,7 @@ def _code(document: Document, drawn: list[FileMention]) -> Iterator[Claim]:
 
 
 def _twice(plan: Plan) -> Iterator[Claim]:
-    """Judge files that several parts of the work are each to create, or of which one changes what a later one creates, by their labels."""
+    """Judge the files that by their labels several parts of the work create, or one changes before it is there."""
     told: dict[str, dict[Unit, FileMention]] = {}
     for task in plan.tasks:
         for mention in task.touches.values():
@@ -188,11 +190,9 @@ def _repository(document: Document) -> Iterator[Claim]:
         if there and action == "new":
             told = f"{name} is called new, and the repository has it"
         elif not there and action != "new" and name not in made and "/" in name:
-            told = f"{name} is to be {'deleted' if action == 'delete' else 'modified'}, and the repository has no such file"
+            done = "deleted" if action == "delete" else "modified"
+            told = f"{name} is to be {done}, and the repository has no such file"
         else:
             continue
         why = "The plan was written for another state of the repository, or names another file."
         yield Claim(Severity.MEDIUM, told, why, mentions[:3], (name,))
-
-
-RULE = rule("file-ledger", check)

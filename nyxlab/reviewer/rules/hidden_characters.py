@@ -5,10 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Place, rule
-from nyxlab.reviewer.text.document import Document
+from nyxlab.reviewer.rules.base import Claim, Document, Place, Plan, Severity
 
 _HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\u200b-\u200f\u2060-\u2064\ufeff\u180e\U000e0000-\U000e007f]")
 _FLAG = re.compile("\U0001f3f4[\U000e0020-\U000e007e]{1,8}\U000e007f")  # the flags of England, Scotland, Wales
@@ -23,7 +20,7 @@ _MOST = 5  # places shown of each sort and file
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find characters that a person does not see and a program reads: bidirectional controls, invisible tags, zero-width characters inside Latin text."""
+    """Find characters that only a program reads: bidirectional controls, invisible tags, zero-width ones."""
     for path, file in document.files.items():
         if file.text.isascii():
             continue
@@ -71,6 +68,3 @@ def _balanced(line: str) -> bool:
 def _around(line: str, at: int) -> str:
     """Return the words around a place as a person sees them, so that moving the line keeps the finding's name."""
     return " ".join(_HIDDEN.sub("", line[max(0, at - 20) : at + 20]).split())
-
-
-RULE = rule("hidden-characters", check)

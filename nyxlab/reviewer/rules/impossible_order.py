@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Need, Plan, Task, Unit
-from nyxlab.reviewer.rules.base import Claim, Place, names, rule
-from nyxlab.reviewer.text.document import Document, group
+from nyxlab.reviewer.plan.model import Need, Task, Unit
+from nyxlab.reviewer.rules.base import Claim, Document, Place, Plan, Severity, group, names
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find parts of the work that need one another in a circle, a part that needs a later one, and two statements of what one part needs that differ."""
+    """Find parts of the work that need one another or a later one, and two statements of what one needs that differ."""
     circle = _circle(plan)
     if circle:
         steps = [need.of.name for need in circle]
@@ -43,7 +41,7 @@ def _circle(plan: Plan) -> list[Need]:
 
 
 def _is_later(plan: Plan, need: Need) -> bool:
-    """Whether what is needed comes later in the plan's own order: the same kind of part, in the same file, with a higher number."""
+    """Whether what is needed comes later: the same kind of part, in the same file, with a higher number."""
     of, on = need.of, need.on
     same = type(of) is type(on) and of.path == on.path and of.family == on.family and bool(of.number and on.number)
     return same and plan.order[on] > plan.order[of] and on.key > of.key
@@ -81,6 +79,3 @@ def _reaches(by_task: dict[Unit, tuple[Need, ...]], start: set[Unit], wanted: se
                 seen.add(need.on)
                 todo.append(need.on)
     return wanted <= seen
-
-
-RULE = rule("impossible-order", check)

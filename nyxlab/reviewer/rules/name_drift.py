@@ -1,19 +1,16 @@
-"""One thing under two names: types that differ in their role word alone, names that nothing defines beside a near one that is."""
+"""One thing under two names: types that differ in their role word alone, an undeclared name beside a near one."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Place, names, rule
+from nyxlab.reviewer.rules.base import Claim, Document, Place, Plan, Severity, group, names
 from nyxlab.reviewer.text.code import is_code
-from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.text.standing import Standing
 
 _ROLES = ("Manager", "Handler", "Controller", "Coordinator", "Processor", "Helper", "Executor", "Supervisor")
-"""Words for whoever does it, that one author uses for one thing; a Service and a Repository of one name are two things."""
+"""Words for whoever does it, that one author uses for one thing; a Service and a Repository are two things."""
 _NAME = re.compile(rf"(?<![\w.])I?([A-Z][a-z]\w{{2,40}}?)({'|'.join(_ROLES)})(?![\w(])")
 _ROUTE = re.compile(r"(?<![\w.:])(/[a-z][\w/-]*(?:\{\w+\}|:\w+)[\w/{}:-]*)")
 _PARAMETER = re.compile(r"\{(\w+)\}|:(\w+)")
@@ -22,7 +19,7 @@ _ASIDE = (Standing.REJECTED, Standing.STATUS, Standing.OTHER)
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find a type that one part calls ToolbarManager and another ToolbarHandler, a path parameter that has two names in one place, and a type that a signature names and nothing declares beside a near one that is declared."""
+    """Find one thing with two names: ToolbarManager and ToolbarHandler, a parameter in routes, a type in a signature."""
     yield from _roles(document)
     yield from _routes(document)
     yield from _types(document)
@@ -37,7 +34,7 @@ def _roles(document: Document) -> Iterator[Claim]:
     drifts: dict[tuple[str, ...], list[tuple[str, Place, Place]]] = {}
     for base, roles in seen.items():
         first, second = [*roles.values()] if len(roles) == 2 else ([], [])
-        sections = [{(p.path, document.section_at(p.path, p.line)) for p in places} for places in (first, second)]
+        sections = [{(p.path, document.headings.last(p.path, p.line)) for p in places} for places in (first, second)]
         far = len({p.path for p in (*first, *second)}) > 1 and min(len(first), len(second)) > 2
         if first and not sections[0] & sections[1] and not far:
             told = " and ".join(base + role for role in roles)
@@ -57,7 +54,7 @@ def _named(document: Document) -> Iterator[tuple[Place, str]]:
         if document.standing(sentence) not in _ASIDE:
             yield Place(sentence.path, sentence.line, sentence.line), sentence.text
     for fence in document.fences:
-        if document.standings.heading(fence.section) not in _ASIDE:
+        if document.standings[fence.section] not in _ASIDE:
             for number, line in enumerate(fence.text.split("\n"), fence.line + 1):
                 if not line.lstrip().startswith(("#", "//", "*")) or not is_code(fence):
                     yield Place(fence.path, number, number), line
@@ -84,7 +81,7 @@ def _routes(document: Document) -> Iterator[Claim]:
 
 
 def _types(document: Document) -> Iterator[Claim]:
-    """Judge the types that signatures name and nothing else does, by a declared type with the same first and last word."""
+    """Judge the types that only signatures name by a declared type with the same first and last word."""
     declared = {d.name: d for code in document.code for d in code.declared if d.kind == "type"}
     by_ends = group(((w[0], w[-1]), n) for n in declared if len(w := _HUMPS.findall(n)) > 2)
     imported = {name for code in document.code for name in code.imported}
@@ -100,6 +97,3 @@ def _types(document: Document) -> Iterator[Claim]:
                     f"A signature names {name}; the plan declares {near[0]}.",
                     (Place(code.fence.path, line, line), declared[near[0]]), (name, near[0]),
                 )  # fmt: skip
-
-
-RULE = rule("name-drift", check)

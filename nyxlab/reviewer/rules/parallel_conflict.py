@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Phase, Plan, Task, Unit
-from nyxlab.reviewer.rules.base import Claim, names, rule
+from nyxlab.reviewer.plan.model import Phase, Task, Unit
+from nyxlab.reviewer.rules.base import Claim, Document, Plan, Severity, group, names
 from nyxlab.reviewer.text.blocks import Sentence
-from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.text.standing import Standing
 
 _TOGETHER = re.compile(
-    r"\b(?:in parallel(?: with)?|run (?:all )?simultaneously|simultaneously|at the same time|concurrently|parallel(?:ized)? with)\b",
-    re.IGNORECASE,
+    r"\b(?:in parallel(?: with)?|simultaneously|at the same time|concurrently|parallel(?:ized)? with)\b", re.IGNORECASE
 )
 _APART = re.compile(r"\bdifferent (?:test|case|function|method|section|part)", re.IGNORECASE)
 _ASIDE = re.compile(
@@ -68,7 +65,7 @@ def _said(document: Document, plan: Plan) -> Iterator[tuple[Sentence, Sequence[U
         text, m = sentence.prose, _TOGETHER.search(sentence.prose)
         if not m and (_WAITS.search(text) or not _is_headed(document, sentence)):
             continue
-        labels = [i for i in document.labels_of(sentence) if text[i.start - 1 : i.start] != "["]
+        labels = [i for i in document.labels_of.get(sentence, ()) if text[i.start - 1 : i.start] != "["]
         clause = max(text.rfind(mark, 0, m.start()) for mark in (";", "\u2014", ". ")) + 1 if m else 0
         before = [i for i in labels if m and i.start < m.start()]
         if m and m[0].lower().endswith("with"):  # "US4 \u2026; can run in parallel with US3"
@@ -85,7 +82,7 @@ def _said(document: Document, plan: Plan) -> Iterator[tuple[Sentence, Sequence[U
 
 def _is_headed(document: Document, sentence: Sentence) -> bool:
     """Whether an item stands below words that call the list parallel."""
-    intro = document.intro(sentence.path, sentence.line)
+    intro = document.intro(sentence)
     over = [intro.prose if intro else "", sentence.section.text if sentence.section else ""]
     return sentence.where == "item" and any(_HEADED.search(t) and not _NOT.search(t) for t in over)
 
@@ -101,10 +98,11 @@ def _shared(tasks: Sequence[Task]) -> dict[tuple[Task, ...], list[str]]:
 
 def _claim(tasks: Sequence[Task], files: Sequence[str], how: str, said: tuple[Sentence, ...]) -> Claim:
     tasks, files = list(dict.fromkeys(tasks)), list(dict.fromkeys(files))
+    noun = "file" if len(files) == 1 else "files"
     return Claim(
         Severity.MEDIUM,
         f"{names((t.name for t in tasks), 6)} are {how} and edit {names(files, 3)}",
-        f"{len(tasks)} tasks that may run at the same time work in the same {'file' if len(files) == 1 else 'files'} as another.",
+        f"{len(tasks)} tasks that may run at the same time work in the same {noun} as another.",
         (*said, *tasks), [t.name for t in tasks], files,
     )  # fmt: skip
 
@@ -116,6 +114,3 @@ def _works_in(task: Task, name: str) -> bool:
     own = [m for m in task.files if m.line == task.line and m not in aside]
     labelled = mention.said == "label" or (mention.sentence is not None and mention.sentence.plain.startswith("File"))
     return "/" in name and ((bool(own) and own[-1].name == name) or labelled or mention.action == "new")
-
-
-RULE = rule("parallel-conflict", check)

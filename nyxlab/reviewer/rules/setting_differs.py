@@ -5,10 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Place, Spanned, names, rule
-from nyxlab.reviewer.text.document import Document, group
+from nyxlab.reviewer.rules.base import Claim, Document, Place, Plan, Severity, Spanned, group, names
 from nyxlab.reviewer.text.standing import Standing
 from nyxlab.reviewer.text.words import stem
 
@@ -22,7 +19,7 @@ _ASIDE = (Standing.REJECTED, Standing.STATUS, Standing.EXAMPLE)
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find a constant or variable that is set to two values under one name, a limit in the text that its constant denies, and a key read from a configuration that defines others and not this one."""
+    """Find a constant with two values, a limit that its constant denies, a key read that the configuration lacks."""
     found: dict[str, dict[str, Spanned]] = {}
     for constant in (c for code in document.code for c in code.constants if _NUMBER.fullmatch(c.value)):
         found.setdefault(constant.name, {}).setdefault(_plain(constant.value), constant)
@@ -32,7 +29,7 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
                 if not _TESTS.search(sentence.text[m.end() : m.end() + 30]):
                     found.setdefault(m["name"], {}).setdefault(_plain(m["value"]), sentence)
     for name, values in found.items():
-        sections = {(p.path, document.section_at(p.path, p.line)) for p in values.values()}
+        sections = {(p.path, document.headings.last(p.path, p.line)) for p in values.values()}
         if len(values) > 1 and len(sections) > 1:
             yield _claim(name, f"{name} is set to {' and to '.join(values)}", values)
     yield from _limits(document, found)
@@ -81,6 +78,3 @@ def _keys(document: Document) -> Iterator[Claim]:
 def _claim(name: str, title: str, values: dict[str, Spanned]) -> Claim:
     told = "Whoever builds it takes whichever value is read first."
     return Claim(Severity.MEDIUM, title, told, values.values(), (name,), values)
-
-
-RULE = rule("setting-differs", check)

@@ -1,4 +1,4 @@
-"""Code of the plan that does not fit together: calls with other arguments than are declared, methods and types that nothing declares."""
+"""Code of the plan that does not fit together: calls and declarations."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Spanned, rule
+from nyxlab.reviewer.rules.base import Claim, Document, Plan, Severity, Spanned, group
 from nyxlab.reviewer.text.blocks import Fence
 from nyxlab.reviewer.text.code import Call, Code, Declared, arity, spans, split_list
-from nyxlab.reviewer.text.document import Document, group
 
 _ELIDED = re.compile(
     r"\.\.\.|\u2026|//\s*(?:existing|other|rest|implementation|etc)|#\s*(?:existing|other|rest)", re.IGNORECASE
@@ -27,7 +24,10 @@ Calls = Sequence[tuple[Code, Call]]
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find a call of a function or constructor of the plan with more or fewer arguments than it takes, a method called on a class of the plan that lacks it, and a type or function used under a name that nothing declares beside a near one that is declared and never used."""
+    """Find a call with more or fewer arguments than are taken, or of what the plan's own code does not declare.
+
+    A method that its class lacks; a type or function that nothing declares, beside a near one that nothing uses.
+    """
     coded = (d for code in document.code for d in code.declared)
     declared = group((d.name, d) for d in (*coded, *_constructors(document)))
     calls = [(code, call) for code in document.code for call in code.calls]
@@ -72,16 +72,17 @@ def _arity(document: Document, declared: dict[str, tuple[Declared, ...]], calls:
             continue
         told.add((call.name, call.arguments))
         takes = f"{home.most}" if home.least == home.most else f"{home.least} to {home.most}"
+        noun = "argument" if home.most == 1 else "arguments"
         yield Claim(
             Severity.HIGH,
-            f"{call.name} takes {takes} {'argument' if home.most == 1 else 'arguments'} and is called with {call.arguments}",
+            f"{call.name} takes {takes} {noun} and is called with {call.arguments}",
             "The declaration and the call stand in the same plan; built as written, one of them is wrong.",
             (call, home), (call.name,), (takes, str(call.arguments)),
         )  # fmt: skip
 
 
 def _methods(document: Document, calls: Calls) -> Iterator[Claim]:
-    """Judge calls on a class of the plan, and on itself, by its own methods; a class that is cut short or has a base says nothing."""
+    """Judge calls on a class of the plan, and on itself, by its own methods, where it is shown whole."""
     classes: dict[str, tuple[Code, Declared]] = {}
     methods: dict[str, set[str]] = {}
     shown: Counter[str] = Counter()  # a class that is shown in pieces says nothing
@@ -120,12 +121,12 @@ def _is_cut(text: str) -> bool:
 
 @lru_cache(maxsize=64)
 def _set_in(text: str, *, called: bool) -> frozenset[str]:
-    """Return the names that a block sets or declares ("x = ", "x: "), and those that it calls or defines, if asked for."""
+    """Return the names that a block sets or declares ("x = ", "x: ") and, if asked for, those that it calls."""
     return frozenset(re.findall(r"\b(\w{1,80})\s?[=:?!(]" if called else r"\b(\w{1,80})\s?[=:?!]", text))
 
 
 def _near(document: Document, declared: dict[str, tuple[Declared, ...]], calls: Calls) -> Iterator[Claim]:
-    """Judge names that code uses and nothing in the set declares, imports or speaks of, by a declared one with the same words."""
+    """Judge names that only the code that uses them speaks of by a declared one with the same words."""
     imported = {name for code in document.code for name in code.imported}
     used = {call.name for _, call in calls} | imported
     drawn = {m.base.partition(".")[0]: m for m in document.file_mentions if m.said == "tree"}
@@ -161,6 +162,3 @@ def _words(name: str) -> tuple[str, ...]:
 
 def _takes(declared: Declared, arguments: int | None) -> bool:
     return arguments is None or declared.most is None or declared.least <= arguments <= declared.most
-
-
-RULE = rule("signature-differs", check)

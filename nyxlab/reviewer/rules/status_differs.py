@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Phase, Plan, Task
-from nyxlab.reviewer.rules.base import Claim, names, rule
-from nyxlab.reviewer.text.document import Document, group
+from nyxlab.reviewer.plan.model import Phase, Task
+from nyxlab.reviewer.rules.base import Claim, Document, Plan, Severity, group, names
 from nyxlab.reviewer.text.standing import Standing
 
 _DONE = re.compile(r"\b(?:COMPLETED?|DONE|complete[d]?|FINISHED|shipped)\b|\u2705", re.ASCII)
@@ -22,7 +20,11 @@ _OPEN, _TICKED = (" ", "-", "~"), ("x", "X")
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find a parent that is ticked while a part of it is open (or the other way round), a phase that is called complete with open tasks, and a status that tells of other tasks or phases than the plan."""
+    """Find a status that the plan denies.
+
+    A parent that is ticked while a part of it is open (or the other way round), a phase that is called complete with
+    open tasks, and a status that tells of other tasks or phases than the plan.
+    """
     yield from _parents(plan)
     yield from _complete(plan)
     yield from _listed(document, plan)
@@ -82,7 +84,7 @@ def _listed(document: Document, plan: Plan) -> Iterator[Claim]:
     """Judge a status section that lists tasks by number by those of the plan."""
     reported = [
         i for i in document.labels
-        if i.family in ("task", "step", "story") and document.standings.heading(i.sentence.section) is Standing.STATUS
+        if i.family in ("task", "step", "story") and document.standings[i.sentence.section] is Standing.STATUS
         and i.sentence.where in ("item", "task", "heading") and i.start < 12 and len(i.key[0]) == 2
     ]  # fmt: skip
     for (path, family), found in group(((i.path, i.family), i) for i in reported).items():
@@ -102,7 +104,7 @@ def _phases(document: Document, plan: Plan) -> Iterator[Claim]:
     """Judge a line "Status: Phase 1, 2 & 3 complete" by the headings of the phases."""
     for sentence in document.sentences:
         if sentence.first and _STATUS.match(sentence.prose) and _is_done(sentence.prose):
-            told = {i.key: i.name for i in document.labels_of(sentence) if i.family == "phase"}
+            told = {i.key: i.name for i in document.labels_of.get(sentence, ()) if i.family == "phase"}
             own = [p for p in plan.phases if p.path == sentence.path and p.family == "phase" and p.heading]
             done = [p for p in own if p.heading and _is_done(p.heading.text)]
             extra = [p for p in done if p.key not in told]
@@ -114,6 +116,3 @@ def _phases(document: Document, plan: Plan) -> Iterator[Claim]:
                     "The status line and the headings do not tell the same.",
                     (sentence, *extra), [p.name for p in extra],
                 )  # fmt: skip
-
-
-RULE = rule("status-differs", check)

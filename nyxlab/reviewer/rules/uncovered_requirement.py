@@ -6,10 +6,8 @@ import re
 from collections.abc import Iterator
 from posixpath import dirname
 
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Plan, Requirement
-from nyxlab.reviewer.rules.base import Claim, Place, names, rule
-from nyxlab.reviewer.text.document import Document, group
+from nyxlab.reviewer.plan.model import Requirement
+from nyxlab.reviewer.rules.base import Claim, Document, Place, Plan, Severity, group, names
 
 _LEAST = 3  # requirements of a family that tasks cite, before a missing one says anything
 _OPTIONAL = re.compile(
@@ -21,7 +19,7 @@ _ALL = re.compile(
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find a requirement or criterion that no task cites, where the tasks cite most of its family; one that is optional or out of scope is not asked for."""
+    """Find a requirement or criterion that is in scope and that no task cites, where they cite most of its family."""
     working = {task.path for task in plan.tasks}
     if any(_ALL.search(s.prose) for s in document.sentences if s.path in working):
         return
@@ -37,7 +35,8 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
             yield Claim(
                 Severity.MEDIUM,
                 f"{names(numbers)} {'is' if len(missing) == 1 else 'are'} cited by no task",
-                f"Tasks cite {len(met)} of {len(all_)} {many}; {len(missing)} {one if len(missing) == 1 else many} of the same list: none.",
+                f"Tasks cite {len(met)} of {len(all_)} {many}; "
+                f"{len(missing)} {one if len(missing) == 1 else many} of the same list: none.",
                 [Place(r.path, r.line, r.end_line) for r in missing], numbers[:1], numbers,
             )  # fmt: skip
 
@@ -46,6 +45,3 @@ def _is_cited(requirement: Requirement, cited: set[str]) -> bool:
     """Whether it is cited by its own number, or by its parent's: "2" stands for 2.1 and 2.2."""
     name = requirement.name
     return name in cited or (not requirement.family and name.rpartition(".")[0] in cited)
-
-
-RULE = rule("uncovered-requirement", check)

@@ -10,7 +10,7 @@ from typing import Literal
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from nyxlab.reviewer.text.words import listed
+from nyxlab.reviewer.text.words import VOCABULARY
 
 Where = Literal["paragraph", "heading", "item", "task", "cell", "quote"]
 
@@ -58,7 +58,7 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Item:
-    """One list item: ``number`` as written in an ordered list, ``box`` what stands in its task box, ``text`` its first paragraph without the box."""
+    """One list item: ``number`` as written, ``box`` what stands in its task box, ``text`` its first paragraph."""
 
     path: str
     line: int
@@ -117,7 +117,7 @@ class Fence:
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """One file's blocks, each kind in reading order; ``references`` are the labels of ``[label]: target`` with their targets and lines."""
+    """One file's blocks in reading order; ``references`` are the labels of ``[label]: target`` with target and line."""
 
     path: str
     headings: list[Heading] = field(default_factory=list)
@@ -135,7 +135,7 @@ LINK = re.compile(r"!?\[([^\[\]]*+)\](?:\(([^()\s]*+(?:\([^()\s]*+\)[^()\s]*+)*+
 _EMPHASIS = re.compile(r"\*\*+|(?<!\w)\*(?=\S)|(?<=\S)\*(?!\w)|(?<![\w_])__?(?=\w)|(?<=\w)__?(?![\w_])|~~")
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
 _BREAK = re.compile(r"(?<=[.!?])[\"')*_\]]{0,3}\s++(?=[\"'(\[*_`]{0,3}[A-Z0-9`])")
-_ABBREVIATIONS = listed("e.g. i.e. etc. vs. cf. approx. No. Fig. fig. resp. Sec. sec. ca. incl.")
+_ABBREVIATIONS = tuple(VOCABULARY["abbreviations"].split())
 _NUMBER = re.compile(r"(\d{1,3}(?:\.\d{1,3}){0,5})(?:[.):]\s|\s)")
 _EXPLICIT = re.compile(r"\{\s{0,4}#([\w.:-]++)[^{}]*+\}\s{0,4}$")
 _ANCHOR_TAG = re.compile(r"<[a-zA-Z]++[^<>]{0,300}?\b(?:id|name)\s*=\s*[\"']?([\w.:-]++)")

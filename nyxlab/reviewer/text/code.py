@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from nyxlab.reviewer.text.blocks import Fence
-from nyxlab.reviewer.text.words import listed
+from nyxlab.reviewer.text.words import VOCABULARY
 
 _LONGEST = 2_000  # characters of one parameter or argument list
 _SCRIPTS = frozenset({"typescript", "ts", "tsx", "javascript", "js", "jsx"})
@@ -159,12 +159,7 @@ _READ = re.compile(r"(?<![\w.])(?P<name>[a-z]\w*)\.(?P<rest>[a-zA-Z_]\w*(?:\.[a-
 _IMPORT = re.compile(r"^\s*(?:import|from|using|use|require|package)\b|\brequire\(")
 _WORD = re.compile(r"\w+")
 _BOTH = re.compile(rf"{_STRING.pattern}|{_COMMENT.pattern}")
-_KEYWORDS = frozenset(
-    listed(
-        "if for while switch catch return function def fun func fn class new await typeof sizeof super elif except with match"
-        " when print assert not and or in is lambda del raise yield throw else do case"
-    )
-)
+_KEYWORDS = frozenset(VOCABULARY["keywords"].split())
 _CONSTRUCTORS = ("constructor", "__init__")
 
 
