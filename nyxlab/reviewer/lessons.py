@@ -1,25 +1,4 @@
-r"""Lessons: pains that others had with plans like this one, read from data and run as rules.
-
-Each is a mapping in ``lessons/*.yaml``; one with the id of a shipped lesson replaces it, ``drop: true`` drops it.
-
-    - id: compose-without-production-file     # the finding's rule
-      title: Compose on production without its file
-      severity: MEDIUM
-      category: OPS
-      words: [compose up]        # lower case; one of them stands in the sentence or command, else nothing is looked for
-      when: ['\bcompose up\b']   # all found in that sentence or command; matched parts are the evidence
-      beside: ['nginx']          # all found somewhere in the set too, and quoted as well
-      unless: ['--file']         # none found in the same section
-      settled: ['compose.override']   # none found anywhere in the set
-      why: what follows, as a sentence
-      fix: what to do, as a sentence
-      firing: [an example plan that draws it]
-      quiet: [one that does not]
-
-Patterns ignore case and repeat at most a stated number of times (``.{0,40}``), so that none can take long.
-"""
-
-from __future__ import annotations
+"""Lessons: pains that others had with plans like this one, read from ``lessons/*.yaml`` and run as rules."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -69,7 +48,7 @@ Sentence = Annotated[str, StringConstraints(pattern=r"^[A-Z`].*\.$")]
 
 
 class Lesson(Record):
-    """One lesson as it is written; see the top of this file."""
+    """One lesson as it is written; ``defaults/lessons/building.yaml`` says what each part means."""
 
     id: Annotated[str, StringConstraints(pattern=r"^[a-z]+(-[a-z]+)*$", max_length=60)]
     title: str
@@ -144,7 +123,7 @@ def rule_of(lesson: Lesson) -> Rule:
 def read_lessons(text: str, name: str, *, checked: bool = True) -> dict[str, Rule | None]:
     """Return the lessons of one YAML file as rules by id, None for one that is dropped.
 
-    ``InputRefused`` names the file, the line and what is wrong; ``checked`` compiles every pattern, which takes a while.
+    ``InputRefused`` names the file, the line and what is wrong; ``checked`` compiles every pattern, which takes time.
     """
     value, lines = read_yaml(text, name)
     if not isinstance(value, list):

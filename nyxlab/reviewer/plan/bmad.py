@@ -1,7 +1,5 @@
 """BMAD: epics in order, `Story 2.1` with criteria 2.1.3, and FR1, NFR2 in the requirements' shard."""
 
-from __future__ import annotations
-
 from nyxlab.reviewer.plan.model import Part
 from nyxlab.reviewer.plan.reading import fill, headed, phase_of, requirements, task_of
 from nyxlab.reviewer.text.document import Document

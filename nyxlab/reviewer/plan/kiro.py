@@ -1,7 +1,5 @@
 """Kiro: `- [x] 2.1 …` with `_Requirements: 1.2, 3.4_`, and `### Requirement 3` with criteria that are 3.1, 3.2 …"""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

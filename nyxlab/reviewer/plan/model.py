@@ -10,7 +10,7 @@ from posixpath import dirname
 from nyxlab.reviewer.text.blocks import Heading, Sentence
 from nyxlab.reviewer.text.document import group
 from nyxlab.reviewer.text.files import FileMention
-from nyxlab.reviewer.text.labels import Key, key_of, name_of
+from nyxlab.reviewer.text.labels import Key, Label, key_of, name_of
 from nyxlab.reviewer.text.standing import Standing
 
 
@@ -145,6 +145,16 @@ class Plan:
                 if unit := self._named.get((scope, kind, number)):
                     return unit
         return None
+
+    def named(self, labels: Iterable[Label]) -> list[Unit]:
+        """Return the parts of the work that labels name, each once; "US1 (Phase 3)" is one."""
+        units = (self.find(i.family, i.number, i.path) for i in labels)
+        return list(dict.fromkeys(unit for unit in units if unit))
+
+    @cached_property
+    def task_at(self) -> Mapping[tuple[str, int], Task]:
+        """The task whose lines hold a line, by file and line."""
+        return {(t.path, n): t for t in self.tasks for n in range(t.line, t.end_line + 1)}
 
     @cached_property
     def files(self) -> Mapping[str, tuple[Task, ...]]:

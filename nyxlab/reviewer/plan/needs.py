@@ -1,7 +1,5 @@
 """Needs: what has to be done before what, from sentences ("depends on", "before", "once …") and dependency tables."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from itertools import product
@@ -76,7 +74,7 @@ def _interfaces(document: Document, plan: Plan) -> Iterator[Need]:
 def _holders(
     document: Document, plan: Plan
 ) -> tuple[dict[tuple[str, int], list[Unit]], dict[Heading | None, list[Unit]]]:
-    """Return whom a sentence without a subject speaks of: by its line, and for a heading by the tasks right under it."""
+    """Return whom a sentence without a subject speaks of: who holds its line, the tasks right under a heading."""
     at: dict[tuple[str, int], list[Unit]] = {}
     for phase in plan.phases:
         first = min((t.line for t in phase.tasks), default=phase.end_line + 1)
@@ -108,8 +106,8 @@ def _said(document: Document, plan: Plan, sentence: Sentence, holders: Sequence[
         )
         stop = next(clauses, len(text))
         after = [i for i in named if m.end() <= i.start < stop and not _inside(text, m.end(), i.start)]
-        objects = _units(plan, after if after and after[0].start - m.end() <= _NEAR else [])
-        stated = _units(plan, [i for i in named if begin <= i.start < m.start()]) or before
+        objects = plan.named(after if after and after[0].start - m.end() <= _NEAR else [])
+        stated = plan.named([i for i in named if begin <= i.start < m.start()]) or before
         begin, before = stop, stated
         if NEGATION.search(text[m.end() : m.end() + 12]):
             continue
@@ -129,12 +127,6 @@ def _is_work(label: Label) -> bool:
     return not label.family.islower() or label.family in WORK
 
 
-def _units(plan: Plan, found: Sequence[Label]) -> list[Unit]:
-    """Return the parts of the work that labels name, each once; "US1 (Phase 3)" is one."""
-    units = (plan.find(i.family, i.number, i.path) for i in found)
-    return list(dict.fromkeys(u for u in units if u))
-
-
 def _tabled(plan: Plan, table: Table) -> Iterator[Need]:
     """Yield the needs of a table that has a column for them."""
     columns = [n for n, cell in enumerate(table.header) if _COLUMN.search(cell) and len(cell) < 40]
@@ -151,8 +143,8 @@ def _tabled(plan: Plan, table: Table) -> Iterator[Need]:
 
 def _cell(plan: Plan, table: Table, row: Row, text: str, family: str) -> list[Unit]:
     """Return the parts of the work that a cell names: labels, or bare numbers of the table's own family."""
-    sentence = Sentence(table.path, row.line, row.line, text, text, text, "cell", table.section, True)
+    sentence = Sentence(table.path, row.line, row.line, table.section, text, text, text, "cell", True)
     if named := [i for i in labels(sentence) if _is_work(i)]:
-        return _units(plan, named)
+        return plan.named(named)
     bare = [plan.find(family, n, table.path) for n in _NUMBER.findall(text) if family]
     return list(dict.fromkeys(u for u in bare if u))

@@ -1,7 +1,5 @@
 """OpenSpec: `## 3. …` / `- [ ] 3.2 …`, `## ADDED Requirements` with `### Requirement: name` and `#### Scenario:`."""
 
-from __future__ import annotations
-
 import re
 
 from nyxlab.reviewer.plan.model import Part, Requirement

@@ -1,7 +1,5 @@
 """Any other plan: parts of the work under headings, or lists of steps in a section that is about the work."""
 
-from __future__ import annotations
-
 import re
 from itertools import pairwise
 

@@ -1,7 +1,5 @@
 """Facts to one plan: each file is given to the reader of its form, and what the readers find is joined."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from posixpath import basename, dirname
 

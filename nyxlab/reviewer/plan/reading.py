@@ -1,7 +1,5 @@
 """What every form's reader shares: parts of the work made of headings and items, with what their lines say."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Sequence
 

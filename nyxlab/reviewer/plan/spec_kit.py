@@ -1,7 +1,5 @@
 """spec-kit: `- [X] T018 [P] [US1] …` under `## Phase 2: …`, with FR-001, SC-001 and user stories in the spec."""
 
-from __future__ import annotations
-
 import re
 
 from nyxlab.reviewer.plan.model import Part

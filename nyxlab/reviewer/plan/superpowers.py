@@ -1,7 +1,5 @@
 """superpowers: `### Task 4: …` with **Files:** and **Interfaces:**, and `- [ ] **Step 3: …**` followed by code."""
 
-from __future__ import annotations
-
 import re
 
 from nyxlab.reviewer.plan.model import Part

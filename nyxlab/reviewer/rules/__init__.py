@@ -1,7 +1,5 @@
 """Cael's rules: each law in a file of its own, over facts and plan, listed with its words in ``rules.toml``."""
 
-from __future__ import annotations
-
 import tomllib
 from importlib import import_module
 from importlib.resources import files

@@ -1,7 +1,5 @@
 """What a rule is written with, and the protocol that each answers: what it claims, how bad it can be, its examples."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol

@@ -1,7 +1,5 @@
 """K10: a link that leads nowhere."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from posixpath import basename, dirname, join, normpath

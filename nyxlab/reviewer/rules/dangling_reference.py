@@ -1,7 +1,5 @@
 """A task, phase, step, requirement or section that is cited and that the plan does not have."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from posixpath import dirname
@@ -79,8 +77,7 @@ def _criteria(plan: Plan) -> Iterator[Claim]:
         if len(known) >= _LEAST and missing:
             listed = names(c.name for c in missing)
             yield Claim(
-                Severity.MEDIUM,
-                f"Tasks cite criteria that do not exist: {listed}",
+                Severity.MEDIUM, f"Tasks cite criteria that do not exist: {listed}",
                 f"The requirements have no criterion {listed}; "
                 "the tasks that cite them carry out something else, or nothing.",
                 missing, dict.fromkeys(c.name for c in missing),

@@ -1,7 +1,5 @@
 """One number for two different parts."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from posixpath import dirname
@@ -32,8 +30,7 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
         numbers = [same[0].name for same in found]
         pairs = "; ".join(f'{s[0].name} "{_title(s[0])[:50]}" and "{_title(s[1])[:50]}"' for s in found[:4])
         yield Claim(
-            Severity.LOW,
-            f"{names(numbers)} {'is' if len(found) == 1 else 'are'} defined twice",
+            Severity.LOW, f"{names(numbers)} {'is' if len(found) == 1 else 'are'} defined twice",
             f"The same number names {pairs}.",
             [i for same in found for i in same[:2]], numbers,
         )  # fmt: skip

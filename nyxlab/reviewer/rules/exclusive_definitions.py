@@ -1,7 +1,5 @@
 """Definitions of a plan's own things that exclude each other: one and several, the same and another."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -1,14 +1,11 @@
 """Files that two parts of the plan tell differently: drawn as new and in no task, made and not drawn, made twice."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from posixpath import basename, dirname
 
 from nyxlab.reviewer.plan.model import Task, Unit
 from nyxlab.reviewer.rules.base import Claim, Document, Place, Plan, Severity, group, names
-from nyxlab.reviewer.text.code import Code
 from nyxlab.reviewer.text.files import FileMention
 from nyxlab.reviewer.text.standing import Standing
 from nyxlab.reviewer.text.words import stem, stems
@@ -31,11 +28,10 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
     New there and in no task, or the other way round; code whose file the tree has elsewhere or not at all; a file or
     function that two tasks are each to make; one that the repository, where it is named, has or lacks against the plan.
     """
-    inside = {(t.path, n) for t in plan.tasks for n in range(t.line, t.end_line + 1)}
     aside = (Standing.REJECTED, Standing.STATUS, Standing.FORM)
     own = [
         m for m in document.file_mentions
-        if (m.said == "tree" or (_listed(m) and (m.path, m.line) not in inside))
+        if (m.said == "tree" or (_listed(m) and (m.path, m.line) not in plan.task_at))
         and document.standings[document.headings.last(m.path, m.line)] not in aside
     ]  # fmt: skip
     yield from _new(document, plan, [m for m in own if m.action == "new"])
@@ -60,8 +56,7 @@ def _new(document: Document, plan: Plan, drawn: list[FileMention]) -> Iterator[C
     if met >= _LEAST and missing and len(missing) < met:
         out = [s for s in document.sentences if _SCOPE.search(s.prose) and any(_speaks(s.plain, m) for m in missing)]
         yield Claim(
-            Severity.MEDIUM,
-            f"{names((m.base for m in missing), 4)}: new in the list of files, and in no task",
+            Severity.MEDIUM, f"{names((m.base for m in missing), 4)}: new in the list of files, and in no task",
             f"{met} of {len(drawn)} files that are listed or drawn as new are made by a task, these are not.",
             (*missing[:2], *out[:2], *missing[2:]), [m.name for m in missing],
         )  # fmt: skip
@@ -80,8 +75,7 @@ def _undrawn(plan: Plan, drawn: list[FileMention]) -> Iterator[Claim]:
     missing = [m for m in made.values() if m.base not in known and _below(m.name, folders) and not _TEST.search(m.base)]
     if sum(bool(m.action) for m in drawn) >= _LEAST and missing and 2 * len(missing) < len(made):
         yield Claim(
-            Severity.LOW,
-            f"{names((m.base for m in missing), 4)}: made by a task, and not in the list of files",
+            Severity.LOW, f"{names((m.base for m in missing), 4)}: made by a task, and not in the list of files",
             "The list or tree names what is new in these folders; these files are made there too.",
             (*missing[:3], drawn[0], *missing[3:]), [m.name for m in missing],
         )  # fmt: skip
@@ -105,20 +99,16 @@ def _below(name: str, folders: set[str]) -> bool:
 def _code(document: Document, drawn: list[FileMention]) -> Iterator[Claim]:
     """Judge the file that a block of code says it is by the tree."""
     by_base = group((m.base, m) for m in drawn)
-    told: dict[str, Code] = {}
-    for code in document.code:
-        if code.file and "/" in code.file and ".test." not in code.file:
-            told.setdefault(code.file, code)
+    shown = group((code.file, code.fence) for code in document.code if "/" in code.file and ".test." not in code.file)
+    told = {file: Place(fence.path, fence.line + 1, fence.line + 1) for file, (fence, *_) in shown.items()}
     fits = {f for f in told if any(f.endswith(m.name) or m.name.endswith(f) for m in by_base.get(basename(f), ()))}
     tops = {f.split("/")[0] for f in fits}
     missing: dict[str, Place] = {}
-    for file, code in told.items() if len(fits) >= _LEAST else ():
-        place = Place(code.fence.path, code.fence.line + 1, code.fence.line + 1)
+    for file, place in told.items() if len(fits) >= _LEAST else ():
         elsewhere, common = by_base.get(basename(file), ()), basename(file).partition(".")[0] in _COMMON.split()
         if file not in fits and elsewhere and not common:
             yield Claim(
-                Severity.LOW,
-                f"{basename(file)} stands in two folders",
+                Severity.LOW, f"{basename(file)} stands in two folders",
                 f"The code is {file}; the tree has {elsewhere[0].name}.",
                 (elsewhere[0], place), (basename(file),), (file, elsewhere[0].name),
             )  # fmt: skip
@@ -126,8 +116,7 @@ def _code(document: Document, drawn: list[FileMention]) -> Iterator[Claim]:
             missing[file] = place
     if missing and len(missing) < len(fits):
         yield Claim(
-            Severity.LOW,
-            f"{names(map(basename, missing), 4)}: shown as code, and not in the tree",
+            Severity.LOW, f"{names(map(basename, missing), 4)}: shown as code, and not in the tree",
             f"{len(fits)} files whose code is shown stand in the tree; these do not.",
             (*missing.values(), drawn[0]), missing,
         )  # fmt: skip
@@ -150,16 +139,14 @@ def _twice(plan: Plan) -> Iterator[Claim]:
             twice.setdefault(tuple(unit.name for unit in made), []).extend(uses[unit] for unit in made)
         elif early := [u for u in uses if uses[u].action == "modify" and plan.order[u] < plan.order[made[0]]]:
             yield Claim(
-                Severity.MEDIUM,
-                f"{basename(name)} is changed by {early[0].name} and made only by {made[0].name}",
+                Severity.MEDIUM, f"{basename(name)} is changed by {early[0].name} and made only by {made[0].name}",
                 "Followed in its own order, the plan changes a file that is not there yet.",
                 (uses[early[0]], uses[made[0]]), (name,),
             )  # fmt: skip
     for units, mentions in twice.items():
         files = [m.name for m in mentions]
         yield Claim(
-            Severity.MEDIUM,
-            f"{names(units)} are each to create {names(files, 3)}",
+            Severity.MEDIUM, f"{names(units)} are each to create {names(files, 3)}",
             "Two tasks make the same file; the second one overwrites or changes what the first one made.",
             mentions, files,
         )  # fmt: skip
@@ -168,12 +155,9 @@ def _twice(plan: Plan) -> Iterator[Claim]:
 def _functions(document: Document, plan: Plan) -> Iterator[Claim]:
     """Judge functions that two tasks are each to add, by a signature that is the same to the letter."""
     made: dict[str, dict[Task, Place]] = {}
-    at_line = {(t.path, line): t for t in plan.tasks for line in range(t.line, t.end_line + 1)}
-    for sentence in document.sentences:
-        task = at_line.get((sentence.path, sentence.line)) if "`" in sentence.text else None
-        for m in _MAKES.finditer(sentence.text) if task else ():
-            if task:
-                made.setdefault(m[1], {}).setdefault(task, Place(task.path, sentence.line, sentence.line))
+    for s in document.sentences:
+        for m in _MAKES.finditer(s.text) if (s.path, s.line) in plan.task_at and "`" in s.text else ():
+            made.setdefault(m[1], {}).setdefault(plan.task_at[s.path, s.line], Place(s.path, s.line, s.line))
     for function, tasks in made.items():
         if len(tasks) > 1:
             title = f"{names(t.name for t in tasks)} are each to add {function.partition('(')[0]}"

@@ -1,11 +1,10 @@
 """One thing under two names: types that differ in their role word alone, an undeclared name beside a near one."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 
 from nyxlab.reviewer.rules.base import Claim, Document, Place, Plan, Severity, group, names
+from nyxlab.reviewer.text.blocks import Row
 from nyxlab.reviewer.text.code import is_code
 from nyxlab.reviewer.text.standing import Standing
 
@@ -19,7 +18,7 @@ _ASIDE = (Standing.REJECTED, Standing.STATUS, Standing.OTHER)
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find one thing with two names: ToolbarManager and ToolbarHandler, a parameter in routes, a type in a signature."""
+    """Find one thing with two names: ToolbarManager and ToolbarHandler, a route's parameter, a type in a signature."""
     yield from _roles(document)
     yield from _routes(document)
     yield from _types(document)
@@ -41,8 +40,7 @@ def _roles(document: Document) -> Iterator[Claim]:
             drifts.setdefault(tuple(sorted(roles)), []).append((told, first[0], second[0]))
     for roles_, found in drifts.items():
         yield Claim(
-            Severity.LOW,
-            f"One thing, two names: {', '.join(told for told, _, _ in found[:4])}",
+            Severity.LOW, f"One thing, two names: {', '.join(told for told, _, _ in found[:4])}",
             "The two names stand in parts of their own and never side by side; only one of them will exist.",
             [p for _, *places in found for p in places], [told for told, _, _ in found], roles_,
         )  # fmt: skip
@@ -62,21 +60,20 @@ def _named(document: Document) -> Iterator[tuple[Place, str]]:
 
 def _routes(document: Document) -> Iterator[Claim]:
     """Judge the routes of tables by the names of their parameters: one place in a route has one name."""
-    by_shape: dict[tuple[str, ...], dict[str, tuple[str, Place]]] = {}
-    cells = ((table.path, row.line, cell) for table in document.tables for row in table.rows for cell in row.cells)
-    for path, line, route in ((path, line, m[1]) for path, line, cell in cells for m in _ROUTE.finditer(cell)):
+    by_shape: dict[tuple[str, ...], dict[str, tuple[str, Row]]] = {}
+    cells = ((row, cell) for table in document.tables for row in table.rows for cell in row.cells)
+    for row, route in ((row, m[1]) for row, cell in cells for m in _ROUTE.finditer(cell)):
         parts = route.strip("/").split("/")
         for n, part in enumerate(parts):
             if (p := _PARAMETER.fullmatch(part)) and n:
                 shape = tuple(_PARAMETER.sub("{}", x) for x in parts[:n])
-                by_shape.setdefault(shape, {}).setdefault(p[1] or p[2], (route, Place(path, line, line)))
+                by_shape.setdefault(shape, {}).setdefault(p[1] or p[2], (route, row))
     for shape, told in by_shape.items():
         if len(told) > 1 and all(len(re.split("_|(?=[A-Z])", name)) > 1 for name in told):
             yield Claim(
-                Severity.HIGH,
-                f"/{'/'.join(shape)}/\u2026 takes {names(told)} in one place",
+                Severity.HIGH, f"/{'/'.join(shape)}/\u2026 takes {names(told)} in one place",
                 "; ".join(f"{route} has {name}" for name, (route, _) in told.items()) + ".",
-                [place for _, place in told.values()][::-1], told,
+                [row for _, row in told.values()][::-1], told,
             )  # fmt: skip
 
 
@@ -86,14 +83,13 @@ def _types(document: Document) -> Iterator[Claim]:
     by_ends = group(((w[0], w[-1]), n) for n in declared if len(w := _HUMPS.findall(n)) > 2)
     imported = {name for code in document.code for name in code.imported}
     for code in document.code:
-        for name, line in code.named.items():
+        for name, use in code.named.items():
             own = _HUMPS.findall(name)
             near = [n for n in by_ends.get((own[0], own[-1]), ()) if len(_HUMPS.findall(n)) > len(own)] if own else []
             coded = document.words[name] == document.code_words[name] and name not in imported
             if name not in declared and len(own) > 1 and len(near) == 1 and coded:
                 yield Claim(
-                    Severity.MEDIUM,
-                    f"{name} is declared nowhere; {near[0]} is",
+                    Severity.MEDIUM, f"{name} is declared nowhere; {near[0]} is",
                     f"A signature names {name}; the plan declares {near[0]}.",
-                    (Place(code.fence.path, line, line), declared[near[0]]), (name, near[0]),
+                    (use, declared[near[0]]), (name, near[0]),
                 )  # fmt: skip

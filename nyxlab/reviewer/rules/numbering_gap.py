@@ -1,7 +1,5 @@
 """A numbered series with a hole in it, or out of order."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -43,8 +41,7 @@ def _gaps(path: str, family: str, series: Sequence[Label], cited: set[tuple[str,
     if wanted:
         first, last = by_number[numbers[0]].name, by_number[numbers[-1]].name
         yield Claim(
-            Severity.LOW,
-            f"{names(wanted)} {'is' if len(wanted) == 1 else 'are'} left out of the numbering",
+            Severity.LOW, f"{names(wanted)} {'is' if len(wanted) == 1 else 'are'} left out of the numbering",
             f"The series goes from {first} to {last} without {names(wanted)}.",
             [by_number[n] for n in numbers if n + 1 in missing or n - 1 in missing],
             (name_of(family, head or "n"), path), wanted,

@@ -1,7 +1,5 @@
 """The same thing demanded and forbidden, or said and denied."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import combinations
 

@@ -1,7 +1,5 @@
 """Work that is said to run in parallel and cannot: it edits one file, or one part waits for another."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 
@@ -26,16 +24,17 @@ _NOT = re.compile(
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
     """Find tasks that are marked or said to run in parallel though they edit one file, or one of them needs another."""
-    marked: dict[str, dict[tuple[Task, ...], list[str]]] = {}
-    for phase in plan.phases:
-        shared = _shared([t for t in phase.tasks if t.parallel and t.standing is not Standing.FUTURE])
-        marked.setdefault(phase.path, {}).update(shared)
-    for found in filter(None, marked.values()):
-        tasks, files = [t for users in found for t in users], [f for files in found.values() for f in files]
+    marked = [
+        (phase.path, [t for t in phase.tasks if t.parallel and t.standing is not Standing.FUTURE])
+        for phase in plan.phases
+    ]
+    shared = group((path, each) for path, tasks in marked for each in _shared(tasks).items())
+    for found in shared.values():
+        tasks, files = [t for users, _ in found for t in users], [f for _, files in found for f in files]
         yield _claim(tasks, files, "marked [P]", ())
     by_phase = [(p, n) for n in plan.needs if (p := _phase(n.of)) and p is not n.of]
     needs = group([*((n.of, n) for n in plan.needs), *by_phase])
-    known = {t for found in marked.values() for users in found for t in users}
+    known = {t for found in shared.values() for users, _ in found for t in users}
     for sentence, units in _said(document, plan):
         tasks = [u for u in units if isinstance(u, Task)]
         for users, files in _shared(tasks).items() if not _APART.search(sentence.prose) else ():
@@ -45,8 +44,7 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
             of, on = (need.of, need.on) if tasks else (_phase(need.of), _phase(need.on))
             if of and on and of is not on and of in units and on in units and need.sentence is not sentence:
                 yield Claim(
-                    Severity.MEDIUM,
-                    f"{of.name} is to run in parallel with {on.name}, which it needs",
+                    Severity.MEDIUM, f"{of.name} is to run in parallel with {on.name}, which it needs",
                     f'One place runs them together; another says of {need.of.name}: "{need.words[:120]}".',
                     (sentence, need, need.of), (of.name, on.name),
                 )  # fmt: skip
@@ -74,8 +72,7 @@ def _said(document: Document, plan: Plan) -> Iterator[tuple[Sentence, Sequence[U
             labels = before
         if _NOT.search(text[clause : m.end()] if m else text[: labels[-1].start] if labels else ""):
             continue
-        found = list(dict.fromkeys(u for i in labels if (u := plan.find(i.family, i.number, i.path))))
-        alike = ([u for u in found if isinstance(u, kind)] for kind in (Task, Phase))
+        alike = ([u for u in plan.named(labels) if isinstance(u, kind)] for kind in (Task, Phase))
         if units := next((units for units in alike if len(units) > 1), None):
             yield sentence, units
 
@@ -100,8 +97,7 @@ def _claim(tasks: Sequence[Task], files: Sequence[str], how: str, said: tuple[Se
     tasks, files = list(dict.fromkeys(tasks)), list(dict.fromkeys(files))
     noun = "file" if len(files) == 1 else "files"
     return Claim(
-        Severity.MEDIUM,
-        f"{names((t.name for t in tasks), 6)} are {how} and edit {names(files, 3)}",
+        Severity.MEDIUM, f"{names((t.name for t in tasks), 6)} are {how} and edit {names(files, 3)}",
         f"{len(tasks)} tasks that may run at the same time work in the same {noun} as another.",
         (*said, *tasks), [t.name for t in tasks], files,
     )  # fmt: skip

@@ -1,7 +1,5 @@
 """Words in a plan that speak to the model that will read it, not to the people who build it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from functools import cache

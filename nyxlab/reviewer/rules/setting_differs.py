@@ -1,11 +1,10 @@
 """One setting, by its own name, with two values; and a key that the configuration does not have."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 
 from nyxlab.reviewer.rules.base import Claim, Document, Place, Plan, Severity, Spanned, group, names
+from nyxlab.reviewer.text.code import Use
 from nyxlab.reviewer.text.standing import Standing
 from nyxlab.reviewer.text.words import stem
 
@@ -53,25 +52,24 @@ def _limits(document: Document, found: dict[str, dict[str, Spanned]]) -> Iterato
 
 def _keys(document: Document) -> Iterator[Claim]:
     """Judge reads of a configuration object by the one place that defines it."""
-    defined = group((name, (code, keys)) for code in document.code for name, keys in code.keys.items())
-    reads = group((used, (code.fence.path, key, line)) for code in document.code for used, key, line in code.uses)
-    for name, ((code, keys), *others) in defined.items():
+    defined = group((name, (code.fence, keys)) for code in document.code for name, keys in code.keys.items())
+    reads = group((use.name, use) for code in document.code for use in code.uses)
+    for name, ((fence, keys), *others) in defined.items():
         if others or len(keys) < 4 or "*" in keys or not re.search("config|settings", name, re.IGNORECASE):
             continue
-        missing: dict[str, Place] = {}
-        for path, key, line in reads.get(name, ()):
-            parent = key.rpartition(".")[0]
-            if key not in keys and parent in keys and any(k.startswith(f"{parent}.") for k in keys):
-                missing.setdefault(key, Place(path, line, line))
-        lines = list(enumerate(code.fence.text.split("\n"), code.fence.line + 1))
-        for key, place in missing.items():
+        missing: dict[str, Use] = {}
+        for use in reads.get(name, ()):
+            parent = use.rest.rpartition(".")[0]
+            if use.rest not in keys and parent in keys and any(k.startswith(f"{parent}.") for k in keys):
+                missing.setdefault(use.rest, use)
+        lines = list(enumerate(fence.text.split("\n"), fence.line + 1))
+        for key, use in missing.items():
             top, parent = key.split(".")[0], key.rpartition(".")[0]
-            home = next((n for n, text in lines if re.match(rf"\s*{top}\s*:", text)), code.fence.line)
+            home = next((n for n, text in lines if re.match(rf"\s*{top}\s*:", text)), fence.line)
             yield Claim(
-                Severity.MEDIUM,
-                f"{name}.{key} is read, and {name} has no such key",
+                Severity.MEDIUM, f"{name}.{key} is read, and {name} has no such key",
                 f"The configuration has {names(sorted(k for k in keys if k.startswith(f'{parent}.')))}.",
-                (place, Place(code.fence.path, home, min(home + 5, code.fence.end_line))), (f"{name}.{key}",),
+                (use, Place(fence.path, home, min(home + 5, fence.end_line))), (f"{name}.{key}",),
             )  # fmt: skip
 
 

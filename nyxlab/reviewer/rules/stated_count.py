@@ -1,11 +1,9 @@
 """A stated number of things against the list, table, headings or parts that show them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 
-from nyxlab.reviewer.rules.base import Claim, Document, Place, Plan, Severity, Spanned, group
+from nyxlab.reviewer.rules.base import Claim, Document, Plan, Severity, Spanned, group
 from nyxlab.reviewer.text.blocks import ListBlock, Sentence, Table
 from nyxlab.reviewer.text.quantities import Quantity, quantities
 from nyxlab.reviewer.text.words import number
@@ -47,7 +45,7 @@ _SOME = re.compile(r"\b(?:including|of which|e\.g\.|mostly)\b")
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find a number of things ("23 issues: 1 critical, 3 high") that differs from the items, headings or parts shown."""
+    """Find a number of things ("23 issues: 1 critical, 3 high") that differs from items, headings or parts shown."""
     for block in document.lists:
         if block.intro and block.line - block.intro.end_line <= 2:
             yield from _announced(document, block, block.intro)
@@ -115,7 +113,7 @@ def _parts(document: Document, plan: Plan) -> Iterator[Claim]:
     for table in document.tables:
         for row in (row for row in table.rows if len(row.cells) == 2):
             if (m := _ROW.match(row.cells[0])) and (value := number(row.cells[1].strip("* "))):
-                said.append((Place(table.path, row.line, row.line), m[1], value))
+                said.append((row, m[1], value))
     for place, noun, value in said:
         family = _FAMILIES.get(noun.lower(), "")
         names = [("T" if family == "task" else family), family]

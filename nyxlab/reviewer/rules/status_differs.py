@@ -1,11 +1,9 @@
 """A status that the plan's own marks deny."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 
-from nyxlab.reviewer.plan.model import Phase, Task
+from nyxlab.reviewer.plan.model import Task
 from nyxlab.reviewer.rules.base import Claim, Document, Plan, Severity, group, names
 from nyxlab.reviewer.text.standing import Standing
 
@@ -33,8 +31,7 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
 
 def _parents(plan: Plan) -> Iterator[Claim]:
     """Judge the tick boxes of numbered parents (2) by those of their children (2.1, 2.2)."""
-    early: dict[str, dict[Task, list[Task]]] = {}
-    late: dict[str, dict[Task, list[Task]]] = {}
+    odd: list[tuple[tuple[bool, str], tuple[Task, list[Task]]]] = []
     boxed = [t for t in plan.tasks if t.box is not None and t.number and t.family == "task"]
     children = group(((t.path, t.key[0][:-1]), t) for t in boxed)
     form = {path: part.form for part in plan.parts for path in part.paths}
@@ -42,21 +39,18 @@ def _parents(plan: Plan) -> Iterator[Claim]:
         below = [t for t in children.get((task.path, task.key[0]), ()) if not t.optional]
         open_ = [t for t in below if t.box in _OPEN]
         if task.box in _TICKED and open_ and not task.optional:
-            early.setdefault(form[task.path], {})[task] = open_
+            odd.append(((True, form[task.path]), (task, open_)))
         elif task.box in _OPEN and below and not open_:
-            late.setdefault(form[task.path], {})[task] = below
-    for by_form, severity, how in (
-        (early, Severity.MEDIUM, "ticked while a part of it is open"),
-        (late, Severity.LOW, "open while all parts of it are ticked"),
-    ):
-        for found in by_form.values():
-            told = [(t, names((f"{b.name} [{b.box}]" for b in below), 4)) for t, below in list(found.items())[:4]]
-            yield Claim(
-                severity,
-                f"{names(t.name for t in found)} {'is' if len(found) == 1 else 'are'} {how}",
-                "; ".join(f"{t.name} [{t.box}]: {below}" for t, below in told) + ".",
-                [u for t, below in found.items() for u in (t, *below[:2])], [t.name for t in found],
-            )  # fmt: skip
+            odd.append(((False, form[task.path]), (task, below)))
+    for (early, _), found in group(odd).items():
+        how = "ticked while a part of it is open" if early else "open while all parts of it are ticked"
+        told = [f"{t.name} [{t.box}]: {names((f'{b.name} [{b.box}]' for b in below), 4)}" for t, below in found[:4]]
+        yield Claim(
+            Severity.MEDIUM if early else Severity.LOW,
+            f"{names(t.name for t, _ in found)} {'is' if len(found) == 1 else 'are'} {how}",
+            f"{'; '.join(told)}.",
+            [u for t, below in found for u in (t, *below[:2])], [t.name for t, _ in found],
+        )  # fmt: skip
 
 
 def _is_done(text: str) -> bool:
@@ -65,18 +59,15 @@ def _is_done(text: str) -> bool:
 
 def _complete(plan: Plan) -> Iterator[Claim]:
     """Judge the phases of a file whose headings say that they are done by their own boxes."""
-    early: dict[str, dict[Phase, list[Task]]] = {}
-    for phase in plan.phases:
-        open_ = [t for t in phase.tasks if t.box == " " and not t.optional and t.standing is None]
-        if open_ and phase.heading and _is_done(phase.heading.text):
-            early.setdefault(phase.path, {})[phase] = open_
-    for found in early.values():
-        told = [f'"{p.heading.text[:60]}" has {len(open_)} open' for p, open_ in found.items() if p.heading]
+    done = [p for p in plan.phases if p.heading and _is_done(p.heading.text)]
+    open_ = {p: [t for t in p.tasks if t.box == " " and not t.optional and t.standing is None] for p in done}
+    for found in group((p.path, p) for p in done if open_[p]).values():
+        told = [f'"{p.heading.text[:60]}" has {len(open_[p])} open' for p in found if p.heading]
         yield Claim(
             Severity.MEDIUM,
             f"{names(p.name for p in found)} {'is' if len(found) == 1 else 'are'} called complete with open tasks",
             "; ".join(told[:6]) + ".",
-            [u for p, open_ in found.items() for u in (p, *open_[:2])], [p.name for p in found],
+            [u for p in found for u in (p, *open_[p][:2])], [p.name for p in found],
         )  # fmt: skip
 
 
@@ -93,8 +84,7 @@ def _listed(document: Document, plan: Plan) -> Iterator[Claim]:
         if extra and len({i.key for i in found} & own.keys()) >= 3:
             home = [u for key, u in own.items() if key[0][0] == extra[0].key[0][0]]
             yield Claim(
-                Severity.MEDIUM,
-                f"The status tells of {names(i.name for i in extra)}, which the plan does not have",
+                Severity.MEDIUM, f"The status tells of {names(i.name for i in extra)}, which the plan does not have",
                 f"The plan has {names(u.name for u in own.values())}.",
                 (*extra, *home[-1:]), [i.name for i in extra],
             )  # fmt: skip

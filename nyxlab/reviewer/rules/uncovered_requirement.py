@@ -1,12 +1,9 @@
 """A requirement that no task carries out, where the tasks cite the others of its family."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from posixpath import dirname
 
-from nyxlab.reviewer.plan.model import Requirement
 from nyxlab.reviewer.rules.base import Claim, Document, Place, Plan, Severity, group, names
 
 _LEAST = 3  # requirements of a family that tasks cite, before a missing one says anything
@@ -27,21 +24,15 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
     cited |= {i.name for i in document.labels if not i.defines and i.path in working}
     own = (r for r in plan.requirements if r.number and r.family != "SC-")
     for (_, family), all_ in group(((dirname(r.path), r.family), r) for r in own).items():
-        met = [r for r in all_ if _is_cited(r, cited)]
+        # "2" stands for the criteria 2.1 and 2.2
+        met = [r for r in all_ if r.name in cited or (not family and r.name.rpartition(".")[0] in cited)]
         missing = [r for r in all_ if r not in met and r.standing is None and not _OPTIONAL.search(r.title)]
         if len(met) >= _LEAST and 2 * len(met) > len(all_) and missing:
             numbers = [r.name for r in missing]
             one, many = ("requirement", "requirements") if family else ("criterion", "criteria")
             yield Claim(
-                Severity.MEDIUM,
-                f"{names(numbers)} {'is' if len(missing) == 1 else 'are'} cited by no task",
+                Severity.MEDIUM, f"{names(numbers)} {'is' if len(missing) == 1 else 'are'} cited by no task",
                 f"Tasks cite {len(met)} of {len(all_)} {many}; "
                 f"{len(missing)} {one if len(missing) == 1 else many} of the same list: none.",
                 [Place(r.path, r.line, r.end_line) for r in missing], numbers[:1], numbers,
             )  # fmt: skip
-
-
-def _is_cited(requirement: Requirement, cited: set[str]) -> bool:
-    """Whether it is cited by its own number, or by its parent's: "2" stands for 2.1 and 2.2."""
-    name = requirement.name
-    return name in cited or (not requirement.family and name.rpartition(".")[0] in cited)

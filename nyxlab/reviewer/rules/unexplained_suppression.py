@@ -1,7 +1,5 @@
 """A suppression in the plan that names no rule or gives no reason."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from nyxlab.reviewer.rules.base import Claim, Document, Plan, Severity

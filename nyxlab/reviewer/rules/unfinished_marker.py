@@ -1,7 +1,5 @@
 """Words that say that the plan is not finished."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """A name that the design promises and no task takes up, where the tasks take up the others beside it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

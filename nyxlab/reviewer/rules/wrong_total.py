@@ -1,7 +1,5 @@
 """A total that its own column or sentence does not add up to."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal

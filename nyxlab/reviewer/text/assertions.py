@@ -1,7 +1,5 @@
 """Assertions: what a sentence says of what, whether it is denied, demanded or conditional."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

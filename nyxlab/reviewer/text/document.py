@@ -1,7 +1,5 @@
 """The frozen facts of a set of plan files, each read once, in linear time: what plan, rules and prompt ask."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from bisect import bisect_left, bisect_right
@@ -12,7 +10,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from nyxlab.reviewer.text.assertions import Assertion, assertion
-from nyxlab.reviewer.text.blocks import Blocks, Fence, Heading, Item, ListBlock, Sentence, Table, read_blocks
+from nyxlab.reviewer.text.blocks import Fence, Heading, Item, ListBlock, Sentence, Table, read_blocks
 from nyxlab.reviewer.text.code import Code, read_code
 from nyxlab.reviewer.text.files import FileMention, files, table_files, tree_files
 from nyxlab.reviewer.text.labels import Label, labels
@@ -202,7 +200,7 @@ def parse_documents(
     texts: Mapping[str, str], beside: frozenset[str] | None = None, unread: Mapping[str, str] | None = None
 ) -> Document:
     """Read a set of Markdown texts by path into one frozen model. Never raises on any text; linear in its length."""
-    read: list[Blocks] = [read_blocks(path, text) for path, text in texts.items()]
+    read = [read_blocks(path, text) for path, text in texts.items()]
     return Document(
         files={path: File(path, text, tuple(text.split("\n"))) for path, text in texts.items()},
         headings=Series(h for b in read for h in b.headings),

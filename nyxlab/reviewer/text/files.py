@@ -1,7 +1,5 @@
 """Files: every path that a plan names, what is to be done to it, and how that is said: label, verb, tree or table."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

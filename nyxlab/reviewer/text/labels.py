@@ -1,7 +1,5 @@
 """Labels: T012, FR-009a, Phase 2, Requirement 3.4, §3.1, with ranges and lists; where each is defined and cited."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Quantities: numbers with unit and noun, and whether they are hedged, by one grammar in sentences and in cells."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Where a statement stands: whether it is the plan's own claim about what is to be built, or something else."""
 
-from __future__ import annotations
-
 import re
 from enum import StrEnum
 
@@ -25,7 +23,9 @@ ASIDE = (Standing.STATUS, Standing.EXAMPLE, Standing.OTHER, Standing.REJECTED)
 """What is not about what is to be built."""
 
 _HEADINGS = {
-    Standing(name): re.compile(rf"^\W*(?:[\dA-Z]{{1,2}}(?:\.\d+)*[.):]?\s+)?(?:{'|'.join(words)})", re.IGNORECASE)
+    Standing(name): re.compile(
+        rf"^\W{{0,20}}(?:[\dA-Z]{{1,2}}(?:\.\d+)*[.):]?\s{{1,9}})?(?:{'|'.join(words)})", re.IGNORECASE
+    )
     for name, words in VOCABULARY["headings"].items()
 }
 _SENTENCES = {

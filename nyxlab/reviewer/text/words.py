@@ -1,7 +1,5 @@
 """The words that facts are read by: the vocabularies of ``words.toml``, negations, numbers in letters, stems."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Iterable
