@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nyxlab.errors import InputRefused
-from nyxlab.reviewer.catalogue import all_rules
+from nyxlab.reviewer.lessons import all_rules
 from nyxlab.reviewer.rules import Rule
 
 if TYPE_CHECKING:

@@ -1,21 +1,11 @@
-"""A review held against an earlier one: what is new, still open, fixed, or not found again though its words still stand."""
+"""A review held against an earlier one: what is new, still open, fixed, or not found again though its words stand."""
 
-from __future__ import annotations
-
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
-from nyxlab.reviewer.findings import MAX_SPAN, Evidence, Finding
+from nyxlab.reviewer.findings import Evidence, Finding
+from nyxlab.reviewer.models.evidence import Joined, quoted
+from nyxlab.reviewer.rules.base import Place
 from nyxlab.reviewer.text.document import Document
-
-
-class _Words(NamedTuple):
-    """A file's words with one space between, and where each line that has any starts in them, so that wrapping is no difference."""
-
-    text: str
-    starts: list[int]
-    lines: list[int]
 
 
 def against(
@@ -30,8 +20,8 @@ def against(
     left = {f.fingerprint: f for f in before if f.active or f.suppressed}
     known = left.keys() & {f.fingerprint for f in now}
     judged = [f.model_copy(update={"status": "open"}) if f.fingerprint in known else f for f in now]
-    gone = [f for name, f in left.items() if name not in known and f.status != "fixed"]
-    words = {path: _read(file.lines) for path, file in document.files.items()} if gone else {}
+    gone = [f for name, f in left.items() if name not in known]
+    words = {path: Joined([" ".join(x.split()) for x in f.lines], " ") for path, f in document.files.items() if gone}
     for number, old in enumerate(gone, len(now) + 1):
         found = tuple(_again(piece, words, document) for piece in old.evidence)
         stands = "not-found-again" if old.by_code or models_ran else "open"
@@ -41,26 +31,12 @@ def against(
     return tuple(judged)
 
 
-def _read(lines: Sequence[str]) -> _Words:
-    pieces, starts, numbers, at = [], [], [], 0
-    for number, line in enumerate(lines, 1):
-        if piece := " ".join(line.split()):
-            pieces.append(piece)
-            starts.append(at)
-            numbers.append(number)
-            at += len(piece) + 1
-    return _Words(f" {' '.join(pieces)} ", starts, numbers)
-
-
-def _again(piece: Evidence, words: dict[str, _Words], document: Document) -> Evidence:
+def _again(piece: Evidence, words: dict[str, Joined], document: Document) -> Evidence:
     """Return the evidence where its words stand now, in its own file first; unverified where they stand nowhere."""
     quote = " ".join(piece.quote.split())
     for path in sorted(words, key=lambda name: name != piece.path):
-        own = words[path]
-        at = own.text.find(f" {quote} ")
+        at = f" {words[path].whole}".find(f" {quote} ")
         if quote and at >= 0:
-            first = own.lines[bisect_right(own.starts, at) - 1]
-            last = min(own.lines[bisect_right(own.starts, at + len(quote) - 1) - 1], first + MAX_SPAN - 1)
-            text = document.quote(path, first, last)
-            return Evidence(path=path, start_line=first, end_line=last, quote=text, verified=piece.verified)
+            found = quoted(document, Place(path, *words[path].lines(at, at + len(quote))))
+            return found.model_copy(update={"verified": piece.verified})
     return piece.model_copy(update={"verified": False})

@@ -34,6 +34,10 @@ class Severity(StrEnum):
         """Whether this is as bad as ``other`` or worse."""
         return self.rank <= other.rank
 
+    def at_most(self, other: Severity) -> Severity:
+        """Return this, or ``other`` where this is worse."""
+        return max(self, other, key=lambda each: each.rank)
+
 
 class Category(StrEnum):
     """What part of a plan is hurt."""
@@ -61,7 +65,7 @@ Status = Literal["new", "open", "fixed", "not-found-again"]
 
 
 class Evidence(Record):
-    """Words that stand in the plan: whole lines, counted from 1, byte for byte; ``verified`` once code has compared them."""
+    """Words that stand in the plan: whole lines, from 1, byte for byte; ``verified`` once code has compared them."""
 
     path: str
     start_line: Annotated[int, Field(ge=1)]
@@ -123,7 +127,7 @@ class Finding(Record):
 def fingerprint(rule: str, entities: Iterable[str], claims: Sequence[str], ordinal: int = 0) -> str:
     """Name a finding so that re-wrapping and reordering the plan keep the name.
 
-    Made of the rule, the normalised entities in any order, the claims that do not fit together in any order, and an ordinal among equals.
+    Made of the rule, the normalised entities and the claims that do not fit together, in any order, and an ordinal.
     """
     parts = [rule, *sorted({_normal(e) for e in entities}), "|", *sorted(_normal(c) for c in claims), str(ordinal)]
     return hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:24]

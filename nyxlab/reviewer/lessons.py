@@ -1,25 +1,4 @@
-r"""Lessons: pains that others had with plans like this one, read from data and run as rules.
-
-Each is a mapping in ``lessons/*.yaml``; one with the id of a shipped lesson replaces it, ``drop: true`` drops it.
-
-    - id: compose-without-production-file     # the finding's rule
-      title: Compose on production without its file
-      severity: MEDIUM
-      category: OPS
-      words: [compose up]        # lower case; one of them stands in the sentence or command, else nothing is looked for
-      when: ['\bcompose up\b']   # all found in that sentence or command; matched parts are the evidence
-      beside: ['nginx']          # all found somewhere in the set too, and quoted as well
-      unless: ['--file']         # none found in the same section
-      settled: ['compose.override']   # none found anywhere in the set
-      why: what follows, as a sentence
-      fix: what to do, as a sentence
-      firing: [an example plan that draws it]
-      quiet: [one that does not]
-
-Patterns ignore case and repeat at most a stated number of times (``.{0,40}``), so that none can take long.
-"""
-
-from __future__ import annotations
+"""Lessons: pains that others had with plans like this one, read from ``lessons/*.yaml`` and run as rules."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -34,21 +13,22 @@ from nyxlab.errors import InputRefused
 from nyxlab.providers.messages import Record
 from nyxlab.providers.strictyaml import read_yaml
 from nyxlab.reviewer.findings import MAX_SPAN, Category, Severity
-from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Place, Rule
+from nyxlab.reviewer.rules import RULES
+from nyxlab.reviewer.rules.base import Claim, Document, Place, Plan, Rule
 from nyxlab.reviewer.text.blocks import Fence
-from nyxlab.reviewer.text.document import Document
 from nyxlab.reviewer.text.standing import Standing
 
 _UNBOUNDED = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\]){0,99}+\]|([*+](?!\+)|\{\d*,\})")
 _DENIED = re.compile(
-    r"\b(?:never|not|no|without|avoid\w{0,3}|instead of|rather than|no longer|forbid\w{0,5}|remov\w{1,4}|replac\w{1,4}|refus\w{1,4}|reject\w{0,4}|prevent\w{0,3}|stop\w{0,4}"
-    r"|disallow\w{0,3}|cannot|forget|unlike|if|used to|previously|was|were)\b[^.;:]{0,60}$|n't\b[^.;:]{0,60}$",
+    r"\b(?:never|not|no|without|avoid\w{0,3}|instead of|rather than|no longer|forbid\w{0,5}|remov\w{1,4}|replac\w{1,4}"
+    r"|refus\w{1,4}|reject\w{0,4}|prevent\w{0,3}|stop\w{0,4}|disallow\w{0,3}|cannot|forget|unlike|if|used to|previously"
+    r"|was|were)\b[^.;:]{0,60}$|n't\b[^.;:]{0,60}$",
     re.IGNORECASE,
 )
 _DENIED_INSIDE = re.compile(r"\b(?:must|should|may|shall|can|will|does?|is|are) (?:not|never)\b", re.IGNORECASE)
 _DENIED_AFTER = re.compile(
-    r"\A[^.;]{0,30}\b(?:is|are|must|should|will|may|can|be)\s(?:be\s)?(?:never|not|forbidden|refused|rejected|wrong|removed|replaced|avoided|disallowed|prohibited|deprecated)\b",
+    r"\A[^.;]{0,30}\b(?:is|are|must|should|will|may|can|be)\s(?:be\s)?(?:never|not|forbidden|refused|rejected|wrong"
+    r"|removed|replaced|avoided|disallowed|prohibited|deprecated)\b",
     re.IGNORECASE,
 )
 _COMMENTS = ("#", "//", "--", "```", "~~~")
@@ -68,7 +48,7 @@ Sentence = Annotated[str, StringConstraints(pattern=r"^[A-Z`].*\.$")]
 
 
 class Lesson(Record):
-    """One lesson as it is written; see the top of this file."""
+    """One lesson as it is written; ``defaults/lessons/building.yaml`` says what each part means."""
 
     id: Annotated[str, StringConstraints(pattern=r"^[a-z]+(-[a-z]+)*$", max_length=60)]
     title: str
@@ -85,7 +65,7 @@ class Lesson(Record):
     quiet: Annotated[tuple[str, ...], Field(min_length=1)]
 
     @property
-    def patterns(self) -> tuple[Patterns, Patterns, Patterns, Patterns]:
+    def patterns(self) -> tuple[Patterns, ...]:
         """Its patterns: when, beside, unless, settled."""
         return self.when, self.beside, self.unless, self.settled
 
@@ -103,8 +83,8 @@ def rule_of(lesson: Lesson) -> Rule:
     starts = {word.split()[0] for word in lesson.words}
 
     @cache
-    def patterns() -> tuple[tuple[re.Pattern[str], ...], ...]:
-        return tuple(tuple(re.compile(p, re.IGNORECASE) for p in each) for each in lesson.patterns)
+    def patterns() -> list[list[re.Pattern[str]]]:
+        return [[re.compile(p, re.IGNORECASE) for p in each] for each in lesson.patterns]
 
     def check(document: Document, plan: Plan) -> Iterator[Claim]:
         files = document.files.values()
@@ -128,17 +108,22 @@ def rule_of(lesson: Lesson) -> Rule:
                 yield Claim(lesson.severity, lesson.title, told, (passage.place, *filter(None, others)), (said,))
 
     check.__doc__ = f"Find this pain: {lesson.title[0].lower()}{lesson.title[1:]}."
+    shared = {name: getattr(lesson, name) for name in ("id", "category", "fix", "firing", "quiet")}
     reason = lesson.why[0].lower() + lesson.why[1:].rstrip(".")
     return Rule(
-        lesson.id, "lesson", lesson.category, lesson.why, lesson.fix, {lesson.severity: reason},
-        lesson.firing, lesson.quiet, check, confidence=0.75,
-    )  # fmt: skip
+        **shared,
+        kind="lesson",
+        consequence=lesson.why,
+        severities={lesson.severity: reason},
+        check=check,
+        confidence=0.75,
+    )
 
 
 def read_lessons(text: str, name: str, *, checked: bool = True) -> dict[str, Rule | None]:
     """Return the lessons of one YAML file as rules by id, None for one that is dropped.
 
-    ``InputRefused`` names the file, the line and what is wrong; ``checked`` compiles every pattern, which takes a while.
+    ``InputRefused`` names the file, the line and what is wrong; ``checked`` compiles every pattern, which takes time.
     """
     value, lines = read_yaml(text, name)
     if not isinstance(value, list):
@@ -170,10 +155,19 @@ def shipped() -> tuple[Rule, ...]:
     """Return the lessons that ship with nyxlab."""
     folder = files("nyxlab") / "defaults" / "lessons"
     read: dict[str, Rule | None] = {}
-    for entry in sorted(folder.iterdir(), key=lambda e: e.name):
-        if entry.name.endswith(".yaml"):
-            read |= read_lessons(entry.read_text(encoding="utf-8"), entry.name, checked=False)  # tests check these
+    for entry in sorted((e for e in folder.iterdir() if e.name.endswith(".yaml")), key=lambda e: e.name):
+        read |= read_lessons(entry.read_text(encoding="utf-8"), entry.name, checked=False)  # tests check these
     return tuple(rule for rule in read.values() if rule)
+
+
+def all_rules(own: Mapping[str, str] | None = None) -> tuple[Rule, ...]:
+    """Return every rule and lesson; ``own`` are a project's lesson files by name, which add to the shipped ones."""
+    lessons: dict[str, Rule | None] = {rule.id: rule for rule in shipped()}
+    for name, text in (own or {}).items():
+        lessons |= read_lessons(text, name)
+    if taken := {rule.id for rule in RULES} & lessons.keys():
+        raise InputRefused(f"a lesson may not have the name of a rule: {', '.join(sorted(taken))}; rename it")
+    return (*RULES, *filter(None, lessons.values()))
 
 
 def _passages(document: Document, words: re.Pattern[str]) -> Iterator[_Passage]:
@@ -184,7 +178,7 @@ def _passages(document: Document, words: re.Pattern[str]) -> Iterator[_Passage]:
         for s in spoken:
             if s.where != "heading" and document.standing(s) in (None, Standing.FORM):
                 yield _Passage(s.plain, Place(s.path, s.line, min(s.end_line, s.line + MAX_SPAN - 1)), False)
-        fences = dict.fromkeys(f for n in sorted(lines) if (f := document.fence_at(path, n)))
+        fences = dict.fromkeys(f for n in sorted(lines) if (f := document.fences.last(path, n)) and n <= f.end_line)
         for fence in fences:
             if fence.language.lower().split(" ")[0] not in _PROSE_FENCES:
                 yield from _commands(fence, document.files[path].lines, lines)
@@ -241,6 +235,6 @@ def _first(document: Document, pattern: re.Pattern[str]) -> Place | None:
 
 def _section(document: Document, place: Place) -> range:
     """Return the lines between the headings around a place."""
-    above, ends = document.section_at(place.path, place.line), document.files[place.path].length
+    above, ends = document.headings.last(place.path, place.line), document.files[place.path].length
     below = next((h.line for h in document.headings if h.path == place.path and h.line > place.line), ends + 1)
     return range(above.line if above else 1, below)

@@ -1,6 +1,4 @@
-"""The phased implementation prompt: the plan itself, cut and annotated; findings stand beside its words, never in them."""
-
-from __future__ import annotations
+"""The phased implementation prompt: the plan itself, cut and annotated; findings stand beside its words."""
 
 import json
 import re
@@ -15,11 +13,11 @@ from pydantic import ValidationError
 
 from nyxlab.errors import InputRefused
 from nyxlab.providers.messages import Json, Record
-from nyxlab.reviewer.cut import BUDGET, Block, CutPhase, Deferral, PhaseFile, cut, requirements
+from nyxlab.reviewer.cut import BUDGET, Block, Cut, CutPhase, PhaseFile, cut
 from nyxlab.reviewer.findings import Finding
 from nyxlab.reviewer.models.amend import Decision
 from nyxlab.reviewer.plan.read import read_plan
-from nyxlab.reviewer.text.document import Document, parse_documents
+from nyxlab.reviewer.text.document import Document, group, parse_documents
 
 HEADER_TOKENS = 1_500
 """A header up to this long stands on top of every phase; a longer one is a file of its own that every phase names."""
@@ -33,17 +31,13 @@ class Reference(Record):
     line: int
 
 
-class ImplementationPrompt(Record):
+class ImplementationPrompt(Cut):
     """The whole prompt: a plan's lines by path, how they are cut, and what the review says about them.
 
     **Law:** every line that is not blank stands, byte for byte, in exactly one block of header, phases and appendix.
     """
 
     texts: Mapping[str, str]
-    phases: tuple[CutPhase, ...]
-    header: tuple[Block, ...]
-    appendix: tuple[Block, ...]
-    deferred: tuple[Deferral, ...] = ()
     findings: tuple[Finding, ...] = ()
     decisions: tuple[Decision, ...] = ()
     told: str = ""
@@ -63,25 +57,25 @@ class ImplementationPrompt(Record):
             decisions = tuple(Decision.model_validate(d) for d in review.get("decisions") or ())
         except (KeyError, TypeError, ValidationError):
             raise InputRefused("the review cannot be used: make it again with `nyxlab review --format json`") from None
-        missing = [path for path in paths if path not in texts]
-        if missing:
+        if missing := [path for path in paths if path not in texts]:
             raise InputRefused(
-                f"{missing[0]}: no longer there as it was reviewed; review the plan again, and write the prompt from that"
+                f"{missing[0]}: no longer there as it was reviewed;"
+                " review the plan again, and write the prompt from that"
             )
         document = parse_documents({path: texts[path] for path in paths})
         plan = read_plan(document)
         made = cut(document, plan, findings, budget)
-        known = requirements(plan, dict.fromkeys(name for phase in made.phases for name in phase.covers))
         exists = {f["path"]: f.get("exists") for phase in review.get("phases") or () for f in phase.get("files", ())}
         phases = tuple(
             p.model_copy(update={"files": tuple(f.model_copy(update={"exists": exists.get(f.path)}) for f in p.files)})
             for p in made.phases
         )
+        known = {r.name: (r.path, r.line, r.title) for r in plan.requirements if r.number}
+        covered = dict.fromkeys(name for phase in phases for name in phase.covers if name in known)
         return cls(
             texts=texts, phases=phases, header=made.header, appendix=made.appendix, deferred=made.deferred,
             findings=findings, decisions=tuple(d for d in decisions if d.settled), told=plan.told(),
-            copies={name: (r.path, r.line, r.title) for name, r in known.items()},
-            references=_references(document, made.phases),
+            copies={name: known[name] for name in covered}, references=_references(document, phases),
         )  # fmt: skip
 
     def to_json(self) -> dict[str, Json]:
@@ -125,10 +119,7 @@ class ImplementationPrompt(Record):
     @cached_property
     def ledger(self) -> tuple[tuple[PhaseFile, tuple[int, ...]], ...]:
         """Every file of the plan with the phases that touch it; what is said first of it holds."""
-        found: dict[str, list[tuple[PhaseFile, int]]] = {}
-        for phase in self.phases:
-            for file in phase.files:
-                found.setdefault(file.path, []).append((file, phase.number))
+        found = group((file.path, (file, phase.number)) for phase in self.phases for file in phase.files)
         return tuple(
             (next((f for f, _ in uses if f.action), uses[0][0]), tuple(dict.fromkeys(n for _, n in uses)))
             for _, uses in sorted(found.items())
@@ -136,7 +127,7 @@ class ImplementationPrompt(Record):
 
     @cached_property
     def lines(self) -> Counter[str]:
-        """How many lines that are not blank stand in the header, in phases and in the appendix, and how many there are."""
+        """How many lines that are not blank stand in header, phases and appendix, and how many there are in all."""
         count = Counter(all=sum(bool(line.strip()) for text in self.texts.values() for line in text.split("\n")))
         phases = [block for phase in self.phases for block in phase.blocks]
         for name, blocks in (("header", self.header), ("phases", phases), ("appendix", self.appendix)):
@@ -144,24 +135,18 @@ class ImplementationPrompt(Record):
         return count
 
     @cached_property
-    def traced(self) -> dict[str, list[int]]:
+    def traced(self) -> dict[str, tuple[int, ...]]:
         """Each requirement that tasks cite, with the phases that they are in."""
-        found: dict[str, list[int]] = {}
-        for phase in self.phases:
-            for name in phase.covers:
-                found.setdefault(name, []).append(phase.number)
-        return found
+        return group((name, phase.number) for phase in self.phases for name in phase.covers)
 
     @cached_property
     def _known(self) -> dict[str, Finding]:
         return {f.id: f for f in self.findings}
 
     def _render(self, part: str, **values: object) -> str:
-        template = _template()
-        text = template.render(
-            part=part, prompt=self, known=self._known, header_file=f"{0:0{self.width}d}-header.md", **values
-        )
-        return text.strip("\n")
+        name = f"{0:0{self.width}d}-header.md"
+        shown = _template().render(part=part, prompt=self, known=self._known, header_file=name, **values)
+        return shown.strip("\n")
 
 
 def _references(document: Document, phases: Iterable[CutPhase]) -> dict[int, tuple[Reference, ...]]:
@@ -183,7 +168,7 @@ def _references(document: Document, phases: Iterable[CutPhase]) -> dict[int, tup
     return {number: tuple(named.values()) for number, named in found.items()}
 
 
-# --- words of plans are hostile: outside of their fence they stay one line of plain words ------------------------------
+# --- words of plans are hostile: outside of their fence they stay one line of plain words -----------------------------
 
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 _SPECIAL = re.compile(r"[\\<>\[\]`*_#|~]")
@@ -209,11 +194,6 @@ def fence(text: str) -> str:
     return f"{mark}\n{text}\n{mark}"
 
 
-def phase_names(numbers: Iterable[int]) -> str:
-    """Return phase numbers as words: "phase 1, phase 3"."""
-    return ", ".join(f"phase {n}" for n in numbers)
-
-
 @cache
 def _template() -> Template:
     env = Environment(
@@ -224,5 +204,6 @@ def _template() -> Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    env.filters.update(inline=inline, code=code, fence=fence, names=phase_names)
+    env.filters.update(inline=inline, code=code, fence=fence)
+    env.filters["names"] = lambda numbers: ", ".join(f"phase {n}" for n in numbers)
     return env.get_template("prompt.md.j2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,9 +16,9 @@ from pydantic import Field
 from nyxlab.errors import InputRefused
 from nyxlab.providers.messages import Cost, Json, Record
 from nyxlab.reviewer.baseline import against
-from nyxlab.reviewer.catalogue import all_rules
 from nyxlab.reviewer.cut import Block, CutPhase, Deferral, cut
 from nyxlab.reviewer.findings import Finder, Finding, Severity, count, fingerprint
+from nyxlab.reviewer.lessons import all_rules
 from nyxlab.reviewer.models.amend import Decision
 from nyxlab.reviewer.models.consensus import Panel, asked_again
 from nyxlab.reviewer.models.evidence import quoted
@@ -47,29 +48,15 @@ class ReviewedFile(Record):
     """The text itself, where it is no file but what a run wrote."""
 
 
-class ReadForm(Record):
-    """The files that were read as one form."""
-
-    form: str
-    paths: tuple[str, ...]
-
-
-class Unread(Record):
-    """A file of the set that could not be read, and why."""
-
-    path: str
-    reason: str
-
-
 class Read(Record):
-    """How the plan was read: the forms, and how many of each thing were found."""
+    """How the plan was read: the forms with their files, how many of each thing were found, what could not be read."""
 
-    forms: tuple[ReadForm, ...]
+    forms: tuple[dict[str, Json], ...]
     tasks: int
     phases: int
     requirements: int
     files: int
-    unread: tuple[Unread, ...] = ()
+    unread: tuple[dict[str, str], ...] = ()
     told: str = ""
     """All of it in words: "read as spec-kit: 46 tasks in 6 phases, 13 requirements, 31 files"."""
 
@@ -77,12 +64,12 @@ class Read(Record):
     def of(cls, plan: Plan, document: Document) -> Read:
         """Count what was read."""
         return cls(
-            forms=tuple(ReadForm(form=part.form, paths=part.paths) for part in plan.parts),
+            forms=tuple({"form": part.form, "paths": list(part.paths)} for part in plan.parts),
             tasks=plan.task_count,
             phases=len(plan.phases),
             requirements=len(plan.requirements),
             files=len(plan.files),
-            unread=tuple(Unread(path=path, reason=reason) for path, reason in document.unread.items()),
+            unread=tuple({"path": path, "reason": reason} for path, reason in document.unread.items()),
             told=plan.told(),
         )
 
@@ -141,7 +128,7 @@ class Review(Record):
 
     @property
     def headline(self) -> str:
-        """The verdict with who looked, and what did not run: "PASS (rules only)", "FAIL (read by google:gemini-3.8-flash)"."""
+        """The verdict with who looked, and what did not run: "PASS (rules only)", "FAIL (read by openai:gpt-5.5)"."""
         return headline(self.verdict, [told.to_json() for told in self.passes])
 
     @property
@@ -165,7 +152,7 @@ def is_by_model(name: str) -> bool:
 
 
 def headline(verdict: str, passes: Sequence[Mapping[str, Json]]) -> str:
-    """Return a verdict with who looked and what did not run; a question was asked if one provider answered it in full."""
+    """Return a verdict with who looked and what did not run; one provider's full answer means a question was asked."""
     ran = [told for told in passes if told["status"] == "ran"]
     readers = dict.fromkeys(str(told["provider"]) for told in ran if is_by_model(told["name"]))
     names = {told["name"] for told in ran}
@@ -189,20 +176,20 @@ def read_documents(
     """
     texts: dict[str, str] = {}
     refused: dict[str, InputRefused] = {}
-    for given, path in ((given, base / given) for given in paths):
-        try:
-            inside = sorted(p for p in path.glob("*.md") if not p.is_dir()) if path.is_dir() else [path]
-        except (OSError, ValueError) as error:
-            refused[str(given)] = _refusal(str(given), error)
-            continue
+    for given, path in ((str(given), base / given) for given in paths):
+        inside = sorted(p for p in path.glob("*.md") if not p.is_dir()) if path.is_dir() else [path]
         if not inside:
-            refused[str(given)] = InputRefused(f"{given}: the directory holds no .md file; name the files to review")
+            refused[given] = InputRefused(f"{given}: the directory holds no .md file; name the files to review")
         for file in inside:
-            name = str(Path(given) / file.name) if file != path else str(given)
+            name = str(Path(given) / file.name) if file != path else given
             try:
                 texts[name] = _read(file)
-            except (InputRefused, OSError, ValueError) as error:
-                refused[name] = _refusal(name, error)
+            except InputRefused as error:
+                refused[name] = error
+            except (OSError, ValueError) as error:
+                reason = error.strerror if isinstance(error, OSError) else "the name cannot be a path"
+                told = f"{name}: cannot be read ({reason or error}); name a file that exists"
+                refused[name] = InputRefused(told)
     if refused and (unread is None or not texts):
         raise next(iter(refused.values()))
     if not texts:
@@ -212,48 +199,42 @@ def read_documents(
     return texts
 
 
-def _refusal(name: str, error: Exception) -> InputRefused:
-    if isinstance(error, InputRefused):
-        return error
-    reason = error.strerror if isinstance(error, OSError) else "the name cannot be a path"
-    return InputRefused(f"{name}: cannot be read ({reason or error}); name a file that exists")
-
-
 def _read(path: Path) -> str:
     """Return one file's text, byte for byte, or refuse it."""
     if path.exists() and not path.is_file():
         raise InputRefused(f"{path}: neither a file nor a folder; name a Markdown file")
     with path.open("rb") as file:
         data = file.read(MAX_BYTES + 1)
-    try:
-        text = data[:MAX_BYTES].decode("utf-8")
-    except UnicodeDecodeError as error:
-        text, reason = "", f"not UTF-8 text (byte {error.start}); save it as UTF-8"
-    else:
-        reason = "" if text.strip() else "the file is empty; there is nothing to review"
-    if b"\0" in data:
-        reason = "this is a binary file (it holds NUL bytes); name a Markdown file"
+    if fault := _fault(data):
+        raise InputRefused(f"{path}{fault}")
+    return data.decode("utf-8")
+
+
+def _fault(data: bytes) -> str:
+    """Say why bytes are no plan, where they are none."""
     if len(data) > MAX_BYTES:
-        reason = f"too large for a plan; {MAX_BYTES // 1024 // 1024} MB is the limit"
-    lines = text.split("\n")
-    longest = max(map(len, lines))
-    if longest > MAX_LINE:
-        reason = f"a line of {longest:,} characters is too long for a plan; {MAX_LINE:,} is the limit"
-    for number, line in enumerate(lines, 1) if not reason else ():
+        return f": too large for a plan; {MAX_BYTES // 1024 // 1024} MB is the limit"
+    if b"\0" in data:
+        return ": this is a binary file (it holds NUL bytes); name a Markdown file"
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return f": not UTF-8 text (byte {error.start}); save it as UTF-8"
+    if not text.strip():
+        return ": the file is empty; there is nothing to review"
+    if (longest := max(map(len, text.split("\n")))) > MAX_LINE:
+        return f": a line of {longest:,} characters is too long for a plan; {MAX_LINE:,} is the limit"
+    for number, line in enumerate(text.split("\n"), 1):
         if len(line) > MAX_DEPTH and (deep := _depth(line)) > MAX_DEPTH:
-            raise InputRefused(f"{path}:{number}: nested {deep:,} levels deep; {MAX_DEPTH} is the limit for a plan")
-    if reason:
-        raise InputRefused(f"{path}: {reason}")
-    return text
+            return f":{number}: nested {deep:,} levels deep; {MAX_DEPTH} is the limit for a plan"
+    return ""
 
 
 def _depth(line: str) -> int:
     """Return how many lists and quotes a line may lie in: its leading markers, or what its indentation allows for."""
     opening = _NESTING.match(line)
-    if not opening:
-        return 0
     indent = len(line.expandtabs(4)) - len(line.expandtabs(4).lstrip())
-    return max(len(re.findall(r"[-*+>]|\d[.)]", opening[0])), indent // 2)
+    return max(len(re.findall(r"[-*+>]|\d[.)]", opening[0])), indent // 2) if opening else 0
 
 
 def open_documents(paths: Iterable[str | Path], base: Path = Path()) -> Document:
@@ -270,11 +251,9 @@ def beside(document: Document, base: Path) -> frozenset[str]:
     found = set()
     for path, name in named:
         target = normpath(join(dirname(path), name))
-        try:
+        with contextlib.suppress(OSError):  # a name that is too long for any file
             if name and ":" not in name and (base / target).exists():
                 found.add(target)
-        except (OSError, ValueError):
-            continue
     return frozenset(found)
 
 
@@ -290,10 +269,10 @@ def review_documents(
 ) -> Review:
     """Run every rule and lesson over a set of files and judge it; deterministic.
 
-    ``repo_files`` are the paths of the repository that the plan is for, against which its file ledger is checked; ``rules``
-    are those that ship with nyxlab unless given; ``baseline`` is an earlier review, of this plan or of another version of
-    it, which tells the new findings from the old. ``answers`` are what models said: their findings come after the rules'
-    own, which they do not change. ``decisions`` are about findings of the baseline.
+    ``repo_files`` are the paths of the repository that the plan is for, against which its file ledger is checked;
+    ``rules`` are those that ship with nyxlab unless given; ``baseline`` is an earlier review, of this plan or of
+    another version of it, which tells the new findings from the old. ``answers`` are what models said: their findings
+    come after the rules' own, which they do not change. ``decisions`` are about findings of the baseline.
     """
     document = replace(document, repo=repo_files)
     plan, said = read_plan(document), answers or Answers()
@@ -351,7 +330,7 @@ def _finding(document: Document, rule: Rule, claim: Claim, places: Sequence[Plac
     stands = all(e.verified for e in evidence)
     return Finding(
         id=id_, fingerprint=print_, rule=rule.id, category=rule.category,
-        severity=claim.severity if stands else max(claim.severity, Severity.LOW, key=lambda s: s.rank),
+        severity=claim.severity if stands else claim.severity.at_most(Severity.LOW),
         severity_reason=rule.severities[claim.severity], confidence=rule.confidence,
         title=claim.title, explanation=claim.explanation, consequence=rule.consequence, fix=rule.fix,
         evidence=evidence, places=quotes[QUOTED:],
@@ -360,7 +339,7 @@ def _finding(document: Document, rule: Rule, claim: Claim, places: Sequence[Plac
 
 
 def judge(findings: Iterable[Finding], fail_on: Severity) -> Literal["PASS", "CONCERNS", "FAIL"]:
-    """FAIL for a verified finding at or above ``fail_on`` that is new; CONCERNS for any other HIGH or MEDIUM; else PASS."""
+    """FAIL for a new verified finding at or above ``fail_on``; CONCERNS for any other HIGH or MEDIUM; else PASS."""
     active = [f for f in findings if f.active]
     if any(f.verified and f.severity.at_least(fail_on) and f.status == "new" for f in active):
         return "FAIL"

@@ -1,6 +1,4 @@
-"""Suppressions in the plan: ``<!-- nyxlab: ignore RULE because REASON -->`` silences a rule on one block, and says why."""
-
-from __future__ import annotations
+"""Suppressions: ``<!-- nyxlab: ignore RULE because REASON -->`` silences a rule on one block of the plan."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -15,7 +13,7 @@ _SAID = re.compile(r"\A\s{0,9}((?:[a-z0-9-]{1,60}\s{0,9},?\s{1,9}){1,12}?)becaus
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """One comment: the rules it names, its reason (None: it gives none, so it silences nothing), the lines it covers."""
+    """One comment: the rules it names, its reason (None: none, so it silences nothing), the lines it covers."""
 
     path: str
     line: int
@@ -31,33 +29,28 @@ def suppressions(document: Document) -> Iterator[Suppression]:
     One that stands in a line of text covers the sentence, item or row there; one on lines of its own the next block,
     up to a blank line.
     """
-    fenced = group((fence.path, range(fence.line, fence.end_line + 1)) for fence in document.fences)
     spoken = group((s.path, range(s.line, s.end_line + 1)) for s in document.sentences if s.where != "heading")
     for path, file in document.files.items():
         for found in _COMMENT.finditer(file.text):
             line = file.text.count("\n", 0, found.start()) + 1
             end = line + found[0].count("\n")
-            if any(line in lines for lines in fenced.get(path, ())):
+            fence = document.fences.last(path, line)
+            if fence and line <= fence.end_line:
                 continue
             here = [lines for lines in spoken.get(path, ()) if line in lines or end in lines]
             said = _SAID.match(found[1])
             names = said[1].replace(",", " ").split() if said else []
-            covers = range(here[0].start, here[-1].stop) if here else _next_block(file.lines, end)
-            reason = " ".join(said[2].split()) if said else None
-            yield Suppression(path, line, end, frozenset(names), reason, covers)
+            covers = range(here[0].start, here[-1].stop) if here else _next_block(document, path, end)
+            yield Suppression(path, line, end, frozenset(names), " ".join(said[2].split()) if said else None, covers)
 
 
-def _next_block(lines: tuple[str, ...], line: int) -> range:
+def _next_block(document: Document, path: str, line: int) -> range:
     """Return the lines after ``line`` from the first that is not blank to the last before a blank one; fences whole."""
-    start = line
-    while start < len(lines) and not lines[start].strip():
-        start += 1
-    end, mark = start, lines[start].lstrip()[:3] if start < len(lines) else ""
-    fence = mark if mark in ("```", "~~~") else None
-    while end < len(lines) and (fence or lines[end].strip()):
-        end += 1
-        if fence and end > start + 1 and lines[end - 1].lstrip().startswith(fence):
-            break
+    lines = document.files[path].lines
+    start = next((n for n in range(line, len(lines)) if lines[n].strip()), len(lines))
+    end = next((n for n in range(start, len(lines)) if not lines[n].strip()), len(lines))
+    if (fence := document.fences.last(path, start + 1)) and start < fence.end_line:
+        end = fence.end_line
     return range(start + 1, end + 1)
 
 

@@ -224,8 +224,8 @@ def test_code_is_read_by_its_lines() -> None:
         ("constructor", "constructor", "Mailer", 1, 2),
         ("method", "send", "Mailer", 0, None),
     }
-    assert code.records["Props"].required == ["to"]
-    assert code.records["Mailer"].fields["host"] == "private readonly"
+    assert [field.name for field in code.records["Props"].fields.values() if "optional" not in field.how] == ["to"]
+    assert code.records["Mailer"].fields["host"].how == "private readonly"
     assert [(c.name, c.value) for c in code.constants] == [("MAX_RETRIES", "2")]
     assert [(c.receiver, c.name, c.arguments, c.inside) for c in code.calls if c.name in ("queue", "Mailer")] == [
         ("this", "queue", 1, "Mailer"),

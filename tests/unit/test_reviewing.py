@@ -17,19 +17,18 @@ from nyxlab.errors import InputRefused
 from nyxlab.lab.own import project_rules
 from nyxlab.lab.reviews.documents import read_review
 from nyxlab.lab.views.sarif import to_sarif
-from nyxlab.reviewer.catalogue import BUILT_IN, all_rules
 from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.lessons import read_lessons, shipped
+from nyxlab.reviewer.lessons import all_rules, read_lessons, shipped
 from nyxlab.reviewer.plan.read import read_plan
 from nyxlab.reviewer.review import Review, find, read_documents, review_documents
-from nyxlab.reviewer.rules import Rule
+from nyxlab.reviewer.rules import RULES, Rule
 from nyxlab.reviewer.text.document import parse_documents
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT.parent / "shared" / "schemas" / "sarif-schema-2.1.0.json"
 COUNT = "It has three states:\n\n- a\n- b\n"
 EXCLUSIVE = "Each member belongs to exactly one team.\n\nA member may join several teams.\n"
-OTHERS = (*shipped(), *(rule for rule in BUILT_IN if rule.kind in ("security", "review")))
+OTHERS = (*shipped(), *(rule for rule in RULES if rule.kind in ("security", "review")))
 
 
 def review(text: str, **terms: object) -> Review:

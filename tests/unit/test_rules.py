@@ -104,7 +104,11 @@ MODULES = [
     if not m.ispkg
 ]
 PATTERNS = {"prompt_injection.order": prompt_injection.order()} | {
-    f"{m.__name__}.{name}": p for m in MODULES for name, p in vars(m).items() if isinstance(p, re.Pattern)
+    f"{m.__name__}.{name}.{n}": p
+    for m in MODULES
+    for name, value in vars(m).items()
+    for n, p in enumerate(value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else [value])
+    if isinstance(p, re.Pattern)
 }
 
 

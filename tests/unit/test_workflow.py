@@ -92,7 +92,10 @@ REFUSED = {
     "wrong type": (small("{id: b, prompt: x, max_tokens: true}"), "w.yaml:4: 'max_tokens' should be a valid integer"),
     "bad id": (small("{id: B-1, prompt: x}"), "w.yaml:4: 'B-1' is not an id"),
     "bad name": ("name: ../x\nsteps: [{id: a, prompt: x}]\n", "w.yaml:1: '../x' is not a name"),
-    "bad provider": (small("{id: b, prompt: x, provider: claude code}"), "'claude code' is not a provider; write vendor:model"),
+    "bad provider": (
+        small("{id: b, prompt: x, provider: claude code}"),
+        "'claude code' is not a provider; write vendor:model",
+    ),
     "map without a prompt": (small("{id: b, kind: map, over: inputs.x}"), "w.yaml:4: a map step needs 'prompt'"),
     "map over nothing": (small("{id: b, kind: map, prompt: x}"), "a map step needs 'over', the list whose items"),
     "map over a typo": (

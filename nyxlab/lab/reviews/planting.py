@@ -127,7 +127,7 @@ def _spots(document: Document, path: str) -> list[int]:
 
     Else at the end.
     """
-    own = [h for h in document.headings if h.path == path and h.level > 1 and document.standings.heading(h) is None]
+    own = [h for h in document.headings if h.path == path and h.level > 1 and document.standings[h] is None]
     return [h.end_line for h in own] or [document.files[path].length]
 
 

@@ -88,7 +88,7 @@ class Reviewed:
     @property
     def unread(self) -> tuple[str, ...]:
         """Why files of the set could not be read."""
-        return tuple(each.reason for each in self.review.read.unread) if self.review else ()
+        return tuple(each["reason"] for each in self.review.read.unread) if self.review else ()
 
     @property
     def verdict(self) -> str | None:

@@ -36,7 +36,7 @@ def render_review(
     for another schema or format.
     """
     _expect(review, "nyxlab.review/1")
-    context = _review_context(review, documents or {})
+    context = _review_context(review, documents or {}, prompt=fmt != "text")
     if fmt == "html":
         return page.render("review.html.j2", theme=theme, **context)
     if fmt == "text":
@@ -140,7 +140,7 @@ def _expect(told: Json, schema: str) -> None:
         raise InputRefused(f"expected a document with schema {schema!r}, not {found!r}: nyxlab wrote another file")
 
 
-def _review_context(review: Json, documents: Mapping[str, str]) -> dict[str, Any]:
+def _review_context(review: Json, documents: Mapping[str, str], *, prompt: bool = True) -> dict[str, Any]:
     """Return what the review templates (and the run's) show, computed from the findings themselves."""
     decided = {each["finding"]: _decision(each) for each in review.get("decisions") or ()}
     told = [{**f, "decision": decided.get(f["id"])} for f in review["findings"]]
@@ -149,7 +149,7 @@ def _review_context(review: Json, documents: Mapping[str, str]) -> dict[str, Any
     carried = documents if sum(map(len, documents.values())) <= WHOLE_PLAN else {}
     numbers = {path: index for index, path in enumerate(sorted(carried))}
     whole = all(each["path"] in documents for each in review.get("documents") or [{"path": ""}])
-    prompt = ImplementationPrompt.of(review, documents).to_markdown() if whole and review.get("phases") else ""
+    asked = prompt and whole and review.get("phases")  # a terminal shows none, and it takes as long as the review
     return {
         "review": review,
         "headline": headline(review),
@@ -163,7 +163,7 @@ def _review_context(review: Json, documents: Mapping[str, str]) -> dict[str, Any
         "not_run": _not_run(review),
         "plan": [(path, numbers[path], _marked(path, lines[path], review)) for path in sorted(carried)],
         "too_long": bool(documents) and not carried,
-        "prompt": prompt,
+        "prompt": ImplementationPrompt.of(review, documents).to_markdown() if asked else "",
         "command": "nyxlab review " + shlex.join([*(d["path"] for d in review.get("documents") or ()), "--fail-on"])
         + f" {review.get('failOn', 'CRITICAL').lower()}",
     }  # fmt: skip

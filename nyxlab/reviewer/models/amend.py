@@ -1,15 +1,15 @@
-"""Mending a plan: decisions about findings with the edits that carry them out, each checked against the plan's own words."""
+"""Mending a plan: decisions about findings, with edits that are each checked against the plan's own words."""
 
-from __future__ import annotations
-
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
 from nyxlab.providers.messages import Json, Record
 from nyxlab.reviewer.findings import Finding
-from nyxlab.reviewer.models.lenses import NUMBERED, Numbered, object_schema
+from nyxlab.reviewer.models.lenses import NUMBERED, TEXT, WHOLE, YES, Numbered, array_of, object_schema
 
 
 class Edit(Record):
@@ -57,18 +57,12 @@ class Refusal(NamedTuple):
         return f"{self.finding}: the edit of {self.edit.path}:{self.edit.line} is not made: {self.reason}"
 
 
-_TEXT = {"type": "string"}
-DECISION_SCHEMA = object_schema(
-    reading=_TEXT,
-    why=_TEXT,
-    edits={"type": "array", "items": object_schema(line={"type": "integer"}, old=_TEXT, new=_TEXT)},
-    person={"type": "boolean"},
-    options={"type": "array", "items": _TEXT},
-)
+_EDITS = array_of(object_schema(line=WHOLE, old=TEXT, new=TEXT))
+DECISION_SCHEMA = object_schema(reading=TEXT, why=TEXT, edits=_EDITS, person=YES, options=array_of(TEXT))
 
 
 def asked(finding: Finding, numbers: Sequence[int]) -> str:
-    """Return a finding as whoever mends it sees it; ``numbers`` are the lines of its evidence as the plan is numbered."""
+    """Return a finding as whoever mends it sees it; ``numbers`` are the lines of its evidence in the numbered plan."""
     quotes = "".join(f'  line {n}: "{e.quote}"\n' for n, e in zip(numbers, finding.evidence, strict=True))
     return f"FAULT: {finding.title}\n{finding.explanation}\n{quotes}Suggested: {finding.fix}\n"
 
@@ -91,8 +85,8 @@ def read_decision(finding: str, value: Json, numbered: Numbered, texts: Mapping[
 def amended(texts: Mapping[str, str], decisions: Iterable[Decision]) -> tuple[dict[str, str], tuple[Refusal, ...]]:
     """Return the texts with every edit made that can be, and the others with the reason.
 
-    **Law:** an edit is made where its old words begin in the line that it names, once, or else stand once in the whole file,
-    and no edit before it touches them; nothing else changes by a byte.
+    **Law:** an edit is made where its old words begin in the line that it names, once, or else stand once in the whole
+    file, and no edit before it touches them; nothing else changes by a byte.
     """
     made: dict[str, list[tuple[int, int, str]]] = {}
     refused = []
@@ -126,19 +120,9 @@ def _found(text: str | None, old: str, line: int) -> tuple[int, str]:
         return 0, "it is no file of the plan"
     if not old:
         return 0, "it names no old words: repeat the line before what is new"
-    everywhere = _places(text, old)
+    everywhere = [m.start() for m in islice(re.finditer(f"(?={re.escape(old)})", text), 1_000)]
     here = [at for at in everywhere if text.count("\n", 0, at) + 1 == line]
     if len(here) != 1 and len(everywhere) != 1:
         count = f"{len(everywhere)} times, and not once in that line" if everywhere else "nowhere in that file"
         return 0, f"its old words stand {count}"
     return (here if len(here) == 1 else everywhere)[0], ""
-
-
-def _places(text: str, words: str) -> list[int]:
-    """Return where words begin in a text, the first thousand places."""
-    found: list[int] = []
-    at = text.find(words)
-    while at >= 0 and len(found) < 1_000:
-        found.append(at)
-        at = text.find(words, at + 1)
-    return found

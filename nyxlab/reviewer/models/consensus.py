@@ -1,24 +1,24 @@
-"""Consensus: what several models claim becomes findings, with who found each, what a second reader says, and what is left unfound."""
-
-from __future__ import annotations
+"""Consensus: what models claim becomes findings: who found each, what a second reader says, what is left unfound."""
 
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 
 from nyxlab.providers.messages import Cost, Record
 from nyxlab.reviewer.findings import Evidence, Finder, Finding, Severity, fingerprint
 from nyxlab.reviewer.models.evidence import Locator, fold, overlap
-from nyxlab.reviewer.models.lenses import CONSEQUENCES, LOWER, LensClaim, Numbered, Refuted, pass_name
+from nyxlab.reviewer.models.lenses import CONSEQUENCES, LensClaim, Numbered, Refuted, pass_name
 
 ALIKE = 55  # of 100: how near two titles are that mean the same where no entity tells
+_LOWER = dict(pairwise([*list(Severity)[:4], Severity.LOW]))  # what a claim is worth whose author is not certain
 ENOUGH = 3  # findings in common, below which an estimate of the unfound says nothing
 
 
 class Panelist(Record):
-    """One provider's share: findings it made, quotes that stand nowhere, its findings that were refuted, of how many asked, its cost."""
+    """One provider's share: its findings, those unverified, those refuted of how many asked about, its cost."""
 
     provider: str
     found: int = 0
@@ -29,7 +29,7 @@ class Panelist(Record):
 
 
 class Unfound(Record):
-    """How many findings nobody has made, by capture and recapture, with a 95 % interval; None where the overlap says too little."""
+    """How many findings nobody has made, with a 95 % interval; None where the overlap says too little."""
 
     estimate: float | None = None
     low: float | None = None
@@ -78,21 +78,21 @@ def locate(claim: LensClaim, lens: str, provider: str, numbered: Numbered, locat
     told = CONSEQUENCES[claim.consequence]
     severity, reason = told.severity, told.told
     if not claim.certain and not told.irreversible:
-        severity, reason = LOWER[severity], f"{reason}, if it is read so"
+        severity, reason = _LOWER[severity], f"{reason}, if it is read so"
     if claim.outside and severity.at_least(Severity.HIGH):
         severity, reason = Severity.MEDIUM, f"{reason}, as far as what is known outside the plan holds"
     standing = [piece for piece in pieces if piece.verified]
     if len(standing) < max(1, len(pieces)):
-        severity, reason = _at_most_low(severity), "unverified: not every quote stands in the plan"
+        severity, reason = severity.at_most(Severity.LOW), "unverified: not every quote stands in the plan"
     elif told.two_sides and len(standing) < 2:
-        severity, reason = _at_most_low(severity), "a contradiction needs two quotes, and one side is given"
+        severity, reason = severity.at_most(Severity.LOW), "a contradiction needs two quotes, and one side is given"
     return Located(lens, provider, claim, pieces, severity, reason)
 
 
 def merge(located: Iterable[Located], panel: int) -> tuple[Finding, ...]:
-    """Return one finding for claims that share evidence and entities, with all who found it; ``panel`` is how many were asked.
+    """Return one finding for claims that share evidence and entities, with all who found it.
 
-    The level is the highest that two finders reach, or the one that its only finder's words give.
+    ``panel`` is how many were asked. The level is the highest that two finders reach, or that of the only finder.
     """
     groups: list[list[Located]] = []
     for claim in located:
@@ -121,7 +121,7 @@ def same(one: Located, two: Located) -> bool:
 
 
 def repeats(finding: Finding, rules: Sequence[Finding]) -> Finding | None:
-    """Return the rule's finding that says it already: every quote of each lies on one of the other's, and the category is one that may mean it."""
+    """Return the rule's finding that says it already: the quotes lie on one another, and category or title agree."""
     for rule in rules if finding.verified else ():
         touched = len(rule.evidence) >= len(finding.evidence) and overlap(finding.evidence, rule.evidence)
         if touched and (rule.category is finding.category or _alike(rule.title, finding.title)):
@@ -179,7 +179,8 @@ def unfound(found_by: Iterable[frozenset[str]], panel: Sequence[str]) -> Unfound
     if estimate > 0:
         spread = math.exp(1.96 * math.sqrt(math.log(1 + variance / estimate**2)))
         low, high = estimate / spread, estimate * spread
-    note = f"about {estimate:.0f} more may be unfound (95 % interval {low:.0f} to {high:.0f}), if the finders are independent"
+    interval = f"95 % interval {low:.0f} to {high:.0f}"
+    note = f"about {estimate:.0f} more may be unfound ({interval}), if the finders are independent"
     return Unfound(estimate=round(estimate, 1), low=round(low, 1), high=round(high, 1), note=note)
 
 
@@ -191,21 +192,20 @@ def finders(finding: Finding) -> frozenset[str]:
 def shares(
     findings: Sequence[Finding], answers: Mapping[str, Refuted], costs: Mapping[str, Cost]
 ) -> tuple[Panelist, ...]:
-    """Return each provider's share; ``answers`` are the second reader's by fingerprint, ``costs`` what each provider took."""
+    """Return each provider's share; ``answers`` are the second reader's by fingerprint, ``costs`` are by provider."""
     told = []
     made = dict.fromkeys(name for finding in findings for name in sorted(finders(finding)))
     for name in dict.fromkeys((*costs, *made)):
         own = [f for f in findings if name in finders(f)]
         asked = [answers[f.fingerprint] for f in own if f.fingerprint in answers]
-        told.append(Panelist(
-            provider=name, found=len(own), unverified=sum(not f.verified for f in own), asked=len(asked),
-            rejected=sum(each.answer == "rejected" for each in asked), **({"cost": costs[name]} if name in costs else {}),
-        ))  # fmt: skip
+        rejected, unverified = sum(each.answer == "rejected" for each in asked), sum(not f.verified for f in own)
+        share = Panelist(provider=name, found=len(own), unverified=unverified, asked=len(asked), rejected=rejected)
+        told.append(share.model_copy(update={"cost": costs[name]}) if name in costs else share)
     return tuple(told)
 
 
 def _finding(group: Sequence[Located], panel: int) -> Finding:
-    """Make one finding of claims about the same thing: the words of the first, the evidence of all, the level of two."""
+    """Make one finding of claims about one thing: the words of the first, the evidence of all, the level of two."""
     levels = sorted({each.provider: each for each in reversed(group)}.values(), key=lambda each: each.severity.rank)
     told = levels[min(1, len(levels) - 1)]
     lead = min(group, key=lambda each: (-len(each.evidence), each.severity.rank))
@@ -231,10 +231,6 @@ def _finding(group: Sequence[Located], panel: int) -> Finding:
 def _order(finding: Finding) -> tuple[int, str, int, str]:
     first = finding.evidence[0] if finding.evidence else None
     return (finding.severity.rank, first.path if first else "", first.start_line if first else 0, finding.title)
-
-
-def _at_most_low(severity: Severity) -> Severity:
-    return max(severity, Severity.LOW, key=lambda each: each.rank)
 
 
 def _alike(one: str, two: str) -> bool:

@@ -40,11 +40,11 @@ class Locator:
 
     def __init__(self, document: Document) -> None:
         self._document = document
-        self._exact = {path: _Text(file.lines, "\n") for path, file in document.files.items()}
-        self._folded = {path: _Text([fold(line) for line in file.lines], " ") for path, file in document.files.items()}
+        self._exact = {path: Joined(file.lines, "\n") for path, file in document.files.items()}
+        self._folded = {path: Joined([fold(line) for line in file.lines], " ") for path, file in document.files.items()}
 
     def find(self, quote: str, path: str, line: int) -> Evidence:
-        """Return the evidence that a quote is, with the true text in its place; ``path`` and ``line`` are where it is said to stand.
+        """Return the evidence that a quote is, with the true text in its place, nearest to where it is said to stand.
 
         A quote that stands nowhere is returned as it is, unverified: nobody may take it for the plan's words.
         """
@@ -65,7 +65,7 @@ class Locator:
         stated = "".join(map(fold, self._document.files[path].lines[max(line, 1) - 1 : line]))
         return Place(path, line, line) if re.search(rf"(?<!\w){re.escape(folded)}(?!\w)", stated) else None
 
-    def _nearest(self, texts: dict[str, _Text], words: str, path: str, line: int) -> Place | None:
+    def _nearest(self, texts: dict[str, Joined], words: str, path: str, line: int) -> Place | None:
         """Return the occurrence next to where it is said to be, in that file before any other."""
         places = [
             (name != path, abs(first - line), Place(name, first, last))
@@ -100,7 +100,7 @@ class Locator:
         return None
 
 
-class _Text:
+class Joined:
     """Lines joined to one text, and where each of them starts in it."""
 
     def __init__(self, lines: Sequence[str], between: str) -> None:

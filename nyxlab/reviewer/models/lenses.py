@@ -1,13 +1,14 @@
-"""What models are asked about a numbered plan, the whole reading or one lens, and the answer read as claims that code can check."""
+"""What models are asked about a numbered plan, the whole reading or one lens, and the answer as claims to check."""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from pydantic import Field
 
@@ -17,7 +18,7 @@ from nyxlab.reviewer.findings import Category, Severity
 from nyxlab.reviewer.text.document import Document
 
 READER = "reader"
-"""The question that a review asks: read it all, as who builds it tomorrow. Measured, it finds more in one call than seven lenses in seven."""
+"""The question that a review asks: read it all, as who builds it tomorrow. One call finds more than seven lenses."""
 LENSES = ("domain-model", "data", "security", "interfaces", "failure-paths", "tests", "operations")
 """Questions for one's own depth; a project's ``lenses/NAME.md`` replaces one, or the reader's, or adds its own."""
 
@@ -32,7 +33,7 @@ LEAST_ROOM = 1_200  # characters of plan that a question must hold to be worth a
 Answer = Literal["surviving", "needs-hardening", "rejected"]
 
 
-class Consequence(NamedTuple):
+class Consequence(Record):
     """What happens if a plan is built as written: how bad, of what kind, and whether two sides must be quoted."""
 
     severity: Severity
@@ -42,23 +43,11 @@ class Consequence(NamedTuple):
     irreversible: bool = False
 
 
-S, C = Severity, Category
+_FOLDER = files("nyxlab") / "defaults" / "lenses"
 CONSEQUENCES: Mapping[str, Consequence] = {
-    "definitions-exclude": Consequence(S.CRITICAL, C.MODEL, "core definitions exclude each other, so no reading is right", True),
-    "must-broken": Consequence(S.CRITICAL, C.CONFLICT, "a declared MUST is broken by another part of the plan", True),
-    "loss-or-leak": Consequence(S.CRITICAL, C.SECURITY, "data is lost or leaked, or a step cannot be undone", irreversible=True),
-    "requirement-unbuilt": Consequence(S.CRITICAL, C.COVERAGE, "a base requirement is built by no step"),
-    "steps-conflict": Consequence(S.HIGH, C.CONFLICT, "two steps or statements cannot both be carried out", True),
-    "order-impossible": Consequence(S.HIGH, C.ORDER, "something is needed before it exists"),
-    "rule-unprovable": Consequence(S.HIGH, C.TEST, "a rule of security, money or privacy cannot be tested"),
-    "interface-differs": Consequence(S.HIGH, C.INTERFACE, "an interface is described in two ways", True),
-    "migration-one-way": Consequence(S.HIGH, C.DATA, "a migration has no backfill or no way back"),
-    "promise-fails": Consequence(S.HIGH, C.CLAIM, "what the plan promises does not hold in a case that it names"),
-    "edge-missing": Consequence(S.MEDIUM, C.FAILURE, "a failure path, a limit or a role is missing at the edge"),
-    "term-drifts": Consequence(S.MEDIUM, C.TERM, "one thing has two names, or one name means two things", True),
-    "untested": Consequence(S.MEDIUM, C.TEST, "a behaviour has no test"),
-}  # fmt: skip
-LOWER = {S.CRITICAL: S.HIGH, S.HIGH: S.MEDIUM, S.MEDIUM: S.LOW, S.LOW: S.LOW, S.INFO: S.INFO}
+    name: Consequence.model_validate(words)
+    for name, words in tomllib.loads((_FOLDER / "consequences.toml").read_text(encoding="utf-8")).items()
+}
 
 
 class Quote(Record):
@@ -96,37 +85,22 @@ def object_schema(optional: tuple[str, ...] = (), **fields: Json) -> dict[str, J
     return {"type": "object", "properties": fields, "required": required, "additionalProperties": False}
 
 
-_TEXT, _WHOLE = {"type": "string"}, {"type": "integer"}
-CLAIMS_SCHEMA = object_schema(
-    findings={
-        "type": "array",
-        "items": object_schema(
-            optional=("outside",),  # a reply without it means false
-            title=_TEXT,
-            explanation=_TEXT,
-            quotes={"type": "array", "items": object_schema(line=_WHOLE, text=_TEXT)},
-            entities={"type": "array", "items": _TEXT},
-            consequence={"type": "string", "enum": list(CONSEQUENCES)},
-            certain={"type": "boolean"},
-            outside={"type": "boolean"},
-            fix=_TEXT,
-        ),
-    }
-)
-ANSWERS_SCHEMA = object_schema(
-    answers={
-        "type": "array",
-        "items": object_schema(
-            claim=_WHOLE,
-            answer={"type": "string", "enum": ["surviving", "needs-hardening", "rejected"]},
-            reason=_TEXT,
-        ),
-    }
-)
+def array_of(items: Json) -> dict[str, Json]:
+    """Return the JSON Schema of a list of such values."""
+    return {"type": "array", "items": items}
 
 
-EITHER_SCHEMA = object_schema(**CLAIMS_SCHEMA["properties"], **ANSWERS_SCHEMA["properties"])
-"""Both, for a provider that keeps what two questions share: the form of the reply stands before the plan, so it is a part of that."""
+TEXT, WHOLE, YES = ({"type": kind} for kind in ("string", "integer", "boolean"))
+_CLAIM = object_schema(
+    optional=("outside",),  # a reply without it means false
+    title=TEXT, explanation=TEXT, quotes=array_of(object_schema(line=WHOLE, text=TEXT)), entities=array_of(TEXT),
+    consequence={"type": "string", "enum": list(CONSEQUENCES)}, certain=YES, outside=YES, fix=TEXT,
+)  # fmt: skip
+_ANSWER = object_schema(claim=WHOLE, answer={"type": "string", "enum": list(get_args(Answer))}, reason=TEXT)
+CLAIMS_SCHEMA = object_schema(findings=array_of(_CLAIM))
+ANSWERS_SCHEMA = object_schema(answers=array_of(_ANSWER))
+EITHER_SCHEMA = object_schema(findings=array_of(_CLAIM), answers=array_of(_ANSWER))
+"""Both, for a provider that keeps what two questions share: the form of the reply stands before the plan."""
 NUMBERED = re.compile(r"^\s*\d+\s*\|[ ]?", re.MULTILINE)
 """How lines are numbered, which a reply may repeat."""
 
@@ -137,7 +111,7 @@ def read_claims(value: Json) -> tuple[LensClaim, ...]:
 
 
 def read_answers(value: Json) -> dict[int, Refuted]:
-    """Return a second reader's answers by claim, from a reply that satisfies ``ANSWERS_SCHEMA``; the first one a claim."""
+    """Return a second reader's answers by claim, from a reply that satisfies ``ANSWERS_SCHEMA``; the first counts."""
     answers = [Refuted.model_validate(each) for each in value["answers"]]
     return {each.claim: each for each in reversed(answers)}
 
@@ -145,8 +119,7 @@ def read_answers(value: Json) -> dict[int, Refuted]:
 @cache
 def shipped_lenses() -> dict[str, str]:
     """Return the questions that ship with nyxlab, by name."""
-    folder = files("nyxlab") / "defaults" / "lenses"
-    return {name: (folder / f"{name}.md").read_text(encoding="utf-8").strip() for name in (READER, *LENSES)}
+    return {name: (_FOLDER / f"{name}.md").read_text(encoding="utf-8").strip() for name in (READER, *LENSES)}
 
 
 def chosen_lenses(wanted: Sequence[str], own: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -186,21 +159,18 @@ class Numbered:
 
     lines: tuple[tuple[str, int, str], ...]
     cuts: Mapping[int, int]
-    """Where the plan may be cut, by the index of the line that a part begins with, and how deep that cuts: 0 between files."""
+    """Where the plan may be cut, by the index of a part's first line, and how deep that cuts: 0 between files."""
 
     @classmethod
     def of(cls, document: Document) -> Numbered:
-        """Return a document numbered. ``InputRefused`` where a line holds what looks like a vendor's key: it goes to nobody."""
+        """Return a document numbered; ``InputRefused`` for what looks like a vendor's key, which goes to nobody."""
         lines = tuple(
             (path, n, line)
             for path, file in document.files.items()
             for n, line in enumerate(file.lines[: file.length], 1)
         )
-        for path, n, line in lines:
-            if looks_like_key(line):
-                raise InputRefused(
-                    f"{path}:{n}: this looks like a vendor's key: take it out before models read the plan"
-                )
+        if keys := [f"{path}:{n}" for path, n, line in lines if looks_like_key(line)]:
+            raise InputRefused(f"{keys[0]}: this looks like a vendor's key: take it out before models read the plan")
         depths = {(h.path, h.line): h.level for h in document.headings} | {(path, 1): 0 for path in document.files}
         return cls(lines, {i: depths[path, n] for i, (path, n, _) in enumerate(lines) if (path, n) in depths})
 
@@ -214,7 +184,7 @@ class Numbered:
         return next((i for i, (p, n, _) in enumerate(self.lines, 1) if p == path and n == line), 1)
 
     def parts(self, room: int) -> tuple[Part, ...]:
-        """Cut the plan into parts of at most ``room`` characters: between files where that fits, else at the highest heading, else between lines.
+        """Cut the plan into parts of at most ``room`` characters: between files, else at headings, else between lines.
 
         Each part but the first begins with the last lines of the one before, and each names what stands around it.
         """
@@ -242,7 +212,7 @@ class Numbered:
         return tuple(parts)
 
     def _around(self, begin: int, end: int) -> str:
-        """Say what stands before and after the lines from ``begin`` to before ``end``, so that nobody misses it as missing."""
+        """Say what stands before and after the lines from ``begin`` to before ``end``: it is not missing."""
         before = f"before it: {self._span(0, begin - 1)}" if begin else "nothing before it"
         after = f"after it: {self._span(end, len(self.lines) - 1)}" if end < len(self.lines) else "nothing after it"
         path, line, _ = self.lines[begin]

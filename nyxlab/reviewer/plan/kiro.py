@@ -1,14 +1,14 @@
 """Kiro: `- [x] 2.1 …` with `_Requirements: 1.2, 3.4_`, and `### Requirement 3` with criteria that are 3.1, 3.2 …"""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 
 from nyxlab.reviewer.plan.model import Citation, Part, Phase, Requirement, Task
-from nyxlab.reviewer.plan.reading import Facts, bare, fill
+from nyxlab.reviewer.plan.reading import bare, fill, task_of
 from nyxlab.reviewer.text.blocks import Heading
+from nyxlab.reviewer.text.document import Document
 
+NAME = "Kiro"
 COMPANIONS = ("requirements.md", "design.md", "tasks.md")
 _REQUIREMENT = re.compile(r"^requirement\s+(\d{1,3})\b\W*(.*)", re.IGNORECASE)
 _CITED = re.compile(
@@ -17,45 +17,44 @@ _CITED = re.compile(
 )
 
 
-def claims(facts: Facts, path: str) -> bool:
+def claims(document: Document, path: str) -> bool:
     """Whether a file is of this form: numbered requirements with criteria, or tasks that cite them."""
-    numbered = sum(bool(_REQUIREMENT.match(h.text)) for h in facts.headings(path))
-    shall = numbered >= 2 and any("SHALL" in s.prose for s in facts.sentences(path))
-    return shall or sum(bool(_CITED.match(i.text)) for i in facts.items(path)) >= 3
+    numbered = sum(bool(_REQUIREMENT.match(h.text)) for h in document.headings.within(path))
+    shall = numbered >= 2 and any("SHALL" in s.prose for s in document.sentences.within(path))
+    return shall or sum(bool(_CITED.match(i.text)) for i in document.items.within(path)) >= 3
 
 
-def read(facts: Facts, paths: tuple[str, ...]) -> Part:
+def read(document: Document, path: str) -> Part:
     """Read tasks by their numbers, criteria by their requirement's, and which of them is cited where."""
-    part = Part("Kiro", paths)
-    for path in paths:
-        for heading in facts.headings(path):
-            if m := _REQUIREMENT.match(heading.text):
-                part.requirements += _criteria(facts, heading, m[1])
-        tasks = _tasks(facts, path)
-        part.phases += _phases(path, tasks)
-        holders = {n: task for task in tasks for n in range(task.line, task.end_line + 1)}
-        for s in facts.sentences(path):
-            if s.where != "heading" and (m := _CITED.match(s.prose)):
-                part.citations += [Citation(n, path, s.line, holders.get(s.line)) for n in _numbers(m["list"])]
+    tasks = _tasks(document, path)
+    part = Part(_phases(path, tasks))
+    for heading in document.headings.within(path):
+        if m := _REQUIREMENT.match(heading.text):
+            part.requirements += _criteria(document, heading, m[1])
+    holders = {n: task for task in tasks for n in range(task.line, task.end_line + 1)}
+    for s in document.sentences.within(path):
+        if s.where != "heading" and (m := _CITED.match(s.prose)):
+            part.citations += [Citation(n, path, s.line, holders.get(s.line)) for n in _numbers(m["list"])]
     return part
 
 
-def _criteria(facts: Facts, heading: Heading, number: str) -> Iterator[Requirement]:
+def _criteria(document: Document, heading: Heading, number: str) -> Iterator[Requirement]:
     """Yield the criteria of one requirement: the items of its numbered list, in the order of their own numbers."""
-    items = [i for i in facts.items(heading.path, heading.line, facts.ends[heading]) if i.number is not None]
-    for i in items:
-        if i.section is items[0].section:
-            standing = facts.document.standings.heading(i.section)
+    items = document.items.within(heading.path, heading.line, document.section_ends[heading])
+    numbered = [i for i in items if i.number is not None]
+    for i in numbered:
+        if i.section is numbered[0].section:
+            standing = document.standings[i.section]
             yield Requirement("", f"{number}.{i.number}", i.text, i.path, i.line, i.end_line, None, standing)
 
 
-def _tasks(facts: Facts, path: str) -> list[Task]:
+def _tasks(document: Document, path: str) -> list[Task]:
     """Return the ticked items with a number; a parent's own lines end where its first child begins."""
-    named = [(i, n) for i in facts.items(path) if i.box is not None and (n := bare(i.text))]
+    named = [(i, n) for i in document.items.within(path) if i.box is not None and (n := bare(i.text))]
     stops = [*(i.line - 1 for i, _ in named[1:]), 10**9]
-    lines, found = facts.document.files[path].lines, []
-    for (item, (number, title)), stop in zip(named, stops, strict=False):
-        found.append(facts.task("task", number, title, item, min(item.end_line, stop)))
+    lines, found = document.files[path].lines, []
+    for (item, name), stop in zip(named, stops, strict=False):
+        found.append(task_of(document, item, "task", *name, min(item.end_line, stop)))
         found[-1].optional = f"[{item.box}]*" in lines[item.line - 1]
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from posixpath import dirname
@@ -10,13 +10,13 @@ from posixpath import dirname
 from nyxlab.reviewer.text.blocks import Heading, Sentence
 from nyxlab.reviewer.text.document import group
 from nyxlab.reviewer.text.files import FileMention
-from nyxlab.reviewer.text.labels import Key, key_of, name_of
+from nyxlab.reviewer.text.labels import Key, Label, key_of, name_of
 from nyxlab.reviewer.text.standing import Standing
 
 
 @dataclass(eq=False, slots=True)
 class Unit:
-    """A part of the work with its own name: ``family`` "T", "phase", "task" \u2026, ``number`` as written ("018", "2.1"); lines both included."""
+    """A part of the work with its own name: ``family`` "T", "phase" \u2026, ``number`` as written ("018", "2.1")."""
 
     family: str
     number: str
@@ -103,13 +103,13 @@ class Citation:
 
 @dataclass
 class Part:
-    """What one form's reader makes of its files."""
+    """What a form's reader makes of a file, and what it makes of all of them."""
 
-    form: str
-    paths: tuple[str, ...]
     phases: list[Phase] = field(default_factory=list)
     requirements: list[Requirement] = field(default_factory=list)
     citations: list[Citation] = field(default_factory=list)
+    form: str = ""
+    paths: tuple[str, ...] = ()
 
 
 @dataclass
@@ -117,42 +117,44 @@ class Plan:
     """Everything that rules and prompt ask of a plan, whatever its form; phases and tasks in the plan's own order."""
 
     parts: tuple[Part, ...]
-    phases: tuple[Phase, ...]
-    tasks: tuple[Task, ...]
-    requirements: tuple[Requirement, ...]
-    citations: tuple[Citation, ...]
     needs: tuple[Need, ...] = ()
-    _named: dict[tuple[str, str, str], Unit] = field(default_factory=dict)
-    """Units by scope (file, folder, "" for the set), family and number."""
-    order: dict[Unit, int] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, parts: Sequence[Part]) -> Plan:
-        """Join what the forms' readers found."""
-        phases = tuple(p for part in parts for p in part.phases)
-        tasks = tuple(t for p in phases for t in p.tasks)
-        requirements = tuple(r for part in parts for r in part.requirements)
-        plan = cls(tuple(parts), phases, tasks, requirements, tuple(c for part in parts for c in part.citations))
-        plan.order = {unit: n for n, unit in enumerate(x for p in phases for x in (p, *p.tasks))}
-        for unit in (*phases, *tasks):
-            plan._name(unit, unit.family, unit.number)
-        for phase in phases:
-            for story in phase.stories:
-                plan._name(phase, "story", story)
-        return plan
+    def __post_init__(self) -> None:
+        self.phases = tuple(p for part in self.parts for p in part.phases)
+        self.tasks = tuple(t for p in self.phases for t in p.tasks)
+        self.requirements = tuple(r for part in self.parts for r in part.requirements)
+        self.citations = tuple(c for part in self.parts for c in part.citations)
+        self.order: dict[Unit, int] = {unit: n for n, unit in enumerate(x for p in self.phases for x in (p, *p.tasks))}
 
-    def _name(self, unit: Unit, family: str, number: str) -> None:
-        for scope in (unit.path, dirname(unit.path) + "/", ""):
-            self._named.setdefault((scope, family, plain_number(number)), unit)
+    @cached_property
+    def _named(self) -> Mapping[tuple[str, str, str], Unit]:
+        """Units by scope (file, folder, "" for the set), family and number."""
+        found: dict[tuple[str, str, str], Unit] = {}
+        told = [(unit, unit.family, unit.number) for unit in (*self.phases, *self.tasks)]
+        told += [(phase, "story", story) for phase in self.phases for story in phase.stories]
+        for unit, family, number in told:
+            for scope in (unit.path, dirname(unit.path) + "/", ""):
+                found.setdefault((scope, family, plain_number(number)), unit)
+        return found
 
     def find(self, family: str, number: str, path: str) -> Unit | None:
-        """Return the unit of this name, in the same file before the same folder before the set; None where there is none."""
+        """Return the unit of this name, in the same file before the same folder before the set."""
         number = plain_number(number)
         for scope in (path, dirname(path) + "/", ""):
             for kind in (family, *(("task", "story", "step") if family in ("task", "subtask", "") else ())):
                 if unit := self._named.get((scope, kind, number)):
                     return unit
         return None
+
+    def named(self, labels: Iterable[Label]) -> list[Unit]:
+        """Return the parts of the work that labels name, each once; "US1 (Phase 3)" is one."""
+        units = (self.find(i.family, i.number, i.path) for i in labels)
+        return list(dict.fromkeys(unit for unit in units if unit))
+
+    @cached_property
+    def task_at(self) -> Mapping[tuple[str, int], Task]:
+        """The task whose lines hold a line, by file and line."""
+        return {(t.path, n): t for t in self.tasks for n in range(t.line, t.end_line + 1)}
 
     @cached_property
     def files(self) -> Mapping[str, tuple[Task, ...]]:

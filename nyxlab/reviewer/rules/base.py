@@ -1,18 +1,15 @@
-"""The protocol that every rule answers: what it claims, how bad it can be and why, and examples that are its tests."""
+"""What a rule is written with, and the protocol that each answers: what it claims, how bad it can be, its examples."""
 
-from __future__ import annotations
-
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-from nyxlab.providers.messages import Json
+from nyxlab.providers.messages import Json, Record
 from nyxlab.reviewer.findings import MAX_SPAN, Category, Severity
 from nyxlab.reviewer.plan.model import Plan, Unit
-from nyxlab.reviewer.text.document import Document
+from nyxlab.reviewer.text.document import Document, group
+
+__all__ = ["Claim", "Document", "Place", "Plan", "Rule", "Severity", "Spanned", "at", "group", "names"]
 
 
 class Spanned(Protocol):
@@ -39,9 +36,9 @@ class Place(NamedTuple):
 class Claim:
     """One thing a rule found, before it has an id and quotes.
 
-    ``places`` is where it stands: sentences, parts of the work, files, whatever has a place. The first is where the fault is
-    best mended; a contradiction shows both sides; one cause has all its places. ``entities`` are the names that it is about
-    and ``claims`` the values that do not fit together: they make its fingerprint.
+    ``places`` is where it stands: sentences, parts of the work, files, whatever has a place. The first is where the
+    fault is best mended; a contradiction shows both sides; one cause has all its places. ``entities`` are the names
+    that it is about and ``claims`` the values that do not fit together: they make its fingerprint.
     """
 
     severity: Severity
@@ -56,11 +53,11 @@ Check = Callable[[Document, Plan], Iterator[Claim]]
 Example = str | Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One deterministic rule. The docstring of ``check`` states its law; its words and examples are in ``defaults/rules.toml``.
+class Rule(Record):
+    """One deterministic rule. The docstring of ``check`` states its law; its words are in ``defaults/rules.toml``.
 
-    ``severities`` maps each level it can give to the reason; ``firing`` and ``quiet`` are example plans: one text, or several by path.
+    ``severities`` maps each level it can give to the reason; ``firing`` and ``quiet`` are example plans: one text, or
+    several by path.
     """
 
     id: str
@@ -80,30 +77,13 @@ class Rule:
         return " ".join((self.check.__doc__ or "").split())
 
     def to_json(self) -> dict[str, Json]:
-        """Return what `nyxlab rules` shows: id, kind, claim, category, each possible severity with its reason, an example."""
-        example = self.firing[0]
+        """Return what `nyxlab rules` shows: its words, each possible severity with its reason, and an example."""
         told = {key: getattr(self, key) for key in ("id", "kind", "claim", "category", "consequence", "fix")}
-        return told | {
-            "severities": {str(level): reason for level, reason in self.severities.items()},
-            "example": example if isinstance(example, str) else dict(example),
-        }
-
-
-@cache
-def _words() -> dict[str, dict[str, Any]]:
-    return tomllib.loads((files("nyxlab") / "defaults" / "rules.toml").read_text(encoding="utf-8"))
-
-
-def rule(id_: str, check: Check) -> Rule:
-    """Return the rule of this id: a law in code, with the words that ``defaults/rules.toml`` has for it."""
-    words = dict(_words()[id_])
-    severities = {Severity(level): reason for level, reason in words.pop("severities").items()}
-    category, firing, quiet = Category(words.pop("category")), tuple(words.pop("firing")), tuple(words.pop("quiet"))
-    return Rule(id_, category=category, severities=severities, firing=firing, quiet=quiet, check=check, **words)
+        return {**told, "severities": dict(self.severities), "example": self.firing[0]}
 
 
 def names(found: Iterable[str], most: int = 8) -> str:
-    """Return names as words, the first ones where there are many: "T032, T033 and T037", "T1, T2 \u2026 and 12 more"."""
+    """Return names as words, the first of many: "T032, T033 and T037", "T1, T2 \u2026 and 12 more"."""
     listed = list(dict.fromkeys(found))
     if len(listed) > most + 1:
         return f"{', '.join(listed[:most])} \u2026 and {len(listed) - most} more"
@@ -111,7 +91,7 @@ def names(found: Iterable[str], most: int = 8) -> str:
 
 
 def at(things: Iterable[Spanned]) -> tuple[Place, ...]:
-    """Return where things stand, each once: a sentence whole, a part of the work by its first line, all cut to what a person can take in."""
+    """Return where things stand, each once, cut to what a person can take in; a part of the work by its first line."""
     found = []
     for thing in things:
         source = getattr(thing, "sentence", None) or thing

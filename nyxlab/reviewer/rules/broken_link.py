@@ -1,16 +1,11 @@
 """K10: a link that leads nowhere."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from posixpath import basename, dirname, join, normpath
 from urllib.parse import unquote
 
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, rule
-from nyxlab.reviewer.text.document import Document
+from nyxlab.reviewer.rules.base import Claim, Document, Plan, Severity
 from nyxlab.reviewer.text.links import Link
 
 _BARE = re.compile(r"(?<![a-z0-9_-])[a-z0-9][a-z0-9_-]{0,80}\.md")
@@ -19,7 +14,7 @@ _LINES = re.compile(r"L\d{1,6}(-L\d{1,6})?|:~:.*")
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find a link that names an anchor, a link label or a file that does not exist in the set or, where that is known, beside it; each dead target once."""
+    """Find a link to an anchor, a label or a file that is not in the set nor, where that is known, beside it."""
     dead: dict[tuple[str, str], list[Link]] = {}
     defined = (
         Link("", target, None, path, line)
@@ -30,8 +25,8 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
     for link in (*document.links, *defined):
         if problem := _label(document, link) if link.label is not None else _target(document, link):
             dead.setdefault(problem, []).append(link)
-    for link, name in _bare_names(document):
-        dead.setdefault((f"the file {name}", "it is not in the set"), []).append(link)
+    for link in _bare_names(document):
+        dead.setdefault((f"the file {link.text}", "it is not in the set"), []).append(link)
     for (what, why), links in dead.items():
         yield Claim(Severity.LOW, f"Broken link: {what}", f"The text points to {what}, but {why}.", links, (what,))
 
@@ -45,7 +40,7 @@ def _label(document: Document, link: Link) -> tuple[str, str] | None:
 
 
 def _target(document: Document, link: Link) -> tuple[str, str] | None:
-    """Judge an anchor in this file or in another one of the set, or a relative file; what lies outside the folder is not ours."""
+    """Judge an anchor in a file of the set, or a relative file; what lies outside the folder is not ours."""
     target = unquote(link.target or "")
     if not target or _ELSEWHERE.match(target) or "@" in target:
         return None
@@ -64,18 +59,14 @@ def _target(document: Document, link: Link) -> tuple[str, str] | None:
     return (f"the file {name}", "it is not among the files under review") if alone else None
 
 
-def _bare_names(document: Document) -> Iterator[tuple[Link, str]]:
+def _bare_names(document: Document) -> Iterator[Link]:
     """Yield where a set of several files names a sibling (research.md) that is not there, once a file."""
     there = {basename(p) for p in (*document.files, *(document.beside or ()))}
-    folders = {basename(dirname(p)) for p in document.files}
+    folders = {basename(dirname(p)) for p in document.files} | {""}
     told: set[tuple[str, str]] = set()
     for mention in document.file_mentions if len(document.files) > 1 else ():
-        folder, name = basename(dirname(mention.name)), mention.base
-        own = mention.name.count("/") < 2 and folder in folders | {""}
-        named = mention.sentence and not mention.action and _BARE.fullmatch(name) and name not in there
-        if own and named and (mention.path, name) not in told:
-            told.add((mention.path, name))
-            yield Link(name, name, None, mention.path, mention.line), mention.name
-
-
-RULE = rule("broken-link", check)
+        own = mention.name.count("/") < 2 and basename(dirname(mention.name)) in folders
+        named = mention.sentence and not mention.action and _BARE.fullmatch(mention.base) and mention.base not in there
+        if own and named and (mention.path, mention.base) not in told:
+            told.add((mention.path, mention.base))
+            yield Link(mention.name, mention.base, None, mention.path, mention.line)

@@ -1,24 +1,17 @@
 """One number for two different parts."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from posixpath import dirname
 
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, names, rule
-from nyxlab.reviewer.text.blocks import plain
-from nyxlab.reviewer.text.document import Document, group
+from nyxlab.reviewer.rules.base import Claim, Document, Plan, Severity, group, names
+from nyxlab.reviewer.text.blocks import Heading, plain
 from nyxlab.reviewer.text.labels import Label
 from nyxlab.reviewer.text.standing import ASIDE
-from nyxlab.reviewer.text.words import listed, stem, stems
+from nyxlab.reviewer.text.words import stems
 
 _BOLD = re.compile(r"\*\*([^*]{1,200})\*\*")
-_SAYS_NOTHING = frozenset(
-    map(stem, listed("implementation details design plan overview testing tasks summary rollout work"))
-)
+_SAYS_NOTHING = "implementation details design plan overview testing tasks summary rollout work"
 _SHARED = ("epic", "story")
 """Parts that several files of a set speak of by number."""
 _RESTART = ("example", "scenario", "option", "alternative", "figure", "table", "us", "question")
@@ -26,18 +19,18 @@ _RESTART = ("example", "scenario", "option", "alternative", "figure", "table", "
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find a number that a file gives to two parts with different titles, and one that two files of a set give to different things."""
+    """Find a number that a file gives to two parts, or two files of a set to two things, with different titles."""
     told = [i for i in document.labels if i.defines and _counts(document, i)]
     twice: dict[tuple[str, str], list[tuple[Label, ...]]] = {}
-    for (path, family, *_), same in group(((i.path, i.family, i.key, _scope(i)), i) for i in told).items():
+    scoped = (((i.path, i.family, i.key, _around(i) if i.family.islower() else None), i) for i in told)
+    for (path, family, *_), same in group(scoped).items():
         if len(same) > 1 and not _alike(same):
             twice.setdefault((path, family), []).append(same)
     for found in twice.values():
         numbers = [same[0].name for same in found]
         pairs = "; ".join(f'{s[0].name} "{_title(s[0])[:50]}" and "{_title(s[1])[:50]}"' for s in found[:4])
         yield Claim(
-            Severity.LOW,
-            f"{names(numbers)} {'is' if len(found) == 1 else 'are'} defined twice",
+            Severity.LOW, f"{names(numbers)} {'is' if len(found) == 1 else 'are'} defined twice",
             f"The same number names {pairs}.",
             [i for same in found for i in same[:2]], numbers,
         )  # fmt: skip
@@ -45,21 +38,18 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
 
 
 def _counts(document: Document, label: Label) -> bool:
-    """Whether a definition is the plan's own: a heading, an item or a paragraph, not a cell, a contents entry or a shown example."""
+    """Whether a definition is the plan's own: no cell, contents entry or shown example."""
     sentence = label.sentence
     if label.family.islower() and sentence.where not in ("heading", "paragraph"):
         return False  # a list that goes through the phases speaks of them
     if sentence.where == "cell" or ("](" in sentence.text[:200] and sentence.where == "item"):
         return False
-    section = sentence.section.parent if sentence.where == "heading" and sentence.section else sentence.section
-    return document.standings.heading(section) not in ASIDE and label.family not in _RESTART
+    return document.standings[_around(label)] not in ASIDE and label.family not in _RESTART
 
 
-def _scope(label: Label) -> object:
-    """Return the section in which a number is unique; None where it is the whole file."""
+def _around(label: Label) -> Heading | None:
+    """Return the section that a definition stands in."""
     section = label.sentence.section
-    if not label.family.islower():
-        return None
     return section.parent if label.sentence.where == "heading" and section else section
 
 
@@ -71,7 +61,7 @@ def _title(label: Label) -> str:
 
 def _alike(same: tuple[Label, ...]) -> bool:
     """Whether all of them may be one thing: their titles share a word, or one has none."""
-    titles = [stems(_title(i)) - _SAYS_NOTHING for i in same]
+    titles = [stems(_title(i)) - stems(_SAYS_NOTHING) for i in same]
     shared = frozenset.intersection(*titles)
     enough = 1 if same[0].family.islower() else min(map(len, titles)) / 2  # requirements of one plan share some words
     where = {i.sentence.where for i in same}
@@ -96,6 +86,3 @@ def _across(document: Document, told: list[Label]) -> Iterator[Claim]:
             "; ".join(f'{i.name} in {i.path}: "{_title(i)[:50]}"' for i in found[:6]) + ".",
             found, numbers,
         )  # fmt: skip
-
-
-RULE = rule("duplicate-number", check)

@@ -1,21 +1,16 @@
 """Definitions of a plan's own things that exclude each other: one and several, the same and another."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, rule
+from nyxlab.reviewer.rules.base import Claim, Document, Plan, Severity
 from nyxlab.reviewer.text.blocks import Sentence
-from nyxlab.reviewer.text.document import Document
 from nyxlab.reviewer.text.standing import Standing
 from nyxlab.reviewer.text.words import stem
 
 _THING = r"(?P<{0}>[A-Za-z]+)"
 _OF, _ON = _THING.format("of"), _THING.format("on")
-_HOLDS = r"(?:belong(?:s)? to|is (?:in|part of|assigned to)|be (?:in|part of|assigned to)|join(?:s)?|ha(?:s|ve)|own(?:s)?|contain(?:s)?)"
+_HOLDS = r"(?:belongs? to|(?:is|be) (?:in|part of|assigned to)|joins?|ha(?:s|ve)|owns?|contains?)"
 _ONE = rf"\b(?:each|every|an?|the|any)\s{_OF}\s(?:\w+\s)?{_HOLDS}\s(?:exactly|only|precisely)\sone\s{_ON}\b"
 _MANY = (
     rf"\b(?:each|every|an?|the|any|same)\s{_OF}\s(?:may|can|could|might)?\s?{_HOLDS}\s"
@@ -29,7 +24,7 @@ _PATTERNS = tuple(re.compile(words, re.IGNORECASE) for words in (_ONE, _MANY, _S
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find a thing that belongs to exactly one other in one place and to several in another, and two names for the same thing of which one contains the other."""
+    """Find a thing that belongs to exactly one other and to several, and one thing under two names that has itself."""
     told: tuple[list[tuple[str, str, Sentence]], ...] = ([], [], [])
     one, many, same = told
     for sentence in document.sentences:
@@ -37,20 +32,13 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
             for pattern, found in zip(_PATTERNS, told, strict=True):
                 if m := pattern.search(sentence.plain):
                     found.append((stem(m["of"]), stem(m["on"]), sentence))
-    for of, on, sentence in one:
-        against = [s for a, b, s in many if (a, b) == (of, on)]
-        yield from _claim(f"A {of} has exactly one {on}, and may have several", sentence, against, (of, on))
-    for of, on, sentence in same:
-        against = [s for a, b, s in (*one, *many) if {a, b} == {of, on}]
-        title = f"{of.title()} and {on} are one thing in one place and two in another"
-        yield from _claim(title, sentence, against, (of, on))
-
-
-def _claim(title: str, sentence: Sentence, against: list[Sentence], entities: tuple[str, str]) -> Iterator[Claim]:
-    told = [sentence, *against]
-    if against:
-        said = " / ".join(f'"{s.plain[:140]}"' for s in told[:3])
-        yield Claim(Severity.CRITICAL, title, said, told, entities, [s.plain[:100] for s in told[:2]])
-
-
-RULE = rule("exclusive-definitions", check)
+    for of, on, sentence in (*one, *same):
+        title, shown = f"A {of} has exactly one {on}, and may have several", [sentence]
+        if (of, on, sentence) in one:
+            shown += [s for *things, s in many if things == [of, on]]
+        else:
+            title = f"{of.title()} and {on} are one thing in one place and two in another"
+            shown += [s for *things, s in (*one, *many) if {*things} == {of, on}]
+        if len(shown) > 1:
+            said = " / ".join(f'"{s.plain[:140]}"' for s in shown[:3])
+            yield Claim(Severity.CRITICAL, title, said, shown, (of, on), [s.plain[:100] for s in shown[:2]])

@@ -1,23 +1,19 @@
 """A record that two places give different fields: in words, in code, in tables of a database."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Place, names, rule
+from nyxlab.reviewer.rules.base import Claim, Document, Place, Plan, Severity, names
 from nyxlab.reviewer.text.blocks import Sentence
-from nyxlab.reviewer.text.code import Code, Record, spans
-from nyxlab.reviewer.text.document import Document
+from nyxlab.reviewer.text.code import Record, Use, spans
 
 _SPAN = r"`\w+`"
 _KIND = r"(?:record|entity|table|type|class|struct|model|DTO|interface)s?"
 _LIST = rf"{_SPAN}(?:(?:,\s(?:and\s)?|\sand\s){_SPAN}){{0,12}})(?=\)|\.|;|$)"
 _OF = r"`(?:[\w./-]*/)?(?P<of{}>[A-Z]\w+)(?:\.\w+)?`"
 _FIELDS = re.compile(
-    rf"{_OF.format(1)}(?:\s{_KIND})?\s(?:carries|contains|consists of|has(?: the)? fields?:?|with fields?:?)\s(?P<list1>{_LIST}"
+    rf"{_OF.format(1)}(?:\s{_KIND})?\s(?:carries|contains|consists of|has(?: the)? fields?:?|with fields?:?)"
+    rf"\s(?P<list1>{_LIST}"
     rf"|(?:(?:Create|Define|Add)\s{_OF.format(2)}(?:\s{_KIND})?|{_OF.format(3)}\s{_KIND})\s\((?P<list2>{_LIST}"
 )
 _METHODS = re.compile(
@@ -30,12 +26,16 @@ _EVERY = re.compile(
     re.IGNORECASE,
 )
 
-Records = dict[str, tuple[Code, Record]]
+Records = dict[str, Record]
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find a record whose fields are listed in full in two places and differ, an interface that is given other methods, an object that lacks a field its type requires, a private field read from outside, a read-only one that a setter is to change, and a table without a column that every table is to have."""
-    records = {name: (code, r) for code in document.code for name, r in code.records.items()}
+    """Find a record, an interface or a table that two places give different members.
+
+    Fields or methods listed in full in two places that differ, an object that lacks a field its type requires, a
+    private field read from outside, a read-only one that a setter is to change, a table without a column of all.
+    """
+    records = {name: record for code in document.code for name, record in code.records.items()}
     yield from _listed(document, _FIELDS, "fields")
     yield from _listed(document, _METHODS, "methods")
     yield from _objects(document, records)
@@ -60,8 +60,7 @@ def _listed(document: Document, pattern: re.Pattern[str], noun: str) -> Iterator
             if apart and sentence.path != where.path:
                 one, two = sorted(first), sorted(members)
                 yield Claim(
-                    Severity.MEDIUM,
-                    f"{name} has {names(one)} in one place and {names(two)} in another",
+                    Severity.MEDIUM, f"{name} has {names(one)} in one place and {names(two)} in another",
                     f"Both places list the {noun} of {name}; only one of the lists can be built.",
                     (sentence, where), (name,), (" ".join(one), " ".join(two)),
                 )  # fmt: skip
@@ -73,71 +72,64 @@ def _objects(document: Document, records: Records) -> Iterator[Claim]:
     takers = {(d.owner, d.name): d for code in document.code for d in code.declared if len(d.takes) == 1}
     for call in (call for code in document.code for call in code.calls if call.keys):
         taker = takers.get((call.receiver, call.name))
-        home = records.get(taker.takes[0]) if taker else None
-        if not taker or not home or home[1].cut:
+        record = records.get(taker.takes[0]) if taker else None
+        if not taker or not record or record.cut:
             continue
-        lacking = [f for f in home[1].required if f not in call.keys]
-        unknown = [k for k in call.keys if k not in home[1].fields]
+        lacking = [f.name for f in record.fields.values() if "optional" not in f.how and f.name not in call.keys]
+        unknown = [k for k in call.keys if k not in record.fields]
         if lacking and unknown:
-            type_, line = taker.takes[0], home[1].line
             yield Claim(
                 Severity.HIGH,
-                f"{call.receiver}.{call.name} is given no {names(lacking)}, which {type_} requires",
-                f"The call passes {names(call.keys)}; {type_} has {names(home[1].fields)}, and knows no {names(unknown)}.",
-                (call, Place(home[0].fence.path, line, line), taker), (type_, *lacking),
+                f"{call.receiver}.{call.name} is given no {names(lacking)}, which {record.name} requires",
+                f"The call passes {names(call.keys)}; "
+                f"{record.name} has {names(record.fields)}, and knows no {names(unknown)}.",
+                (call, record, taker), (record.name, *lacking),
             )  # fmt: skip
 
 
 def _reads(document: Document, records: Records) -> Iterator[Claim]:
     """Judge reads of private fields through typed variables."""
-    found: dict[str, dict[str, Place]] = {}
+    found: dict[str, dict[str, Use]] = {}
     for code in document.code:
         typed = {variable: type_ for variable, type_ in code.typed if type_ in records}
-        for name, rest, line in code.uses if typed else ():
-            type_, key = typed.get(name, ""), rest.partition(".")[0]
-            how = records[type_][1] if type_ else Record(0)
-            private = how.fields.get(key, "").startswith("private") and key not in how.getters
-            if private and code.owner_at(line) != type_:
-                found.setdefault(type_, {}).setdefault(key, Place(code.fence.path, line, line))
+        for use in (use for use in code.uses if use.name in typed):
+            record, key = records[typed[use.name]], use.rest.partition(".")[0]
+            private = key in record.fields and record.fields[key].how.startswith("private")
+            if private and key not in record.getters and use.inside != record.name:
+                found.setdefault(record.name, {}).setdefault(key, use)
     for type_, keys in found.items():
-        (home, record), (first, *others) = records[type_], keys.values()
+        fence, (first, *others) = records[type_].fence, keys.values()
         yield Claim(
-            Severity.MEDIUM,
-            f"{names((f'{type_}.{k}' for k in keys), 4)}: private, and read from outside",
+            Severity.MEDIUM, f"{names((f'{type_}.{k}' for k in keys), 4)}: private, and read from outside",
             f"{type_} declares {'it' if len(keys) == 1 else 'them'} private and has no getter.",
-            (first, Place(home.fence.path, record.line, home.fence.end_line), *others), (type_, *keys),
+            (first, Place(fence.path, records[type_].line, fence.end_line), *others), (type_, *keys),
         )  # fmt: skip
 
 
 def _setters(records: Records) -> Iterator[Claim]:
     """Judge methods that return nothing and are to change a read-only field of their own type."""
-    for type_, (code, record) in records.items():
-        for setter, line in record.setters.items():
-            key = setter[0].lower() + setter[1:]
-            if "readonly" in record.fields.get(key, ""):
+    for type_, record in records.items():
+        for key, setter in record.setters.items():
+            if key in record.fields and "readonly" in record.fields[key].how:
                 yield Claim(
-                    Severity.MEDIUM,
-                    f"{type_} is to change {key}, which is read-only",
+                    Severity.MEDIUM, f"{type_} is to change {key}, which is read-only",
                     f"A method of {type_} that returns nothing is to change {key}; the field is declared readonly.",
-                    [Place(code.fence.path, n, n) for n in (line, record.field_lines[key])], (type_, key),
+                    (setter, record.fields[key]), (type_, key),
                 )  # fmt: skip
 
 
 def _columns(document: Document) -> Iterator[Claim]:
     """Judge the tables of SQL by "every table has \u2026"."""
-    tables = [(code, name, *table) for code in document.code for name, table in code.tables.items()]
+    tables = [table for code in document.code for table in code.tables.values()]
     for sentence in [s for s in document.sentences if "table" in s.text][:40] if tables else ():
         m = _EVERY.search(sentence.text) if document.standing(sentence) is None else None
         wanted = [s.split()[0] for s in spans(m["list"])] if m else []
-        lacking = {name: (code.fence.path, line) for code, name, line, columns in tables if set(wanted) - columns}
+        lacking = {table.name: table for table in tables if set(wanted) - table.columns}
         if lacking and len(lacking) < len(tables):
-            missing = names(w for w in wanted if any(w not in columns for *_, columns in tables))
+            missing = names(w for w in wanted if any(w not in table.columns for table in tables))
             yield Claim(
                 Severity.MEDIUM,
                 f"{names(lacking)} {'lacks' if len(lacking) == 1 else 'lack'} {missing}, which every table is to have",
                 f'"{sentence.plain[:140]}"; the statement that creates it has no such column.',
-                (sentence, *(Place(path, line, line) for path, line in lacking.values())), lacking,
+                (sentence, *lacking.values()), lacking,
             )  # fmt: skip
-
-
-RULE = rule("fields-differ", check)

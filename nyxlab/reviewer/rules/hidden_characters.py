@@ -1,19 +1,15 @@
 """Characters in a plan that nobody sees: bidirectional controls, zero-width characters, invisible tags."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Place, rule
-from nyxlab.reviewer.text.document import Document
+from nyxlab.reviewer.rules.base import Claim, Document, Place, Plan, Severity
 
 _HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\u200b-\u200f\u2060-\u2064\ufeff\u180e\U000e0000-\U000e007f]")
 _FLAG = re.compile("\U0001f3f4[\U000e0020-\U000e007e]{1,8}\U000e007f")  # the flags of England, Scotland, Wales
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
-_TURNING, _TAGS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069", ("\U000e0000", "\U000e007f")
+_TURNING, _BACK = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069", "\u202c\u2069"
+_TAGS = ("\U000e0000", "\U000e007f")
 _KINDS = {
     "bidirectional control": "they change the order in which the line is shown",
     "invisible tag": "they spell words that a program reads and a person does not see",
@@ -23,7 +19,7 @@ _MOST = 5  # places shown of each sort and file
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find characters that a person does not see and a program reads: bidirectional controls, invisible tags, zero-width characters inside Latin text."""
+    """Find characters that only a program reads: bidirectional controls, invisible tags, zero-width ones."""
     for path, file in document.files.items():
         if file.text.isascii():
             continue
@@ -33,10 +29,13 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
                 continue
             shown = _FLAG.sub("", line.removeprefix("\ufeff") if number == 1 else line)
             right_to_left = bool(_RIGHT_TO_LEFT.search(shown))
-            closed = right_to_left and _balanced(shown)
+            turns = sum(shown.count(c) for c in _TURNING) - 2 * sum(shown.count(c) for c in _BACK)
             for m in _HIDDEN.finditer(shown):
-                if kind := _kind(m[0], shown[max(0, m.start() - 1) : m.start() + 2], right_to_left, closed):
-                    found.setdefault(kind, []).append((number, f"U+{ord(m[0]):04X}", _around(shown, m.start())))
+                at = m.start()
+                if kind := _kind(m[0], shown[max(0, at - 1) : at + 2], right_to_left, right_to_left and not turns):
+                    # the words around it as a person sees them, so that moving the line keeps the finding's name
+                    words = " ".join(_HIDDEN.sub("", shown[max(0, at - 20) : at + 20]).split())
+                    found.setdefault(kind, []).append((number, f"U+{ord(m[0]):04X}", words))
         for kind, places in found.items():
             lines = list(dict.fromkeys(number for number, _, _ in places))
             codes = ", ".join(dict.fromkeys(code for _, code, _ in places))
@@ -60,17 +59,3 @@ def _kind(character: str, around: str, right_to_left: bool, closed: bool) -> str
     if character in "\u200c\u200d" and not beside.isascii():
         return None  # Indic and Persian words and emoji join with these
     return "zero-width character" if any(c.isascii() for c in beside) or not beside else None
-
-
-def _balanced(line: str) -> bool:
-    """Whether every turn of the writing direction is turned back in the line."""
-    opened = sum(line.count(c) for c in _TURNING if c not in "\u202c\u2069")
-    return opened == line.count("\u202c") + line.count("\u2069")
-
-
-def _around(line: str, at: int) -> str:
-    """Return the words around a place as a person sees them, so that moving the line keeps the finding's name."""
-    return " ".join(_HIDDEN.sub("", line[max(0, at - 20) : at + 20]).split())
-
-
-RULE = rule("hidden-characters", check)

@@ -1,14 +1,9 @@
 """A numbered series with a hole in it, or out of order."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, names, rule
-from nyxlab.reviewer.text.document import Document, group
+from nyxlab.reviewer.rules.base import Claim, Document, Plan, Severity, group, names
 from nyxlab.reviewer.text.labels import Label, name_of
 from nyxlab.reviewer.text.standing import ASIDE
 
@@ -20,7 +15,7 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
     """Find a number that a series of tasks, phases, steps, requirements or headings leaves out or has out of order."""
     told = [
         i for i in document.labels
-        if i.defines and i.sentence.where != "cell" and document.standings.heading(i.sentence.section) not in ASIDE
+        if i.defines and i.sentence.where != "cell" and document.standings[i.sentence.section] not in ASIDE
     ]  # fmt: skip
     cited = {(i.path, i.name) for i in document.labels if not i.defines}
     for (path, family, _), series in group(((i.path, i.family, i.key[0][:-1]), i) for i in told).items():
@@ -46,8 +41,7 @@ def _gaps(path: str, family: str, series: Sequence[Label], cited: set[tuple[str,
     if wanted:
         first, last = by_number[numbers[0]].name, by_number[numbers[-1]].name
         yield Claim(
-            Severity.LOW,
-            f"{names(wanted)} {'is' if len(wanted) == 1 else 'are'} left out of the numbering",
+            Severity.LOW, f"{names(wanted)} {'is' if len(wanted) == 1 else 'are'} left out of the numbering",
             f"The series goes from {first} to {last} without {names(wanted)}.",
             [by_number[n] for n in numbers if n + 1 in missing or n - 1 in missing],
             (name_of(family, head or "n"), path), wanted,
@@ -64,6 +58,3 @@ def _falls(family: str, series: Sequence[Label]) -> Iterator[Claim]:
         said = f"The {family} headings are numbered {', '.join(i.number for i in series[:14])}."
         title = f"{two.name} stands after {one.name}"
         yield Claim(Severity.LOW, title, said, (one, two, *series[-4:]), (family,), [i.number for i in series])
-
-
-RULE = rule("numbering-gap", check)

@@ -1,15 +1,10 @@
 """The same thing demanded and forbidden, or said and denied."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import combinations
 
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, rule
+from nyxlab.reviewer.rules.base import Claim, Document, Plan, Severity, group
 from nyxlab.reviewer.text.assertions import Assertion
-from nyxlab.reviewer.text.document import Document, group
 
 _DEMANDS = ("must", "must not")
 _MANY = 40
@@ -17,7 +12,7 @@ _SUBJECT = 2  # words that a subject must have, beside those that say nothing
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find two statements with the same subject and the same verb, neither under a condition, of which one says what the other denies."""
+    """Find two statements of one subject and one verb, under no condition, of which one denies what the other says."""
     own = [a for a in document.assertions if a.settled and not a.conditional and len(a.subject) >= _SUBJECT and a.verb]
     for same in group(((a.verb, a.modality in _DEMANDS), a) for a in own).values():
         # A verb that everything has: only what is alike to the word is looked at.
@@ -38,6 +33,3 @@ def _same(one: Assertion, two: Assertion) -> bool:
     few, many = sorted((one.subject, two.subject), key=len)
     near = few <= many and len(many) - len(few) <= (2 if len(few) > 2 else 0)
     return near and (one.said <= two.said or two.said <= one.said)
-
-
-RULE = rule("opposite-statements", check)

@@ -1,20 +1,15 @@
 """Work that is said to run in parallel and cannot: it edits one file, or one part waits for another."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Phase, Plan, Task, Unit
-from nyxlab.reviewer.rules.base import Claim, names, rule
+from nyxlab.reviewer.plan.model import Phase, Task, Unit
+from nyxlab.reviewer.rules.base import Claim, Document, Plan, Severity, group, names
 from nyxlab.reviewer.text.blocks import Sentence
-from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.text.standing import Standing
 
 _TOGETHER = re.compile(
-    r"\b(?:in parallel(?: with)?|run (?:all )?simultaneously|simultaneously|at the same time|concurrently|parallel(?:ized)? with)\b",
-    re.IGNORECASE,
+    r"\b(?:in parallel(?: with)?|simultaneously|at the same time|concurrently|parallel(?:ized)? with)\b", re.IGNORECASE
 )
 _APART = re.compile(r"\bdifferent (?:test|case|function|method|section|part)", re.IGNORECASE)
 _ASIDE = re.compile(
@@ -29,16 +24,17 @@ _NOT = re.compile(
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
     """Find tasks that are marked or said to run in parallel though they edit one file, or one of them needs another."""
-    marked: dict[str, dict[tuple[Task, ...], list[str]]] = {}
-    for phase in plan.phases:
-        shared = _shared([t for t in phase.tasks if t.parallel and t.standing is not Standing.FUTURE])
-        marked.setdefault(phase.path, {}).update(shared)
-    for found in filter(None, marked.values()):
-        tasks, files = [t for users in found for t in users], [f for files in found.values() for f in files]
+    marked = [
+        (phase.path, [t for t in phase.tasks if t.parallel and t.standing is not Standing.FUTURE])
+        for phase in plan.phases
+    ]
+    shared = group((path, each) for path, tasks in marked for each in _shared(tasks).items())
+    for found in shared.values():
+        tasks, files = [t for users, _ in found for t in users], [f for _, files in found for f in files]
         yield _claim(tasks, files, "marked [P]", ())
     by_phase = [(p, n) for n in plan.needs if (p := _phase(n.of)) and p is not n.of]
     needs = group([*((n.of, n) for n in plan.needs), *by_phase])
-    known = {t for found in marked.values() for users in found for t in users}
+    known = {t for found in shared.values() for users, _ in found for t in users}
     for sentence, units in _said(document, plan):
         tasks = [u for u in units if isinstance(u, Task)]
         for users, files in _shared(tasks).items() if not _APART.search(sentence.prose) else ():
@@ -48,8 +44,7 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
             of, on = (need.of, need.on) if tasks else (_phase(need.of), _phase(need.on))
             if of and on and of is not on and of in units and on in units and need.sentence is not sentence:
                 yield Claim(
-                    Severity.MEDIUM,
-                    f"{of.name} is to run in parallel with {on.name}, which it needs",
+                    Severity.MEDIUM, f"{of.name} is to run in parallel with {on.name}, which it needs",
                     f'One place runs them together; another says of {need.of.name}: "{need.words[:120]}".',
                     (sentence, need, need.of), (of.name, on.name),
                 )  # fmt: skip
@@ -68,7 +63,7 @@ def _said(document: Document, plan: Plan) -> Iterator[tuple[Sentence, Sequence[U
         text, m = sentence.prose, _TOGETHER.search(sentence.prose)
         if not m and (_WAITS.search(text) or not _is_headed(document, sentence)):
             continue
-        labels = [i for i in document.labels_of(sentence) if text[i.start - 1 : i.start] != "["]
+        labels = [i for i in document.labels_of.get(sentence, ()) if text[i.start - 1 : i.start] != "["]
         clause = max(text.rfind(mark, 0, m.start()) for mark in (";", "\u2014", ". ")) + 1 if m else 0
         before = [i for i in labels if m and i.start < m.start()]
         if m and m[0].lower().endswith("with"):  # "US4 \u2026; can run in parallel with US3"
@@ -77,15 +72,14 @@ def _said(document: Document, plan: Plan) -> Iterator[tuple[Sentence, Sequence[U
             labels = before
         if _NOT.search(text[clause : m.end()] if m else text[: labels[-1].start] if labels else ""):
             continue
-        found = list(dict.fromkeys(u for i in labels if (u := plan.find(i.family, i.number, i.path))))
-        alike = ([u for u in found if isinstance(u, kind)] for kind in (Task, Phase))
+        alike = ([u for u in plan.named(labels) if isinstance(u, kind)] for kind in (Task, Phase))
         if units := next((units for units in alike if len(units) > 1), None):
             yield sentence, units
 
 
 def _is_headed(document: Document, sentence: Sentence) -> bool:
     """Whether an item stands below words that call the list parallel."""
-    intro = document.intro(sentence.path, sentence.line)
+    intro = document.intro(sentence)
     over = [intro.prose if intro else "", sentence.section.text if sentence.section else ""]
     return sentence.where == "item" and any(_HEADED.search(t) and not _NOT.search(t) for t in over)
 
@@ -101,10 +95,10 @@ def _shared(tasks: Sequence[Task]) -> dict[tuple[Task, ...], list[str]]:
 
 def _claim(tasks: Sequence[Task], files: Sequence[str], how: str, said: tuple[Sentence, ...]) -> Claim:
     tasks, files = list(dict.fromkeys(tasks)), list(dict.fromkeys(files))
+    noun = "file" if len(files) == 1 else "files"
     return Claim(
-        Severity.MEDIUM,
-        f"{names((t.name for t in tasks), 6)} are {how} and edit {names(files, 3)}",
-        f"{len(tasks)} tasks that may run at the same time work in the same {'file' if len(files) == 1 else 'files'} as another.",
+        Severity.MEDIUM, f"{names((t.name for t in tasks), 6)} are {how} and edit {names(files, 3)}",
+        f"{len(tasks)} tasks that may run at the same time work in the same {noun} as another.",
         (*said, *tasks), [t.name for t in tasks], files,
     )  # fmt: skip
 
@@ -116,6 +110,3 @@ def _works_in(task: Task, name: str) -> bool:
     own = [m for m in task.files if m.line == task.line and m not in aside]
     labelled = mention.said == "label" or (mention.sentence is not None and mention.sentence.plain.startswith("File"))
     return "/" in name and ((bool(own) and own[-1].name == name) or labelled or mention.action == "new")
-
-
-RULE = rule("parallel-conflict", check)

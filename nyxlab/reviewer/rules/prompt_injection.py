@@ -1,36 +1,35 @@
 """Words in a plan that speak to the model that will read it, not to the people who build it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from functools import cache
 
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Place, Spanned, rule
-from nyxlab.reviewer.text.document import Document
+from nyxlab.reviewer.rules.base import Claim, Document, Place, Plan, Severity, Spanned
 
 _ORDER = (
-    r"(?:^|[.!:;,\"'(]\s?|\b(?:please|now|and|then|must|should|to|you)\s)(?:ignore|disregard|forget|override)\b.{0,20}\b(?:previous|prior|above|earlier|preceding|foregoing|your|system)\b.{0,20}\b(?:instructions?|prompts?|rules|directions|guidelines)\b"
-    r"|\b(?:report|return|output|list|raise|give|answer with)\s{1,3}(?:exactly\s)?(?:zero|no|0)\s{1,3}(?:findings|issues|problems|inconsistencies|errors|concerns)\b"
-    r"|\b(?:do not|don't|never)\s{1,3}(?:report|mention|flag|raise|reveal)\b.{0,40}\b(?:findings?|issues?|inconsistenc(?:y|ies)|problems?)\b.{0,30}\b(?:review|plan|document)\b"
+    r"(?:^|[.!:;,\"'(]\s?|\b(?:please|now|and|then|must|should|to|you)\s)(?:ignore|disregard|forget|override)\b.{0,20}"
+    r"\b(?:previous|prior|above|earlier|preceding|foregoing|your|system)\b.{0,20}"
+    r"\b(?:instructions?|prompts?|rules|directions|guidelines)\b"
+    r"|\b(?:report|return|output|list|raise|give|answer with)\s{1,3}(?:exactly\s)?(?:zero|no|0)\s{1,3}"
+    r"(?:findings|issues|problems|inconsistencies|errors|concerns)\b"
+    r"|\b(?:do not|don't|never)\s{1,3}(?:report|mention|flag|raise|reveal)\b.{0,40}"
+    r"\b(?:findings?|issues?|inconsistenc(?:y|ies)|problems?)\b.{0,30}\b(?:review|plan|document)\b"
     r"|\byou are (?:now )?(?:an? )?(?:AI|assistant|language model|reviewer|chatbot)\b"
     r"|\b(?:respond|reply|answer) only with\b.{0,30}\b(?:approved|PASS|LGTM|yes)\b"
-    r"|\b(?:if you are|attention|note to|message to|dear)\b.{0,12}\b(?:an? )?(?:AI|LLM|language models?|AI reviewers?|AI agents?)\b"
+    r"|\b(?:if you are|attention|note to|message to|dear)\b.{0,12}\b(?:an? )?(?:AI|LLM|language models?)\b"
     r"|<\|(?:im_start|system|endoftext)\|>|\[/?INST\]"
 )
 
 
 @cache
 def order() -> re.Pattern[str]:
-    """Return what an order looks like; to compile it takes longer than to review a small plan, which has none of its cues."""
+    """Return what an order looks like, compiled by need: that takes longer than to review a small plan."""
     return re.compile(_ORDER, re.IGNORECASE)
 
 
 _CUES = (
     "instruction", "prompt", "rules", "direction", "guideline", "finding", "issue", "problem", "inconsisten", "error",
-    "concern", "you are", "only with", "if you are", "attention", "note to", "message to", "dear", "<|", "[inst", "[/inst",
+    "concern", "you are", "only with", "attention", "note to", "message to", "dear", "<|", "[inst", "[/inst",
 )  # fmt: skip
 """An order holds one of these: looking for them first spares most sentences the pattern."""
 _QUOTED = re.compile('["\u201c\u2018][^"\u201c\u201d\u2018\u2019]{0,300}["\u201d\u2019]')
@@ -38,7 +37,10 @@ _COMMENT = re.compile(r"<!--((?:(?!-->|<!--).){0,4000})-->", re.DOTALL)
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find an order to the model that reads the plan (to ignore its instructions, to report nothing, to take a role), above all in a comment that people do not see; one in quotes or code is an example."""
+    """Find an order to the model that reads the plan, above all in a comment that people do not see.
+
+    To ignore its instructions, to report nothing, to take a role; one in quotes or code is an example.
+    """
     for sentence in document.sentences:
         low = sentence.prose.lower()
         if any(cue in low for cue in _CUES) and (m := order().search(_QUOTED.sub('"…"', sentence.prose))):
@@ -54,6 +56,3 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
 def _claim(severity: Severity, words: str, where: str, place: Spanned) -> Claim:
     told = f'{where} says "{words[:120]}", which is said to a model, not to whoever builds the plan.'
     return Claim(severity, "The plan gives orders to the model that reads it", told, (place,), (words,))
-
-
-RULE = rule("prompt-injection", check)

@@ -1,14 +1,10 @@
 """One setting, by its own name, with two values; and a key that the configuration does not have."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Place, Spanned, names, rule
-from nyxlab.reviewer.text.document import Document, group
+from nyxlab.reviewer.rules.base import Claim, Document, Place, Plan, Severity, Spanned, group, names
+from nyxlab.reviewer.text.code import Use
 from nyxlab.reviewer.text.standing import Standing
 from nyxlab.reviewer.text.words import stem
 
@@ -22,7 +18,7 @@ _ASIDE = (Standing.REJECTED, Standing.STATUS, Standing.EXAMPLE)
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find a constant or variable that is set to two values under one name, a limit in the text that its constant denies, and a key read from a configuration that defines others and not this one."""
+    """Find a constant with two values, a limit that its constant denies, a key read that the configuration lacks."""
     found: dict[str, dict[str, Spanned]] = {}
     for constant in (c for code in document.code for c in code.constants if _NUMBER.fullmatch(c.value)):
         found.setdefault(constant.name, {}).setdefault(_plain(constant.value), constant)
@@ -32,7 +28,7 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
                 if not _TESTS.search(sentence.text[m.end() : m.end() + 30]):
                     found.setdefault(m["name"], {}).setdefault(_plain(m["value"]), sentence)
     for name, values in found.items():
-        sections = {(p.path, document.section_at(p.path, p.line)) for p in values.values()}
+        sections = {(p.path, document.headings.last(p.path, p.line)) for p in values.values()}
         if len(values) > 1 and len(sections) > 1:
             yield _claim(name, f"{name} is set to {' and to '.join(values)}", values)
     yield from _limits(document, found)
@@ -56,31 +52,27 @@ def _limits(document: Document, found: dict[str, dict[str, Spanned]]) -> Iterato
 
 def _keys(document: Document) -> Iterator[Claim]:
     """Judge reads of a configuration object by the one place that defines it."""
-    defined = group((name, (code, keys)) for code in document.code for name, keys in code.keys.items())
-    reads = group((used, (code.fence.path, key, line)) for code in document.code for used, key, line in code.uses)
-    for name, ((code, keys), *others) in defined.items():
+    defined = group((name, (code.fence, keys)) for code in document.code for name, keys in code.keys.items())
+    reads = group((use.name, use) for code in document.code for use in code.uses)
+    for name, ((fence, keys), *others) in defined.items():
         if others or len(keys) < 4 or "*" in keys or not re.search("config|settings", name, re.IGNORECASE):
             continue
-        missing: dict[str, Place] = {}
-        for path, key, line in reads.get(name, ()):
-            parent = key.rpartition(".")[0]
-            if key not in keys and parent in keys and any(k.startswith(f"{parent}.") for k in keys):
-                missing.setdefault(key, Place(path, line, line))
-        lines = list(enumerate(code.fence.text.split("\n"), code.fence.line + 1))
-        for key, place in missing.items():
+        missing: dict[str, Use] = {}
+        for use in reads.get(name, ()):
+            parent = use.rest.rpartition(".")[0]
+            if use.rest not in keys and parent in keys and any(k.startswith(f"{parent}.") for k in keys):
+                missing.setdefault(use.rest, use)
+        lines = list(enumerate(fence.text.split("\n"), fence.line + 1))
+        for key, use in missing.items():
             top, parent = key.split(".")[0], key.rpartition(".")[0]
-            home = next((n for n, text in lines if re.match(rf"\s*{top}\s*:", text)), code.fence.line)
+            home = next((n for n, text in lines if re.match(rf"\s*{top}\s*:", text)), fence.line)
             yield Claim(
-                Severity.MEDIUM,
-                f"{name}.{key} is read, and {name} has no such key",
+                Severity.MEDIUM, f"{name}.{key} is read, and {name} has no such key",
                 f"The configuration has {names(sorted(k for k in keys if k.startswith(f'{parent}.')))}.",
-                (place, Place(code.fence.path, home, min(home + 5, code.fence.end_line))), (f"{name}.{key}",),
+                (use, Place(fence.path, home, min(home + 5, fence.end_line))), (f"{name}.{key}",),
             )  # fmt: skip
 
 
 def _claim(name: str, title: str, values: dict[str, Spanned]) -> Claim:
     told = "Whoever builds it takes whichever value is read first."
     return Claim(Severity.MEDIUM, title, told, values.values(), (name,), values)
-
-
-RULE = rule("setting-differs", check)

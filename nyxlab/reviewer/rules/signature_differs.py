@@ -1,18 +1,12 @@
-"""Code of the plan that does not fit together: calls with other arguments than are declared, methods and types that nothing declares."""
-
-from __future__ import annotations
+"""Code of the plan that does not fit together: calls and declarations."""
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Spanned, rule
+from nyxlab.reviewer.rules.base import Claim, Document, Plan, Severity, Spanned, group
 from nyxlab.reviewer.text.blocks import Fence
 from nyxlab.reviewer.text.code import Call, Code, Declared, arity, spans, split_list
-from nyxlab.reviewer.text.document import Document, group
 
 _ELIDED = re.compile(
     r"\.\.\.|\u2026|//\s*(?:existing|other|rest|implementation|etc)|#\s*(?:existing|other|rest)", re.IGNORECASE
@@ -27,7 +21,10 @@ Calls = Sequence[tuple[Code, Call]]
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find a call of a function or constructor of the plan with more or fewer arguments than it takes, a method called on a class of the plan that lacks it, and a type or function used under a name that nothing declares beside a near one that is declared and never used."""
+    """Find a call with more or fewer arguments than are taken, or of what the plan's own code does not declare.
+
+    A method that its class lacks; a type or function that nothing declares, beside a near one that nothing uses.
+    """
     coded = (d for code in document.code for d in code.declared)
     declared = group((d.name, d) for d in (*coded, *_constructors(document)))
     calls = [(code, call) for code in document.code for call in code.calls]
@@ -48,8 +45,8 @@ def _constructors(document: Document) -> Iterator[Declared]:
                 last[s.path] = span
             elif (m := re.match(r"(?:def\s)?(?:__init__|constructor)\(", span)) and s.path in last:
                 least, most = arity(split_list(span, m.end()))
-                fence = Fence(s.path, s.line, s.line, "", span, s.section)
-                yield Declared("constructor", "constructor", last[s.path], least, most, s.path, s.line, fence)
+                fence = Fence(s.path, s.line, s.line, s.section, "", span)
+                yield Declared("constructor", fence, s.line, "constructor", last[s.path], least, most)
 
 
 def _arity(document: Document, declared: dict[str, tuple[Declared, ...]], calls: Calls) -> Iterator[Claim]:
@@ -72,60 +69,49 @@ def _arity(document: Document, declared: dict[str, tuple[Declared, ...]], calls:
             continue
         told.add((call.name, call.arguments))
         takes = f"{home.most}" if home.least == home.most else f"{home.least} to {home.most}"
+        noun = "argument" if home.most == 1 else "arguments"
         yield Claim(
-            Severity.HIGH,
-            f"{call.name} takes {takes} {'argument' if home.most == 1 else 'arguments'} and is called with {call.arguments}",
+            Severity.HIGH, f"{call.name} takes {takes} {noun} and is called with {call.arguments}",
             "The declaration and the call stand in the same plan; built as written, one of them is wrong.",
             (call, home), (call.name,), (takes, str(call.arguments)),
         )  # fmt: skip
 
 
 def _methods(document: Document, calls: Calls) -> Iterator[Claim]:
-    """Judge calls on a class of the plan, and on itself, by its own methods; a class that is cut short or has a base says nothing."""
-    classes: dict[str, tuple[Code, Declared]] = {}
-    methods: dict[str, set[str]] = {}
-    shown: Counter[str] = Counter()  # a class that is shown in pieces says nothing
+    """Judge calls on a class of the plan, and on itself, by its own methods, where it is shown whole."""
     declared = [(code, d) for code in document.code for d in code.declared]
-    for code, d in declared:
-        if d.kind == "type" and code.records[d.name].is_class:
-            shown[d.name] += 1
-            classes.setdefault(d.name, (code, d))
-        elif d.owner:
-            methods.setdefault(d.owner, set()).add(d.name)
+    types = group((d.name, code.records[d.name]) for code, d in declared if d.kind == "type")
+    # one that is shown in pieces, says that something is left out, or has a base, says nothing
+    shown = {name: [record for record in all_ if record.is_class] for name, all_ in types.items()}
+    classes = {name: all_[0] for name, all_ in shown.items() if len(all_) == 1}
+    cut = {code.fence for code in document.code if _ELIDED.search(code.fence.text)}
+    whole = {name: record for name, record in classes.items() if not record.extends and record.fence not in cut}
+    methods = group((d.owner, d.name) for _, d in declared if d.owner)
     found: dict[tuple[str, str], list[Call]] = {}
     for _, call in calls:
         name = call.inside if call.receiver == "this" else call.receiver
-        if shown[name] == 1 and call.name not in methods.get(name, {call.name}):
-            home = classes[name][0]
-            whole = not home.records[name].extends and not _is_cut(home.fence.text)
-            if whole and call.name not in _set_in(home.fence.text, called=call.receiver != "this"):
-                found.setdefault((name, call.name), []).append(call)
+        unknown = name in whole and call.name not in methods.get(name, (call.name,))
+        if unknown and call.name not in _set_in(whole[name].fence.text, called=call.receiver != "this"):
+            found.setdefault((name, call.name), []).append(call)
     functions = [d for _, d in declared if d.kind == "function"][:400]
     for (name, method), made in found.items():
         near = [d for d in functions if len({*_words(method)} & {*_words(d.name)}) >= 2]
-        has = ", ".join(sorted(methods[name] - {"constructor"})[:8])
+        has = ", ".join(sorted({*methods[name]} - {"constructor"})[:8])
         yield Claim(
-            Severity.MEDIUM,
-            f"{name} has no {method}()",
+            Severity.MEDIUM, f"{name} has no {method}()",
             f"The plan shows {name} whole, with {has}; {method} is called and declared nowhere.",
-            (*made[:2], *near[:1], classes[name][1]), (f"{name}.{method}",),
+            (*made[:2], *near[:1], whole[name]), (f"{name}.{method}",),
         )  # fmt: skip
 
 
 @lru_cache(maxsize=64)
-def _is_cut(text: str) -> bool:
-    """Whether a block leaves something out, and says so."""
-    return bool(_ELIDED.search(text))
-
-
-@lru_cache(maxsize=64)
 def _set_in(text: str, *, called: bool) -> frozenset[str]:
-    """Return the names that a block sets or declares ("x = ", "x: "), and those that it calls or defines, if asked for."""
+    """Return the names that a block sets or declares ("x = ", "x: ") and, if asked for, those that it calls."""
     return frozenset(re.findall(r"\b(\w{1,80})\s?[=:?!(]" if called else r"\b(\w{1,80})\s?[=:?!]", text))
 
 
 def _near(document: Document, declared: dict[str, tuple[Declared, ...]], calls: Calls) -> Iterator[Claim]:
-    """Judge names that code uses and nothing in the set declares, imports or speaks of, by a declared one with the same words."""
+    """Judge names that only the code that uses them speaks of by a declared one with the same words."""
     imported = {name for code in document.code for name in code.imported}
     used = {call.name for _, call in calls} | imported
     drawn = {m.base.partition(".")[0]: m for m in document.file_mentions if m.said == "tree"}
@@ -147,8 +133,7 @@ def _near(document: Document, declared: dict[str, tuple[Declared, ...]], calls: 
         if len(near) == 1 and document.words[name] == len(made):
             other, home = next(iter(near.items()))
             yield Claim(
-                Severity.MEDIUM,
-                f"{name} is used and defined nowhere; {other} is there",
+                Severity.MEDIUM, f"{name} is used and defined nowhere; {other} is there",
                 f"Only this code speaks of {name}; the plan has {other}, which nothing uses by that name.",
                 (*made[:2], home), (name,), (other,),
             )  # fmt: skip
@@ -161,6 +146,3 @@ def _words(name: str) -> tuple[str, ...]:
 
 def _takes(declared: Declared, arguments: int | None) -> bool:
     return arguments is None or declared.most is None or declared.least <= arguments <= declared.most
-
-
-RULE = rule("signature-differs", check)

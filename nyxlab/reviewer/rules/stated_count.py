@@ -1,27 +1,22 @@
 """A stated number of things against the list, table, headings or parts that show them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Place, Spanned, rule
+from nyxlab.reviewer.rules.base import Claim, Document, Plan, Severity, Spanned, group
 from nyxlab.reviewer.text.blocks import ListBlock, Sentence, Table
-from nyxlab.reviewer.text.document import Document, group
 from nyxlab.reviewer.text.quantities import Quantity, quantities
 from nyxlab.reviewer.text.words import number
 
 _HEAD = re.compile(r"(?<![\d.])\(([1-9]\d{0,2})(?:\s[a-z]{2,12})?\)\s*:?$")
 _PARTIAL = re.compile(
-    r"\b(?:of the|of these|first|next|other|following \w+ of|each|per|every|main|key|major|most|several|both|top|remaining"
-    r"|additional|more|new values|kinds?|types?|levels?|times)\b",
+    r"\b(?:of the|of these|first|next|other|following \w+ of|each|per|every|main|key|major|most|several|both|top"
+    r"|remaining|additional|more|new values|kinds?|types?|levels?|times)\b",
     re.IGNORECASE,
 )
 _ANNOUNCED = re.compile(
-    r"\b(?:there (?:are|is)|has|have|creates?|adds?|includes?|contains?|consists? of|comprises?|following|these|with|defines?"
-    r"|needs?|supports?|provides?|requires?|uses?)\b",
+    r"\b(?:there (?:are|is)|has|have|creates?|adds?|includes?|contains?|consists? of|comprises?|following|these|with"
+    r"|defines?|needs?|supports?|provides?|requires?|uses?)\b",
     re.IGNORECASE,
 )
 _WHOLE = re.compile(
@@ -39,16 +34,18 @@ _FAMILIES = {
 _NAMED = re.compile(r"\b(?:[A-Z]\w*|tier|level|phase|stage|step|part|version|priority|type|class|group|python|node)\s$")
 _PLURAL = re.compile(r"((?:\s?[\w-]{1,40}+){0,3}?\s?\b[a-z]{1,40}s)\b(?P<rest>[^:]{0,30}):$")
 _TALLY = re.compile(
-    r"""(?<![\w.,/$-])(?P<total>\d{1,4})\s+(?P<noun>[a-z][\w-]*(?:\s[a-z][\w-]*){0,2})\s?(?:[:(\u2014]|\s-\s|in total:)\s?\**
+    r"""(?<![\w.,/$-])(?P<total>\d{1,4})\s+(?P<noun>[a-z][\w-]*(?:\s[a-z][\w-]*){0,2})
+    \s?(?:[:(\u2014]|\s-\s|in total:)\s?\**
     (?P<parts>\d{1,4}\s[A-Za-z][\w-]*(?:\s[a-z][\w-]*)?
-    (?:(?:\s?[,;+/]\s?|\s?,?\sand\s)\**\d{1,4}\s[A-Za-z][\w-]*(?:\s[a-z][\w-]*)?)+)(?P<end>\)|\.(?!\d)|;|$|\s[\u2014-])""",
+    (?:(?:\s?[,;+/]\s?|\s?,?\sand\s)\**\d{1,4}\s[A-Za-z][\w-]*(?:\s[a-z][\w-]*)?)+)
+    (?:\)|\.(?!\d)|;|$|\s[\u2014-])""",
     re.VERBOSE,
 )
 _SOME = re.compile(r"\b(?:including|of which|e\.g\.|mostly)\b")
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find a number of things that differs from the items, rows or headings that follow it, and a total that differs from its own parts ("23 issues: 1 critical, 3 high")."""
+    """Find a number of things ("23 issues: 1 critical, 3 high") that differs from items, headings or parts shown."""
     for block in document.lists:
         if block.intro and block.line - block.intro.end_line <= 2:
             yield from _announced(document, block, block.intro)
@@ -101,7 +98,7 @@ def _headings(document: Document) -> Iterator[Claim]:
 
 
 def _parts(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Judge "split into eight steps", "Total tasks: 45" and a row "Total tasks | 45" by the phases or tasks of that name in the same file."""
+    """Judge "split into eight steps", "Total tasks: 45" and a row of both by the phases or tasks."""
     said: list[tuple[Spanned, str, int]] = []
     for sentence in document.sentences:
         text = sentence.plain
@@ -116,7 +113,7 @@ def _parts(document: Document, plan: Plan) -> Iterator[Claim]:
     for table in document.tables:
         for row in (row for row in table.rows if len(row.cells) == 2):
             if (m := _ROW.match(row.cells[0])) and (value := number(row.cells[1].strip("* "))):
-                said.append((Place(table.path, row.line, row.line), m[1], value))
+                said.append((row, m[1], value))
     for place, noun, value in said:
         family = _FAMILIES.get(noun.lower(), "")
         names = [("T" if family == "task" else family), family]
@@ -140,6 +137,3 @@ def _claim(said: str, stated: int, shown: int, noun: str, *places: Spanned) -> C
     title = f'"{said[:60]}", but there are {shown} {noun}'
     told = f"The text says {stated}; {shown} {noun} stand there."
     return Claim(Severity.LOW, title, told, places, (said,), (str(stated), str(shown)))
-
-
-RULE = rule("stated-count", check)

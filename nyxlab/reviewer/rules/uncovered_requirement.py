@@ -1,15 +1,10 @@
 """A requirement that no task carries out, where the tasks cite the others of its family."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from posixpath import dirname
 
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Plan, Requirement
-from nyxlab.reviewer.rules.base import Claim, Place, names, rule
-from nyxlab.reviewer.text.document import Document, group
+from nyxlab.reviewer.rules.base import Claim, Document, Place, Plan, Severity, group, names
 
 _LEAST = 3  # requirements of a family that tasks cite, before a missing one says anything
 _OPTIONAL = re.compile(
@@ -21,7 +16,7 @@ _ALL = re.compile(
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find a requirement or criterion that no task cites, where the tasks cite most of its family; one that is optional or out of scope is not asked for."""
+    """Find a requirement or criterion that is in scope and that no task cites, where they cite most of its family."""
     working = {task.path for task in plan.tasks}
     if any(_ALL.search(s.prose) for s in document.sentences if s.path in working):
         return
@@ -29,23 +24,15 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
     cited |= {i.name for i in document.labels if not i.defines and i.path in working}
     own = (r for r in plan.requirements if r.number and r.family != "SC-")
     for (_, family), all_ in group(((dirname(r.path), r.family), r) for r in own).items():
-        met = [r for r in all_ if _is_cited(r, cited)]
+        # "2" stands for the criteria 2.1 and 2.2
+        met = [r for r in all_ if r.name in cited or (not family and r.name.rpartition(".")[0] in cited)]
         missing = [r for r in all_ if r not in met and r.standing is None and not _OPTIONAL.search(r.title)]
         if len(met) >= _LEAST and 2 * len(met) > len(all_) and missing:
             numbers = [r.name for r in missing]
             one, many = ("requirement", "requirements") if family else ("criterion", "criteria")
             yield Claim(
-                Severity.MEDIUM,
-                f"{names(numbers)} {'is' if len(missing) == 1 else 'are'} cited by no task",
-                f"Tasks cite {len(met)} of {len(all_)} {many}; {len(missing)} {one if len(missing) == 1 else many} of the same list: none.",
+                Severity.MEDIUM, f"{names(numbers)} {'is' if len(missing) == 1 else 'are'} cited by no task",
+                f"Tasks cite {len(met)} of {len(all_)} {many}; "
+                f"{len(missing)} {one if len(missing) == 1 else many} of the same list: none.",
                 [Place(r.path, r.line, r.end_line) for r in missing], numbers[:1], numbers,
             )  # fmt: skip
-
-
-def _is_cited(requirement: Requirement, cited: set[str]) -> bool:
-    """Whether it is cited by its own number, or by its parent's: "2" stands for 2.1 and 2.2."""
-    name = requirement.name
-    return name in cited or (not requirement.family and name.rpartition(".")[0] in cited)
-
-
-RULE = rule("uncovered-requirement", check)

@@ -1,14 +1,9 @@
 """A suppression in the plan that names no rule or gives no reason."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, rule
+from nyxlab.reviewer.rules.base import Claim, Document, Plan, Severity
 from nyxlab.reviewer.suppress import suppressions
-from nyxlab.reviewer.text.document import Document
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
@@ -17,6 +12,3 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
         if told.reason is None:
             said = "The comment asks to ignore findings, but does not say which rule and why, so it is not obeyed."
             yield Claim(Severity.LOW, "Suppression without a reason", said, (told,), ("suppression",))
-
-
-RULE = rule("unexplained-suppression", check)

@@ -1,31 +1,28 @@
 """Words that say that the plan is not finished."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, rule
+from nyxlab.reviewer.rules.base import Claim, Document, Plan, Severity
 from nyxlab.reviewer.text.blocks import Sentence
-from nyxlab.reviewer.text.document import Document
 from nyxlab.reviewer.text.standing import ASIDE, Standing
 
 _MARKER = re.compile(
-    r"""(?<![\w`"'\u201c/-])(?:(?:TBD|TBC|FIXME)(?=\W{0,2}$|[.,;:)\]]|\s(?:at|until|by|in|after|pending|with|once|\(|-|\u2014))
+    r"""(?<![\w`"'\u201c/-])
+    (?:(?:TBD|TBC|FIXME)(?=\W{0,2}$|[.,;:)\]]|\s(?:at|until|by|in|after|pending|with|once|\(|-|\u2014))
     |TODO(?=\s?[:(])|\[?NEEDS\ CLARIFICATION\b
-    |(?<=is\ )to\ be\ (?:determined|decided|defined)(?=\W{0,2}$|[.,;)])|(?<=are\ )to\ be\ (?:determined|decided|defined)(?=\W{0,2}$|[.,;)]))""",
+    |(?:(?<=is\ )|(?<=are\ ))to\ be\ (?:determined|decided|defined)(?=\W{0,2}$|[.,;)]))""",
     re.VERBOSE,
 )
 _TALK = re.compile(
-    r"\b(?:no|any|without|zero|remaining|mark(?:er|ed)?s?|placeholders?|resolve[ds]?|replace|comments?|search|grep|scan(?:ned)?|says?|shows?|outdated|obsolete|stale|removed?|fixed)\b",
+    r"\b(?:no|any|without|zero|remaining|mark(?:er|ed)?s?|placeholders?|resolve[ds]?|replace|comments?|search|grep"
+    r"|scan(?:ned)?|says?|shows?|outdated|obsolete|stale|removed?|fixed)\b",
     re.IGNORECASE,
 )
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find TBD, TODO:, NEEDS CLARIFICATION in what is to be built; markers in quotes, code, or that a sentence speaks about are none."""
+    """Find TBD, TODO:, NEEDS CLARIFICATION in what is to be built, not where a sentence quotes or speaks about one."""
     marked: dict[str, list[Sentence]] = {}
     for sentence in document.sentences:
         text, m = sentence.prose, _MARKER.search(sentence.prose)
@@ -40,6 +37,3 @@ def check(document: Document, plan: Plan) -> Iterator[Claim]:
         title = f"Unfinished: {marker}" + (f", {len(found)} times" if many else f' in "{first[:60]}"')
         told = f'The plan leaves {"these" if many else "this"} open: "{first[:140]}".'
         yield Claim(Severity.LOW, title, told, found, [s.plain[:80] for s in found[:3]])
-
-
-RULE = rule("unfinished-marker", check)

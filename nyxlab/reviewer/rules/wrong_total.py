@@ -1,16 +1,11 @@
 """A total that its own column or sentence does not add up to."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.plan.model import Plan
-from nyxlab.reviewer.rules.base import Claim, Place, Spanned, rule
+from nyxlab.reviewer.rules.base import Claim, Document, Place, Plan, Severity, Spanned
 from nyxlab.reviewer.text.blocks import Sentence, Table
-from nyxlab.reviewer.text.document import Document
 from nyxlab.reviewer.text.quantities import Quantity, quantities
 from nyxlab.reviewer.text.words import stem
 
@@ -22,7 +17,7 @@ _LIST = re.compile(r"(?:\b(?:in )?total(?:ling|s)?\b|\bsum\b|\badds? up to\b)", 
 
 
 def check(document: Document, plan: Plan) -> Iterator[Claim]:
-    """Find a total row, or a total at the end of a sentence, that the numbers before it do not add up to, units converted."""
+    """Find a total row, or a total in a sentence, that the numbers before it do not add up to, units converted."""
     for table in document.tables:
         yield from _table(table)
         yield from _after(document, table)
@@ -37,12 +32,11 @@ def _table(table: Table) -> Iterator[Claim]:
         return
     last = table.rows[-1]
     for column in range(1, len(last.cells)) if any(_TOTAL.match(c) for c in last.cells[:2]) else ():
-        values = [_whole(row.cells[column]) for row in table.rows if column < len(row.cells)]
+        values = [_whole(row.cells[column]) for row in table.rows]
         stated = values.pop()
         if stated and None not in values and len(values) > 1 and stated.unit != "%":
-            head = table.header[column] if column < len(table.header) else ""
             places = [Place(table.path, n, m) for n, m in ((last.line, last.line), (table.rows[0].line, last.line))]
-            yield from _compare([v for v in values if v], stated, head, places)
+            yield from _compare([v for v in values if v], stated, table.header[column], places)
 
 
 def _after(document: Document, table: Table) -> Iterator[Claim]:
@@ -51,7 +45,7 @@ def _after(document: Document, table: Table) -> Iterator[Claim]:
     below = next((s for s in near if s.where not in ("heading", "cell")), None)
     m = _NAMED.match(below.plain) if below else None
     for column, head in enumerate(table.header) if m else ():
-        cells = [_count(row.cells[column]) for row in table.rows if column < len(row.cells)]
+        cells = [_count(row.cells[column]) for row in table.rows]
         same = m and stem(head.strip("s")) == stem(m["noun"].strip("s"))
         total = sum(filter(None, cells))
         if below and m and same and len(cells) > 1 and all(cells) and total != int(m["value"]):
@@ -106,6 +100,3 @@ def _compare(parts: Sequence[Quantity], stated: Quantity, column: str, places: S
 
 def _told(quantity: Quantity) -> str:
     return f"{quantity.value.normalize():f} {quantity.noun}".strip()
-
-
-RULE = rule("wrong-total", check)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from nyxlab.reviewer.text.words import listed
+from nyxlab.reviewer.text.words import VOCABULARY
 
 Where = Literal["paragraph", "heading", "item", "task", "cell", "quote"]
 
@@ -38,95 +38,69 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sentence:
+class Span:
+    """Lines of a file, both ends included, and the section that they stand in."""
+
+    path: str
+    line: int
+    end_line: int
+    section: Heading | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sentence(Span):
     """One sentence, or one cell of a table. ``text`` is as written with line breaks folded.
 
     ``plain`` has no Markdown marks; in ``prose`` code spans are blanked as well, because code makes no claim. ``first``
     says whether it opens its paragraph, item or cell: only there are things defined.
     """
 
-    path: str
-    line: int
-    end_line: int
     text: str
     plain: str
     prose: str
     where: Where
-    section: Heading | None
     first: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Item:
-    """One list item: ``number`` as written in an ordered list, ``box`` what stands in its task box, ``text`` its first paragraph without the box."""
+class Item(Span):
+    """One list item: ``number`` as written, ``box`` what stands in its task box, ``text`` its first paragraph."""
 
-    path: str
-    line: int
-    end_line: int
     text: str
     number: int | None
     box: str | None
-    section: Heading | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ListBlock:
+class ListBlock(Span):
     """A list with its direct items; ``intro`` is the sentence right before it, ``depth`` 0 for an outermost list."""
 
-    path: str
-    line: int
-    end_line: int
     depth: int
     items: tuple[Item, ...]
     intro: Sentence | None
-    section: Heading | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Row:
+class Row(Span):
     """One row of a table, its cells as plain text."""
 
-    line: int
     cells: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Table:
-    """A table: plain header cells and rows."""
+class Table(Span):
+    """A table: plain header cells and rows, each with as many cells."""
 
-    path: str
-    line: int
-    end_line: int
     header: tuple[str, ...]
     rows: tuple[Row, ...]
-    intro: Sentence | None
-    section: Heading | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fence:
+class Fence(Span):
     """A block of code, lines including its marks: an example, never a claim, except for a tree of files."""
 
-    path: str
-    line: int
-    end_line: int
     language: str
     text: str
-    section: Heading | None
-
-
-@dataclass(frozen=True, slots=True)
-class Blocks:
-    """One file's blocks, each kind in reading order; ``references`` are the labels of ``[label]: target`` with their targets and lines."""
-
-    path: str
-    headings: list[Heading] = field(default_factory=list)
-    sentences: list[Sentence] = field(default_factory=list)
-    lists: list[ListBlock] = field(default_factory=list)
-    tables: list[Table] = field(default_factory=list)
-    fences: list[Fence] = field(default_factory=list)
-    references: dict[str, tuple[str, int]] = field(default_factory=dict)
-    anchors: set[str] = field(default_factory=set)
 
 
 # Possessive quantifiers (*+) keep every pattern linear: what they took they never give back.
@@ -135,7 +109,7 @@ LINK = re.compile(r"!?\[([^\[\]]*+)\](?:\(([^()\s]*+(?:\([^()\s]*+\)[^()\s]*+)*+
 _EMPHASIS = re.compile(r"\*\*+|(?<!\w)\*(?=\S)|(?<=\S)\*(?!\w)|(?<![\w_])__?(?=\w)|(?<=\w)__?(?![\w_])|~~")
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
 _BREAK = re.compile(r"(?<=[.!?])[\"')*_\]]{0,3}\s++(?=[\"'(\[*_`]{0,3}[A-Z0-9`])")
-_ABBREVIATIONS = listed("e.g. i.e. etc. vs. cf. approx. No. Fig. fig. resp. Sec. sec. ca. incl.")
+_ABBREVIATIONS = tuple(VOCABULARY["abbreviations"].split())
 _NUMBER = re.compile(r"(\d{1,3}(?:\.\d{1,3}){0,5})(?:[.):]\s|\s)")
 _EXPLICIT = re.compile(r"\{\s{0,4}#([\w.:-]++)[^{}]*+\}\s{0,4}$")
 _ANCHOR_TAG = re.compile(r"<[a-zA-Z]++[^<>]{0,300}?\b(?:id|name)\s*=\s*[\"']?([\w.:-]++)")
@@ -174,12 +148,10 @@ def sentences_of(content: str) -> Iterator[tuple[int, int, str]]:
 def read_blocks(path: str, text: str) -> Blocks:
     """Read one file's Markdown; front matter and HTML comments are passed over, since a reader does not see them."""
     reader = MarkdownIt("commonmark").enable("table").disable("inline")
-    env: dict[str, dict[str, dict[str, object]]] = {}
-    blocks = Blocks(path)
-    _Walk(blocks).run(reader.parse(_without_front_matter(text), env))
+    env: dict[str, dict[str, dict[str, Any]]] = {}
+    blocks = Blocks(path, reader.parse(_without_front_matter(text), env))
     for label, entry in env.get("references", {}).items():
-        span = entry.get("map")
-        blocks.references[label.casefold()] = (str(entry["href"]), span[0] + 1 if isinstance(span, list) else 1)
+        blocks.references[label.casefold()] = (entry["href"], entry["map"][0] + 1 if entry.get("map") else 1)
     blocks.anchors.update(_ANCHOR_TAG.findall(text), *(h.anchors for h in blocks.headings))
     return blocks
 
@@ -213,121 +185,118 @@ def masked(text: str) -> str:
     return CODE.sub(lambda m: "`" + "x" * (len(m[0]) - 2) + "`", text) if "`" in text else text
 
 
-class _Walk:
-    """One pass over the tokens of a file, keeping what is open: section, lists, table."""
+class Blocks:
+    """One file's blocks in reading order; ``references`` are the labels of ``[label]: target`` with target and line.
 
-    def __init__(self, blocks: Blocks) -> None:
-        self.out, self.path = blocks, blocks.path
-        self.section: Heading | None = None
-        self.lists: list[tuple[Token, Sentence | None, list[Item]]] = []
-        self.items: list[tuple[Token, list[str]]] = []
-        self.intro: Sentence | None = None
-        self.slugs: dict[str, int] = {}
-        self.quotes = 0
+    They are read in one pass over the tokens, keeping what is open: section, lists with their items, quotes.
+    """
 
-    def run(self, tokens: Sequence[Token]) -> None:
+    def __init__(self, path: str, tokens: Sequence[Token]) -> None:
+        self.path = path
+        self.headings: list[Heading] = []
+        self.sentences: list[Sentence] = []
+        self.lists: list[ListBlock] = []
+        self.tables: list[Table] = []
+        self.fences: list[Fence] = []
+        self.references: dict[str, tuple[str, int]] = {}
+        self.anchors: set[str] = set()
+        self._section: Heading | None = None
+        self._lists: list[tuple[Token, Sentence | None, list[Item]]] = []
+        self._items: list[tuple[Token, list[str]]] = []
+        self._intro: Sentence | None = None
+        self._slugs: dict[str, int] = {}
+        self._quotes = 0
         for n, token in enumerate(tokens):
             match token.type:
                 case "heading_open":
-                    self._heading(token, tokens[n + 1])
+                    self._heading(token, tokens[n + 1].content)
                 case "inline" if tokens[n - 1].type == "paragraph_open":
                     self._paragraph(token)
                 case "bullet_list_open" | "ordered_list_open":
-                    self.lists.append((token, self.intro, []))
+                    self._lists.append((token, self._intro, []))
                 case "list_item_open":
-                    self.items.append((token, []))
+                    self._items.append((token, []))
                 case "list_item_close":
                     self._item()
                 case "bullet_list_close" | "ordered_list_close":
-                    self._list()
+                    opened, intro, items = self._lists.pop()
+                    self.lists.append(ListBlock(*self._span(opened), len(self._lists), tuple(items), intro))
+                    self._intro = None
                 case "table_open":
                     self._table(token, tokens, n)
                 case "fence" | "code_block":
-                    self._fence(token)
+                    self.fences.append(Fence(*self._span(token), token.info.strip(), token.content))
                 case "blockquote_open" | "blockquote_close":
-                    self.quotes += 1 if token.nesting > 0 else -1
+                    self._quotes += token.nesting
                 case "html_block" if not token.content.lstrip().lower().startswith(("<script", "<style", "<pre")):
-                    self._speak(_TAG.sub(" ", uncommented(token.content)), _lines(token)[0], "paragraph")
+                    self._speak(_TAG.sub(" ", uncommented(token.content)), self._span(token)[1], "paragraph")
                 case "hr":
-                    self.intro = None
+                    self._intro = None
 
-    def _speak(self, content: str, first_line: int, where: Where) -> None:
+    def _span(self, token: Token) -> tuple[str, int, int, Heading | None]:
+        """Return where a token stands, lines from 1; blank lines at its end are markdown-it's, and harmless."""
+        start, end = token.map or [0, 1]
+        return self.path, start + 1, max(end, start + 1), self._section
+
+    def _speak(self, content: str, line: int, where: Where) -> None:
         spoken = None
         for number, (start, end, text) in enumerate(sentences_of(uncommented(content))):
             bare = text if (bare := plain(text)) == text else bare  # one string, where nothing was taken away
             prose = plain(CODE.sub("`…`", text)) if "`" in text else bare
-            first, last = first_line + start, first_line + end
-            spoken = Sentence(self.path, first, last, text, bare, prose, where, self.section, number == 0)
-            self.out.sentences.append(spoken)
-        self.intro = spoken
+            spoken = Sentence(self.path, line + start, line + end, self._section, text, bare, prose, where, number == 0)
+            self.sentences.append(spoken)
+        self._intro = spoken
 
-    def _heading(self, token: Token, inline: Token) -> None:
-        start, end = _lines(token)
-        level, raw = int(token.tag[1]), inline.content
-        if self.quotes or self.items:  # it opens no section of the document
-            return self._speak(raw.replace("\n", " "), start, "quote" if self.quotes else "item")
-        explicit = _EXPLICIT.search(raw)
-        text = plain(raw[: explicit.start()] if explicit else raw)
-        name = slug(raw[: explicit.start()] if explicit else raw)
-        seen = self.slugs[name] = self.slugs.get(name, -1) + 1
+    def _heading(self, token: Token, raw: str) -> None:
+        path, start, end, section = self._span(token)
+        if self._quotes or self._items:  # it opens no section of the document
+            return self._speak(raw.replace("\n", " "), start, "quote" if self._quotes else "item")
+        explicit, level = _EXPLICIT.search(raw), int(token.tag[1])
+        written = raw[: explicit.start()] if explicit else raw
+        text, name = plain(written), slug(written)
+        seen = self._slugs[name] = self._slugs.get(name, -1) + 1
         anchors = (f"{name}-{seen}" if seen else name, *([explicit[1]] if explicit else []))
-        parent = next((h for h in self.section.ancestry if h.level < level), None) if self.section else None
+        parent = next((h for h in section.ancestry if h.level < level), None) if section else None
         number = _NUMBER.match(text)
-        self.section = Heading(self.path, start, end, level, text, anchors, number[1] if number else None, parent)
-        self.out.headings.append(self.section)
+        self._section = Heading(path, start, end, level, text, anchors, number[1] if number else None, parent)
+        self.headings.append(self._section)
         return self._speak(raw.replace("\n", " "), start, "heading")
 
     def _paragraph(self, token: Token) -> None:
         content = token.content
-        where: Where = "quote" if self.quotes else "paragraph"
-        if self.items:
-            own = self.items[-1][1]
+        where: Where = "quote" if self._quotes else "paragraph"
+        if self._items:
+            own = self._items[-1][1]
             box = _BOX.match(content) if not own else None
             own.append(content)
             content, where = (content[box.end() :], "task") if box else (content, "item")
-        self._speak(content, _lines(token)[0], where)
+        self._speak(content, self._span(token)[1], where)
 
     def _item(self) -> None:
-        token, texts = self.items.pop()
+        token, texts = self._items.pop()
         text = texts[0] if texts else ""
         box = _BOX.match(text)
         number = int(token.info) if token.info.isdigit() else None
         text = " ".join(uncommented(text[box.end() :] if box else text).split())
-        item = Item(self.path, *_lines(token), text, number, box[1] if box else None, self.section)
-        self.lists[-1][2].append(item)
-
-    def _list(self) -> None:
-        token, intro, items = self.lists.pop()
-        found = ListBlock(self.path, *_lines(token), len(self.lists), tuple(items), intro, self.section)
-        self.out.lists.append(found)
-        self.intro = None
+        self._lists[-1][2].append(Item(*self._span(token), text, number, box[1] if box else None))
 
     def _table(self, token: Token, tokens: Sequence[Token], n: int) -> None:
-        start, end = _lines(token)
-        intro, line = self.intro, start
+        span = self._span(token)
         header: tuple[str, ...] = ()
         rows: list[Row] = []
         cells: list[str] = []
+        line = span[1]
         while tokens[n].type != "table_close":
             n += 1
             match tokens[n].type:
                 case "tr_open":
-                    line, cells = _lines(tokens[n])[0] if tokens[n].map else line + 1, []
+                    line, cells = self._span(tokens[n])[1] if tokens[n].map else line + 1, []
                 case "inline":
                     cells.append(plain(tokens[n].content))
                     self._speak(tokens[n].content, line, "cell")
                 case "thead_close":
                     header = tuple(cells)
                 case "tr_close" if header:
-                    rows.append(Row(line, tuple(cells)))
-        self.out.tables.append(Table(self.path, start, end, header, tuple(rows), intro, self.section))
-        self.intro = None
-
-    def _fence(self, token: Token) -> None:
-        self.out.fences.append(Fence(self.path, *_lines(token), token.info.strip(), token.content, self.section))
-
-
-def _lines(token: Token) -> tuple[int, int]:
-    """Return a token's first and last line, counted from 1; blank lines at its end are markdown-it's, and harmless."""
-    start, end = token.map or [0, 1]
-    return start + 1, max(end, start + 1)
+                    rows.append(Row(self.path, line, line, self._section, tuple(cells)))
+        self.tables.append(Table(*span, header, tuple(rows)))
+        self._intro = None

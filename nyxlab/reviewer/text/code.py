@@ -1,15 +1,12 @@
 """Code: what fenced blocks declare, call and set, and which file each says it is; read line by line, by no compiler."""
 
-from __future__ import annotations
-
 import re
-from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 from nyxlab.reviewer.text.blocks import Fence
-from nyxlab.reviewer.text.words import listed
+from nyxlab.reviewer.text.words import VOCABULARY
 
 _LONGEST = 2_000  # characters of one parameter or argument list
 _SCRIPTS = frozenset({"typescript", "ts", "tsx", "javascript", "js", "jsx"})
@@ -20,100 +17,108 @@ _LANGUAGES = _SCRIPTS | frozenset(
 Kind = Literal["type", "function", "method", "constructor"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Declared:
+@dataclass(slots=True, eq=False)
+class Coded:
+    """A name on a line of a block of code."""
+
+    name: str
+    fence: Fence
+    line: int
+
+    @property
+    def path(self) -> str:
+        """The file that the block stands in."""
+        return self.fence.path
+
+
+@dataclass(slots=True, eq=False)
+class Declared(Coded):
     """A type, function, method or constructor with how few and how many arguments it takes (``most`` None: any number).
 
     ``takes`` are the types of its parameters, as far as they are plain names.
     """
 
     kind: Kind
-    name: str
-    owner: str
-    least: int
-    most: int | None
-    path: str
-    line: int
-    fence: Fence
+    owner: str = ""
+    least: int = 0
+    most: int | None = None
     takes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Call:
-    """A call with its number of arguments (None where one is spread or the list is not closed); ``receiver`` as written.
+@dataclass(slots=True, eq=False)
+class Call(Coded):
+    """A call with its number of arguments (None where one is spread or the list stays open), ``receiver`` as written.
 
-    ``inside`` is the type that it is made in, or "", and ``keys`` are those of its only argument, where that is an object literal.
+    ``inside`` is the type that it is made in, or "", ``keys`` those of its only argument, an object literal.
     """
 
-    name: str
     receiver: str
     arguments: int | None
-    path: str
-    line: int
-    fence: Fence
     inside: str
     keys: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Constant:
+@dataclass(slots=True, eq=False)
+class Constant(Coded):
     """``MAX_RETRIES = 2``: a name in capitals that is set to a plain number or string."""
 
-    name: str
     value: str
-    path: str
-    line: int
 
 
-@dataclass(slots=True)
-class Record:
-    """The fields of a type with their modifiers ("private readonly", "optional"); ``cut`` where the block leaves some out.
+@dataclass(slots=True, eq=False)
+class Use(Coded):
+    """A dotted read below a name, ``config`` and "redis.url", and the type that it stands in, or ""."""
 
-    ``setters`` are methods updateX and setX that return nothing: X with its line.
-    """
+    rest: str
+    inside: str
 
-    line: int
-    fields: dict[str, str] = field(default_factory=dict)
-    field_lines: dict[str, int] = field(default_factory=dict)
+
+@dataclass(slots=True, eq=False)
+class Field(Coded):
+    """A field of a type, with its modifiers ("private readonly", "optional")."""
+
+    how: str
+
+
+@dataclass(slots=True, eq=False)
+class Record(Coded):
+    """A type with its fields, ``cut`` where the block leaves some out; ``setters`` of x are setX, returning nothing."""
+
+    cut: bool
+    is_class: bool
+    extends: bool
+    fields: dict[str, Field] = field(default_factory=dict)
     getters: set[str] = field(default_factory=set)
-    setters: dict[str, int] = field(default_factory=dict)
-    cut: bool = False
-    is_class: bool = False
-    extends: bool = False
-
-    @property
-    def required(self) -> list[str]:
-        """The fields that must be given."""
-        return [name for name, how in self.fields.items() if "optional" not in how]
+    setters: dict[str, Coded] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
+class SqlTable(Coded):
+    """A table that SQL creates."""
+
+    columns: frozenset[str]
+
+
+@dataclass(slots=True, eq=False)
 class Code:
     """What one block holds; ``file`` is the path in its first comment.
 
-    ``keys`` are the dotted keys of each object literal that a constant is set to (config \u2192 {"redis", "redis.url"}), ``uses``
-    dotted reads below a name ("config", "redis.url", line), ``tables`` those of SQL with their line and columns, ``typed``
-    variables with their type ("analysis", "Analysis"), ``named`` types that annotations name, with the first line of each.
+    ``keys`` are the dotted keys of each object literal that a constant is set to (config: "redis", "redis.url"),
+    ``typed`` variables with their type ("analysis", "Analysis"), ``named`` types that annotations name, each once.
     """
 
     fence: Fence
-    file: str | None = None
+    file: str = ""
     declared: list[Declared] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     constants: list[Constant] = field(default_factory=list)
     imported: set[str] = field(default_factory=set)
     keys: dict[str, set[str]] = field(default_factory=dict)
-    uses: list[tuple[str, str, int]] = field(default_factory=list)
+    uses: list[Use] = field(default_factory=list)
     records: dict[str, Record] = field(default_factory=dict)
-    tables: dict[str, tuple[int, frozenset[str]]] = field(default_factory=dict)
+    tables: dict[str, SqlTable] = field(default_factory=dict)
     typed: list[tuple[str, str]] = field(default_factory=list)
-    named: dict[str, int] = field(default_factory=dict)
-    owners: list[tuple[int, int, str]] = field(default_factory=list)
-
-    def owner_at(self, line: int) -> str:
-        """Return the type in whose body a line stands, or ""."""
-        at = bisect_right(self.owners, (line, 10**9, ""))
-        return next((name for first, last, name in reversed(self.owners[max(0, at - 4) : at]) if line <= last), "")
+    named: dict[str, Coded] = field(default_factory=dict)
 
 
 _COMMENT = re.compile(r"//[^\n]*|/\*(?:[^*]|\*(?!/))*+(?:\*/)?|(?<![\w\"'])#(?!\[|!|\w+\()[^\n]*")
@@ -159,13 +164,7 @@ _READ = re.compile(r"(?<![\w.])(?P<name>[a-z]\w*)\.(?P<rest>[a-zA-Z_]\w*(?:\.[a-
 _IMPORT = re.compile(r"^\s*(?:import|from|using|use|require|package)\b|\brequire\(")
 _WORD = re.compile(r"\w+")
 _BOTH = re.compile(rf"{_STRING.pattern}|{_COMMENT.pattern}")
-_KEYWORDS = frozenset(
-    listed(
-        "if for while switch catch return function def fun func fn class new await typeof sizeof super elif except with match"
-        " when print assert not and or in is lambda del raise yield throw else do case"
-    )
-)
-_CONSTRUCTORS = ("constructor", "__init__")
+_KEYWORDS = frozenset(VOCABULARY["keywords"].split())
 
 
 def blank(text: str) -> str:
@@ -190,103 +189,86 @@ def _language(fence: Fence) -> str:
 
 def read_code(fence: Fence) -> Code:
     """Read one block of code; what is not understood is passed over."""
-    found = Code(fence)
-    if m := _FILE.match(fence.text):
-        found.file = m[1]
+    m = _FILE.match(fence.text)
+    found = Code(fence, m[1] if m else "")
     if _language(fence).startswith(("sql", "postgres")):
-        _tables(found)
+        found.tables = {table.name: table for table in _tables(fence)}
     if is_code(fence):
         text = blank(fence.text)
-        _Reader(found, text).run()
+        _lines(found, text)
         _objects(found, text.split("\n"))
     return found
 
 
-class _Reader:
-    """One pass over the lines of a block, keeping the types that are open: their depth (braces, or indentation), name and index."""
-
-    def __init__(self, found: Code, text: str) -> None:
-        self.found, self.text, self.raw = found, text, found.fence.text
-        self.script = _language(found.fence) in _SCRIPTS
-        self.open: list[tuple[int, str, int]] = []
-
-    def run(self) -> None:
-        start = depth = 0
-        raw = self.raw.split("\n")
-        for number, line in enumerate(self.text.split("\n"), self.found.fence.line + 1):
-            at = depth if self.script else len(line) - len(line.lstrip())
-            while line.strip() and self.open and at <= self.open[-1][0]:
-                _, name, index = self.open.pop()
-                self.found.owners[index] = (self.found.owners[index][0], number - 1, name)
-            owner = self.open[-1][1] if self.open else ""
-            own = self._declared(line, number, start, at, owner)
-            source = raw[number - self.found.fence.line - 1]
-            if not own and (m := _CONSTANT.match(source)):
-                value = m["value"].strip("\"'")
-                self.found.constants.append(Constant(m["name"], value, self.found.fence.path, number))
-            if self.script and owner:
-                _record(self.found.records[owner], line, number)
-            if _IMPORT.match(line):
-                self.found.imported.update(_WORD.findall(source))
-            self._uses(line, number, start, own, owner)
-            depth += line.count("{") - line.count("}")
-            start += len(line) + 1
-
-    def _declared(self, line: str, number: int, start: int, depth: int, owner: str) -> str | None:
-        """Read what a line declares and return its name."""
-        found, fence = self.found, self.found.fence
+def _lines(found: Code, text: str) -> None:
+    """Read a block by its lines, keeping the types that are open: their depth (braces, or indentation) and name."""
+    fence, script = found.fence, _language(found.fence) in _SCRIPTS
+    open_: list[tuple[int, str]] = []
+    start = depth = 0
+    for number, (line, source) in enumerate(zip(text.split("\n"), fence.text.split("\n"), strict=True), fence.line + 1):
+        at = depth if script else len(line) - len(line.lstrip())
+        while line.strip() and open_ and at <= open_[-1][0]:
+            open_.pop()
+        owner = open_[-1][1] if open_ else ""
+        own = None
         if m := _TYPE.match(line):
-            name, cut = m["name"], "..." in self.text
-            found.declared.append(Declared("type", name, "", 0, None, fence.path, number, fence))
-            self.open.append((depth, name, len(found.owners)))
-            found.owners.append((number, fence.end_line, name))
-            found.records[name] = Record(number, cut=cut, is_class=m["word"] == "class", extends="extends" in m["rest"])
-            return name
-        m = _FUNCTION.match(line)
-        if not m and self.script and owner and depth == self.open[-1][0] + 1:
-            m = _METHOD.match(line)
-        if not m or m["name"] in _KEYWORDS:
-            return None
-        least, most = _parameters(self.text, self.raw, start + m.end())
-        kind: Kind = "constructor" if m["name"] in _CONSTRUCTORS else "method" if owner else "function"
-        name = "constructor" if kind == "constructor" else m["name"]
-        takes = _types(self.text, start + m.end())
-        found.declared.append(Declared(kind, name, owner, least, most, fence.path, number, fence, takes))
-        return m["name"]
-
-    def _uses(self, line: str, number: int, start: int, own: str | None, owner: str) -> None:
-        """Read what a line calls, reads and names."""
-        found, fence = self.found, self.found.fence
+            own = m["name"]
+            open_.append((at, own))
+            found.declared.append(Declared(own, fence, number, "type"))
+            found.records[own] = Record(own, fence, number, "..." in text, m["word"] == "class", "extends" in m["rest"])
+        else:
+            in_body = script and owner and at == open_[-1][0] + 1
+            m = _FUNCTION.match(line) or (_METHOD.match(line) if in_body else None)
+            if m and m["name"] not in _KEYWORDS:
+                own = m["name"]
+                found.declared.append(_declared(fence, text, own, owner, number, start + m.end()))
+        if not own and (m := _CONSTANT.match(source)):
+            found.constants.append(Constant(m["name"], fence, number, m["value"].strip("\"'")))
+        if script and owner:
+            _member(found.records[owner], line, number)
+        if _IMPORT.match(line):
+            found.imported.update(_WORD.findall(source))
         found.typed += _TYPED.findall(line)
         for name in _NAMED.findall(line):
-            found.named.setdefault(name, number)
+            found.named.setdefault(name, Coded(name, fence, number))
         for m in _CALL.finditer(line):
             if m["name"] != own and m["name"] not in _KEYWORDS:
                 receiver = "new" if m["new"] else m["receiver"].rstrip(".").replace("?", "").replace("!", "")
-                arguments, keys = _arguments(self.text, start + m.end()), _keys_of(self.text, start + m.end())
-                found.calls.append(Call(m["name"], receiver, arguments, fence.path, number, fence, owner, keys))
-        found.uses += [(m["name"], m["rest"], number) for m in _READ.finditer(line)]
+                arguments, keys = _arguments(text, start + m.end()), _keys_of(text, start + m.end())
+                found.calls.append(Call(m["name"], fence, number, receiver, arguments, owner, keys))
+        found.uses += [Use(m["name"], fence, number, m["rest"], owner) for m in _READ.finditer(line)]
+        depth += line.count("{") - line.count("}")
+        start += len(line) + 1
 
 
-def _record(record: Record, line: str, number: int) -> None:
+def _declared(fence: Fence, text: str, name: str, owner: str, number: int, start: int) -> Declared:
+    """Return what is declared with parameters from ``start`` on; a list that a comment cuts short is of any length."""
+    parts, raw = split_list(text, start), fence.text
+    least, most = (0, None) if not parts and "..." in raw[start : raw.find(")", start)] else arity(parts)
+    kind: Kind = "constructor" if name in ("constructor", "__init__") else "method" if owner else "function"
+    name = "constructor" if kind == "constructor" else name
+    typed = [re.match(r"\s*\w+\s*:\s*([A-Z]\w*)\s*$", p) for p in parts or ()]
+    return Declared(name, fence, number, kind, owner, least, most, tuple(m[1] for m in typed if m))
+
+
+def _member(record: Record, line: str, number: int) -> None:
     """Read one line in the body of a type: a field, a parameter that is one, a getter, a setter."""
     if (m := _FIELD.match(line)) and (m["mods"] or not record.is_class):
-        how = m["mods"] + ("optional" if m["optional"] else "")
-        record.fields.setdefault(m["name"], " ".join(how.split()))
-        record.field_lines.setdefault(m["name"], number)
+        how = " ".join((m["mods"] + ("optional" if m["optional"] else "")).split())
+        record.fields.setdefault(m["name"], Field(m["name"], record.fence, number, how))
     elif m := _GETTER.match(line):
         record.getters.add(m[1])
     elif m := _SETTER.match(line):
-        record.setters.setdefault(m[1], number)
+        name = m[1][0].lower() + m[1][1:]
+        record.setters.setdefault(name, Coded(name, record.fence, number))
 
 
-def _tables(found: Code) -> None:
+def _tables(fence: Fence) -> Iterator[SqlTable]:
     """Read the tables that SQL creates."""
-    text = blank(found.fence.text.replace("--", "//"))
+    text = blank(fence.text.replace("--", "//"))
     for m in _TABLE.finditer(text):
-        columns = {p.split()[0].strip('"`').lower() for p in split_list(text, m.end()) or () if p.split()}
-        if columns:
-            found.tables[m["name"]] = (found.fence.line + 1 + text.count("\n", 0, m.start()), frozenset(columns))
+        if columns := {p.split()[0].strip('"`').lower() for p in split_list(text, m.end()) or ()}:
+            yield SqlTable(m["name"], fence, fence.line + 1 + text.count("\n", 0, m.start()), frozenset(columns))
 
 
 def _objects(found: Code, lines: list[str]) -> None:
@@ -344,12 +326,6 @@ def arity(parameters: list[str] | None) -> tuple[int, int | None]:
     return sum("=" not in re.sub("=>", "", p) and not re.match(r"(?:\w+\s+)*\w+\s*\?", p) for p in names), len(names)
 
 
-def _parameters(text: str, raw: str, start: int) -> tuple[int, int | None]:
-    """Return how many arguments a list that opens before ``start`` takes; one that a comment cuts short takes any number."""
-    parts = split_list(text, start)
-    return (0, None) if not parts and "..." in raw[start : raw.find(")", start)] else arity(parts)
-
-
 def _arguments(text: str, start: int) -> int | None:
     parts = split_list(text, start)
     if parts is None or _TRAILING.match(text, start + sum(map(len, parts)) + max(0, len(parts) - 1)):
@@ -357,11 +333,6 @@ def _arguments(text: str, start: int) -> int | None:
     if any(p.strip().startswith(("...", "*")) or "=" in re.sub(r"=>|[=!<>]=+", "", p) for p in parts):
         return None
     return len(parts)
-
-
-def _types(text: str, start: int) -> tuple[str, ...]:
-    """Return the type names of a parameter list that writes "name: Type"."""
-    return tuple(m[1] for p in split_list(text, start) or () if (m := re.match(r"\s*\w+\s*:\s*([A-Z]\w*)\s*$", p)))
 
 
 def _keys_of(text: str, start: int) -> tuple[str, ...]:

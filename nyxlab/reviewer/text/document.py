@@ -1,23 +1,21 @@
 """The frozen facts of a set of plan files, each read once, in linear time: what plan, rules and prompt ask."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from nyxlab.reviewer.text.assertions import Assertion, assertion
-from nyxlab.reviewer.text.blocks import Blocks, Fence, Heading, Item, ListBlock, Sentence, Table, read_blocks
+from nyxlab.reviewer.text.blocks import Fence, Heading, Item, ListBlock, Sentence, Table, read_blocks
 from nyxlab.reviewer.text.code import Code, read_code
 from nyxlab.reviewer.text.files import FileMention, files, table_files, tree_files
 from nyxlab.reviewer.text.labels import Label, labels
 from nyxlab.reviewer.text.links import Link, links
-from nyxlab.reviewer.text.standing import Standing, Standings
+from nyxlab.reviewer.text.standing import Standing, of_heading, of_sentence
 
 _WORD = re.compile(r"\w+")
 
@@ -50,16 +48,35 @@ class File:
         return max(1, len(self.lines) - (self.lines[-1] == ""))
 
 
+class Series(tuple[P, ...]):
+    """Facts of one kind in reading order, which are found by file and line as well."""
+
+    @cached_property
+    def _by_file(self) -> Mapping[str, tuple[tuple[P, ...], list[int]]]:
+        return {path: (own, [x.line for x in own]) for path, own in group((x.path, x) for x in self).items()}
+
+    def within(self, path: str, first: int = 1, last: int = 10**9) -> Sequence[P]:
+        """Return what begins between two lines of a file, both included."""
+        own, lines = self._by_file.get(path, ((), []))
+        return own[bisect_left(lines, first) : bisect_right(lines, last)]
+
+    def last(self, path: str, line: int) -> P | None:
+        """Return what begins last up to a line of a file: the heading that a line stands under."""
+        own, lines = self._by_file.get(path, ((), []))
+        at = bisect_right(lines, line)
+        return own[at - 1] if at else None
+
+
 @dataclass(frozen=True)
 class Document:
     """One or several Markdown files as one set, everything in reading order. Lines count from 1."""
 
     files: Mapping[str, File]
-    headings: tuple[Heading, ...]
-    sentences: tuple[Sentence, ...]
+    headings: Series[Heading]
+    sentences: Series[Sentence]
     lists: tuple[ListBlock, ...]
     tables: tuple[Table, ...]
-    fences: tuple[Fence, ...]
+    fences: Series[Fence]
     anchors: Mapping[str, frozenset[str]]
     references: Mapping[str, Mapping[str, tuple[str, int]]]
     beside: frozenset[str] | None = None
@@ -74,52 +91,39 @@ class Document:
         return "\n".join(self.files[path].lines[start - 1 : end])
 
     @cached_property
-    def labels(self) -> tuple[Label, ...]:
+    def labels(self) -> Series[Label]:
         """Every label, where it is defined and where it is cited."""
-        return self._gather(labels)
+        return Series(label for sentence in self.sentences for label in labels(sentence))
 
     @cached_property
-    def file_mentions(self) -> tuple[FileMention, ...]:
+    def labels_of(self) -> Mapping[Sentence, tuple[Label, ...]]:
+        """The labels of each sentence that has some."""
+        return group((label.sentence, label) for label in self.labels)
+
+    @cached_property
+    def file_mentions(self) -> Series[FileMention]:
         """Every file named in sentences, in tables with an action column and in drawn trees."""
-        drawn = (m for fence in self.fences for m in tree_files(fence))
+        said = (m for s in self.sentences for m in files(s, self.intro(s)))
         tabled = (m for table in self.tables for m in table_files(table))
-        order = {path: n for n, path in enumerate(self.files)}
-        said = (m for s in self.sentences for m in files(s, self.intro(s.path, s.line)))
-        return tuple(sorted((*said, *tabled, *drawn), key=lambda m: (order[m.path], m.line)))
-
-    def labels_of(self, sentence: Sentence) -> tuple[Label, ...]:
-        """Return the labels of one sentence."""
-        return self._labels.get(sentence, ())
+        return self._in_order((*said, *tabled, *(m for fence in self.fences for m in tree_files(fence))))
 
     @cached_property
-    def _labels(self) -> Mapping[Sentence, tuple[Label, ...]]:
-        return group((i.sentence, i) for i in self.labels)
+    def items(self) -> Series[Item]:
+        """Every list item, in reading order."""
+        return self._in_order(i for b in self.lists for i in b.items)
+
+    def _in_order(self, found: Iterable[P]) -> Series[P]:
+        order = {path: n for n, path in enumerate(self.files)}
+        return Series(sorted(found, key=lambda each: (order[each.path], each.line)))
 
     @cached_property
     def spoken(self) -> Mapping[tuple[str, int], tuple[Sentence, ...]]:
         """The sentences that stand on each line, by file and line."""
         return group(((s.path, n), s) for s in self.sentences for n in range(s.line, s.end_line + 1))
 
-    def fence_at(self, path: str, line: int) -> Fence | None:
-        """Return the block of code that a line stands in."""
-        fence = self._fences.last(path, line)
-        return fence if fence and line <= fence.end_line else None
-
-    @cached_property
-    def _fences(self) -> ByLine[Fence]:
-        return ByLine(self.fences)
-
-    def section_at(self, path: str, line: int) -> Heading | None:
-        """Return the heading that a line stands under."""
-        return self._headings.last(path, line)
-
-    @cached_property
-    def _headings(self) -> ByLine[Heading]:
-        return ByLine(self.headings)
-
-    def intro(self, path: str, line: int) -> Sentence | None:
-        """Return the sentence right before the list that has an item on this line."""
-        return self._intros.get((path, line))
+    def intro(self, sentence: Sentence) -> Sentence | None:
+        """Return the sentence right before the list that has an item where this one stands."""
+        return self._intros.get((sentence.path, sentence.line))
 
     @cached_property
     def _intros(self) -> Mapping[tuple[str, int], Sentence]:
@@ -138,7 +142,7 @@ class Document:
     @cached_property
     def links(self) -> tuple[Link, ...]:
         """Every inline and reference link in prose."""
-        return self._gather(links)
+        return tuple(link for sentence in self.sentences for link in links(sentence))
 
     @cached_property
     def assertions(self) -> tuple[Assertion, ...]:
@@ -149,14 +153,8 @@ class Document:
     @cached_property
     def code(self) -> tuple[Code, ...]:
         """Every fenced block that is the plan's own, as code."""
-        own = (f for f in self.fences if self.standings.heading(f.section) not in (Standing.REJECTED, Standing.OTHER))
+        own = (f for f in self.fences if self.standings[f.section] not in (Standing.REJECTED, Standing.OTHER))
         return tuple(read_code(f) for f in own)
-
-    @cached_property
-    def items(self) -> tuple[Item, ...]:
-        """Every list item, in reading order."""
-        order = {path: n for n, path in enumerate(self.files)}
-        return tuple(sorted((i for b in self.lists for i in b.items), key=lambda i: (order[i.path], i.line)))
 
     @cached_property
     def section_ends(self) -> Mapping[Heading, int]:
@@ -171,41 +169,23 @@ class Document:
         return ends | {h: self.files[h.path].length for h in open_}
 
     @cached_property
-    def standings(self) -> Standings:
-        """What passages are where they are no claims of the plan."""
-        return Standings()
+    def standings(self) -> Mapping[Heading | None, Standing | None]:
+        """What each section is where it holds no claims of the plan: by its own heading, else by the one around it."""
+        found: dict[Heading | None, Standing | None] = {None: None}
+        for heading in self.headings:
+            found[heading] = of_heading(heading) or found[heading.parent]
+        return found
 
     def standing(self, sentence: Sentence) -> Standing | None:
         """Return what a sentence is where it is no claim of the plan."""
         if sentence not in self._standing:
-            intro = self.intro(sentence.path, sentence.line) if sentence.where in ("item", "task") else None
-            self._standing[sentence] = self.standings.sentence(sentence, intro)
+            intro = self.intro(sentence) if sentence.where in ("item", "task") else None
+            self._standing[sentence] = self.standings[sentence.section] or of_sentence(sentence, intro)
         return self._standing[sentence]
 
     @cached_property
     def _standing(self) -> dict[Sentence, Standing | None]:
         return {}
-
-    def _gather(self, extract: Callable[[Sentence], Iterable[T]]) -> tuple[T, ...]:
-        return tuple(found for sentence in self.sentences for found in extract(sentence))
-
-
-class ByLine(Generic[P]):
-    """Things of one kind: called with a file and two lines, it returns those that begin between them, both included."""
-
-    def __init__(self, found: Iterable[P]) -> None:
-        self._files: dict[str, tuple[P, ...]] = group((x.path, x) for x in found)
-        self._lines = {path: [x.line for x in own] for path, own in self._files.items()}
-
-    def __call__(self, path: str, first: int = 1, last: int = 10**9) -> Sequence[P]:
-        """Return what begins between two lines of a file."""
-        lines = self._lines.get(path, [])
-        return self._files.get(path, ())[bisect_left(lines, first) : bisect_right(lines, last)]
-
-    def last(self, path: str, line: int) -> P | None:
-        """Return what begins last up to a line of a file."""
-        at = bisect_right(self._lines.get(path, []), line)
-        return self._files[path][at - 1] if at else None
 
 
 def group(pairs: Iterable[tuple[K, T]]) -> dict[K, tuple[T, ...]]:
@@ -220,14 +200,14 @@ def parse_documents(
     texts: Mapping[str, str], beside: frozenset[str] | None = None, unread: Mapping[str, str] | None = None
 ) -> Document:
     """Read a set of Markdown texts by path into one frozen model. Never raises on any text; linear in its length."""
-    read: list[Blocks] = [read_blocks(path, text) for path, text in texts.items()]
+    read = [read_blocks(path, text) for path, text in texts.items()]
     return Document(
         files={path: File(path, text, tuple(text.split("\n"))) for path, text in texts.items()},
-        headings=tuple(h for b in read for h in b.headings),
-        sentences=tuple(s for b in read for s in b.sentences),
+        headings=Series(h for b in read for h in b.headings),
+        sentences=Series(s for b in read for s in b.sentences),
         lists=tuple(x for b in read for x in b.lists),
         tables=tuple(t for b in read for t in b.tables),
-        fences=tuple(f for b in read for f in b.fences),
+        fences=Series(f for b in read for f in b.fences),
         anchors={b.path: frozenset(b.anchors) for b in read},
         references={b.path: b.references for b in read},
         beside=beside,

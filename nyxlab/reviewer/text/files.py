@@ -1,6 +1,4 @@
-"""Files: every path that a plan names, what is to be done to it, and how that is said (by a label, a verb, a tree, a table)."""
-
-from __future__ import annotations
+"""Files: every path that a plan names, what is to be done to it, and how that is said: label, verb, tree or table."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nyxlab.reviewer.text.blocks import Fence, Sentence, Table
-from nyxlab.reviewer.text.words import CREATE, DELETE, MODIFY, listed
+from nyxlab.reviewer.text.words import VOCABULARY
 
 Action = Literal["new", "modify", "delete"]
 Said = Literal["label", "verb", "tree", "table", "named"]
@@ -16,7 +14,7 @@ Said = Literal["label", "verb", "tree", "table", "named"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FileMention:
-    """One place that names a file; ``action`` is None where nothing is said of it, and ``said`` is then "named" or "tree"."""
+    """One place that names a file; where nothing is said of it, ``action`` is None and ``said`` "named" or "tree"."""
 
     name: str
     action: Action | None
@@ -31,48 +29,30 @@ class FileMention:
         return self.name.rpartition("/")[2]
 
 
-_EXTENSIONS = frozenset(
-    listed(
-        "py pyi ipynb go rs c h cc cpp hpp cs java kt kts swift m rb php pl ex exs erl scala clj hs ml ts tsx js jsx mjs cjs vue svelte html css scss"
-        " less sql prisma graphql proto md mdx rst txt adoc json jsonl json5 yaml yml toml ini cfg conf env xml csv tsv sh bash zsh ps1 bat cmd tf"
-        " tfvars hcl lock sum mod gradle csproj sln props targets plist service timer j2 tmpl tpl svg png xaml axaml zig dart cshtml razor"
-    )
+_ACTIONS: dict[str, Action] = {word: act for act, words in VOCABULARY["actions"].items() for word in words.split()}
+_EXTENSIONS, _NAMES, _LIBRARIES = (
+    frozenset(VOCABULARY["files"][kind].split()) for kind in ("extensions", "names", "libraries")
 )
-_NAMES = frozenset(
-    listed("Dockerfile Makefile Jenkinsfile Procfile Caddyfile Gemfile Rakefile Vagrantfile Containerfile")
-)
-_LIBRARIES = frozenset(
-    listed(
-        "node.js next.js vue.js react.js nuxt.js express.js three.js d3.js chart.js socket.io asp.net rrule.js discord.js bun.js moment.js"
-    )
+_DONE = (
+    r"new|existing|create[ds]?|add(?:ed)?|modif(?:y|ied|ies)|update[ds]?|change[ds]?|edit(?:ed)?|delete[ds]?|removed?"
 )
 _TOKEN = re.compile(r"[\w./@{}\[\]()+~-]++")
-_LABEL = re.compile(
-    r"^\W*(new|create[ds]?|add(?:ed)?|modif(?:y|ied|ies)|update[ds]?|change[ds]?|edit(?:ed)?|delete[ds]?|removed?|test|tests?|existing)\b(?: files?)?[*_`]*\s{0,2}(?::|\u2014|\*\*|`|$)",
-    re.IGNORECASE,
-)
-_MARK = re.compile(
-    r"^[\s#\u2190<(\[/\u2014*-]*(?:\[|\()?(new|create[ds]?|added|add|modif(?:y|ied|ies)|mod|update[ds]?|change[ds]?|extend(?:ed)?|edit(?:ed)?|delete[ds]?|removed?|existing)\b(?!/)",
-    re.IGNORECASE,
-)
+_LABEL = re.compile(rf"^\W*({_DONE}|tests?)\b(?: files?)?[*_`]*\s{{0,2}}(?::|\u2014|\*\*|`|$)", re.IGNORECASE)
+_MARK = re.compile(rf"^[\s#\u2190<(\[/\u2014*-]*(?:\[|\()?({_DONE}|mod|extend(?:ed)?)\b(?!/)", re.IGNORECASE)
 _AFTER = re.compile(
-    r"`?\W{0,3}\((?:an?\s|the\s)?(new|create|created|modified|modify|update|updated|extended|edit|edited|changed|existing|delete|deleted|removed)\b",
+    r"`?\W{0,3}\((?:an?\s|the\s)?"
+    r"(new|existing|created?|modif(?:y|ied)|updated?|extended|edit(?:ed)?|changed|deleted?|removed)\b",
     re.IGNORECASE,
 )
 _LISTED = re.compile(
-    r"^\W*(?:(?P<new>(?:new|added|created) (?:source )?files?|files to (?:create|add))|(?P<modify>(?:modified|changed|updated|existing|touched) (?:source )?files?|files to (?:change|modify|edit|update))|(?P<delete>(?:deleted|removed) files?|files to (?:delete|remove)))\b",
-    re.IGNORECASE,
+    r"""^\W*(?:(?P<new>(?:new|added|created)\ (?:source\ )?files?|files\ to\ (?:create|add))
+    |(?P<modify>(?:modified|changed|updated|existing|touched)\ (?:source\ )?files?
+      |files\ to\ (?:change|modify|edit|update))
+    |(?P<delete>(?:deleted|removed)\ files?|files\ to\ (?:delete|remove)))\b""",
+    re.IGNORECASE | re.VERBOSE,
 )
 _WORD = re.compile(r"[A-Za-z]++")
 _GLYPHS = "├└│"
-
-
-def action_of(word: str) -> Action | None:
-    """Read one word (new, modified, DELETE \u2026) as an action."""
-    low = word.lower()
-    if low in CREATE:
-        return "new"
-    return "modify" if low in MODIFY or low in ("mod", "existing") else "delete" if low in DELETE else None
 
 
 def is_file(token: str) -> bool:
@@ -85,7 +65,7 @@ def is_file(token: str) -> bool:
 
 
 def files(sentence: Sentence, intro: Sentence | None = None) -> Iterator[FileMention]:
-    """Yield the files that a sentence names; a label before the name, a mark after it or the nearest verb says what is done."""
+    """Yield the files of a sentence; a label before, a mark after or the nearest verb says what is done to each."""
     text = sentence.text
     label = _LABEL.match(text)
     for m in _TOKEN.finditer(text) if "." in text or "file" in text else ():
@@ -93,12 +73,11 @@ def files(sentence: Sentence, intro: Sentence | None = None) -> Iterator[FileMen
         address = "://" in text[max(0, m.start() - 8) : m.start()]
         if address or not ("." in token or token in _NAMES) or not is_file(token):
             continue
-        action: Action | None
         said: Said = "label"
         if after := _AFTER.match(text, m.start() + len(m[0].rstrip(".:)"))):
-            action = action_of(after[1])
+            action = _ACTIONS.get(after[1].lower())
         elif label and (":" in label[0] or not text[label.end() : m.start()].strip(" `*")):
-            action = action_of(label[1])
+            action = _ACTIONS.get(label[1].lower())
         elif not (action := _listed(sentence, intro)):
             action, said = _verb(text, m.start()), "verb"
         yield FileMention(token, action, said if action else "named", sentence.path, sentence.line, sentence)
@@ -112,10 +91,10 @@ def _listed(sentence: Sentence, intro: Sentence | None) -> Action | None:
 
 
 def _verb(text: str, start: int) -> Action | None:
-    """Say what is to be done to the file named at ``start``: "add X to FILE" changes it, "create X in FILE" says only where."""
+    """Say what is done to the file at ``start``: "add X to FILE" changes it, "create X in FILE" says only where."""
     before = [w.lower() for w in _WORD.findall(text[max(0, start - 80) : start])[-9:]]
     for distance, word in enumerate(reversed(before)):
-        action = action_of(word)
+        action = _ACTIONS.get(word)
         if action is None or (word == "new" and distance > 1) or (word == "existing" and distance > 2):
             continue
         between = set(before[len(before) - distance :])
@@ -131,13 +110,13 @@ def table_files(table: Table) -> Iterator[FileMention]:
     """Yield the files of a table whose rows say in a cell of their own what is done to each."""
     for row in table.rows:
         named = [t.strip("`,;()").removeprefix("./") for cell in row.cells for t in cell.split() if "." in t]
-        marks = {action_of(m[1]) for cell in row.cells if len(cell) < 24 and (m := _MARK.match(cell))}
+        marks = {_ACTIONS.get(m[1].lower()) for cell in row.cells if len(cell) < 24 and (m := _MARK.match(cell))}
         for name in [n for n in named if is_file(n)][:1] if len(marks) == 1 else ():
             yield FileMention(name, next(iter(marks)), "table", table.path, row.line)
 
 
 def tree_files(fence: Fence) -> Iterator[FileMention]:
-    """Yield the files of a drawn tree (``\u251c\u2500\u2500 a.py  # NEW``) with their full names and the mark that says what is done to them."""
+    """Yield the files of a drawn tree with their full names and the mark (``a.py  # NEW``) of what is done to them."""
     open_dirs: list[tuple[int, str]] = []
     drawn = any(glyph in fence.text for glyph in _GLYPHS)
     for number, line in enumerate(fence.text.split("\n") if drawn else (), fence.line + 1):
@@ -153,4 +132,4 @@ def tree_files(fence: Fence) -> Iterator[FileMention]:
             open_dirs.append((depth, name))
         elif is_file(whole):
             mark = _MARK.match(comment.strip()) if comment else None
-            yield FileMention(whole, action_of(mark[1]) if mark else None, "tree", fence.path, number)
+            yield FileMention(whole, _ACTIONS.get(mark[1].lower()) if mark else None, "tree", fence.path, number)

@@ -1,6 +1,4 @@
-"""Labels: T012, FR-009a, Phase 2, Requirement 3.4, §3.1, with ranges and lists; where each is defined and where it is cited."""
-
-from __future__ import annotations
+"""Labels: T012, FR-009a, Phase 2, Requirement 3.4, §3.1, with ranges and lists; where each is defined and cited."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from nyxlab.reviewer.text.blocks import Sentence
-from nyxlab.reviewer.text.words import PARTS, any_of, listed
+from nyxlab.reviewer.text.words import PARTS, VOCABULARY, any_of
 
 _WIDEST = 400  # numbers that one range may name
 
@@ -60,14 +58,15 @@ _ID = re.compile(
     re.VERBOSE,
 )
 _PART = re.compile(
-    rf"(?<![\w-])(user story|{any_of(PARTS)}|us|§|criterion|criteria)(ies|s?)\.?\s*\#?"
+    rf"(?<![\w-])(user story|{any_of(PARTS)}|(?-i:US)|§|criterion|criteria)(ies|s?)\.?\s*\#?"
     r"(\d{1,3}(?:\.\d{1,3})*[a-z]?)\b(?![.,]?\d|%|-[A-Za-z]|\()",
     re.IGNORECASE,
 )
 _MORE = re.compile(
     r"""(?P<by>\s{0,3}(?:,\s{0,3}and|,|and|or|&|/|\+)\s{0,3}|\s{0,3}(?:[\u2013\u2014]|-|\.\.\.?|to|through|thru)\s{0,3})
     (?P<family>(?:[A-Z]{1,10}-?)?)(?P<number>\d{1,4}(?:\.\d{1,3})*[a-z]?)\b
-    (?![%\w]|\.\d|-\w|\s(?:tasks|files|items|hours|days|weeks|months|tests|minutes|points|lines|users|endpoints|total)\b)""",
+    (?![%\w]|\.\d|-\w
+    |\s(?:tasks|files|items|hours|days|weeks|months|tests|minutes|points|lines|users|endpoints|total)\b)""",
     re.VERBOSE,
 )
 _SPREAD = ("\u2013", "\u2014", "-", "to", "through", "thru", "..", "...")
@@ -79,16 +78,12 @@ _LOWER = re.compile(  # "REQ-1 import": a title in small letters, not what is sa
     |from|at|as|which|that|after|before|only|covers?|blocks?|through|within|alone|tests?|tasks?|both|all)\b)[a-z]""",
     re.VERBOSE,
 )
-_NOT_IDS = frozenset(
-    listed(
-        "AES AMD ARM B BASE BCP BT C CRC CSS CVE CWE EC ES F GA GH GMT GPT H HTML HTTP I INT IPV ISO K KEP L M MD MP MSC N NF OAUTH"
-        " OIDC P PEP PR PY Q RFC RSA S SHA SSL TLS U UINT UTC UTF V VT WCAG X ASCII HDR AVC EF EN FP VGA RTX GTX SM TB GB MB KB ML"
-        " Y D O WEEK DAY MT IE IOS CD EU US CO LT PBKDF ED SP XS AX DDR USB SE CVSS SOC"
-    )
-)
+_NO_IDS = frozenset(VOCABULARY["no-ids"].split())
 _ANYWHERE = ("step", "phase", "stage", "milestone")
 """Parts that a paragraph may define by "Step 3: \u2026"."""
-_ALIASES = {"user story": "story", "us": "story", "§": "section", "criterion": "requirement", "criteria": "requirement"}
+_ALIASES = {
+    "user story": "story", "us": "story", "§": "section", "criterion": "requirement", "criteria": "requirement"
+}  # fmt: skip
 
 
 def labels(sentence: Sentence) -> Iterator[Label]:
@@ -97,35 +92,29 @@ def labels(sentence: Sentence) -> Iterator[Label]:
     if not any(c.isdecimal() for c in text):
         return
     in_contents = sentence.where == "item" and "](#" in sentence.text
-    opening = _OPENING.match(text).end() if sentence.first and not in_contents else -1  # type: ignore[union-attr]  # matches the empty text too
+    opened = _OPENING.match(text) if sentence.first and not in_contents else None
+    opening = opened.end() if opened else -1
     head = sentence.where in ("heading", "item", "task", "cell") or sentence.text.startswith(("**", "__"))
     end = 0
     for m in _ID.finditer(text):
-        if m.start() < end or (m[1] in _NOT_IDS and not (m[2] and len(m[1]) < 3)):
+        if m.start() < end or (m[1] in _NO_IDS and not (m[2] and len(m[1]) < 3)):
             continue
         titled = sentence.where == "task" or bool(_TITLED.match(text, m.end()))
         titled |= sentence.where == "item" and bool(m[2] and _LOWER.match(text, m.end()))
         alone = m.end() >= len(text.rstrip(" *_"))
         defines = m.start() == opening and head and (alone if sentence.where == "cell" else titled)
-        found, end = _run(_label(sentence, m[1] + m[2], m[3], m.start(), defines), m.end())
+        first = Label(m[1] + m[2], m[3], sentence.path, sentence.line, defines, sentence, m.start())
+        found, end = _run(first, m.end())
         yield from found
-    end = 0
     for m in _PART.finditer(text):
-        family = m[1].lower()
-        if m.start() < end or (family == "us" and not m[0].startswith("US")):
-            continue
-        family = _ALIASES.get(family, family)
+        family = _ALIASES.get(m[1].lower(), m[1].lower())
         after = text[m.end() : m.end() + 1]
         caption = family in ("figure", "table") and after in (":", ".", "")
         titled = (head or caption) and bool(_PART_TITLED.match(text, m.end()))
         titled |= sentence.where == "heading" or (family in _ANYWHERE and after == ":")
         defines = m.start() == opening and not m[2] and titled
-        found, end = _run(_label(sentence, family, m[3], m.start(), defines), m.end())
-        yield from found
-
-
-def _label(sentence: Sentence, family: str, number: str, start: int, defines: bool) -> Label:
-    return Label(family, number, sentence.path, sentence.line, defines, sentence, start)
+        first = Label(family, m[3], sentence.path, sentence.line, defines, sentence, m.start())
+        yield from _run(first, m.end())[0]
 
 
 def _run(first: Label, end: int) -> tuple[list[Label], int]:

@@ -1,7 +1,5 @@
 """Links in prose, as written."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 
