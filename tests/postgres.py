@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-import sqlalchemy as sa
+import psycopg
 
 NUMBERS = count()
 
@@ -58,9 +58,6 @@ def server() -> Iterator[str]:
 def database(server_url: str) -> str:
     """Create an empty database on a server and return its URL."""
     name = f"nyxlab_{os.getpid()}_{next(NUMBERS)}"
-    url = sa.make_url(f"{server_url}/postgres").set(drivername="postgresql+psycopg")
-    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as conn:
-        conn.exec_driver_sql(f"CREATE DATABASE {name}")
-    engine.dispose()
+    with psycopg.connect(f"{server_url}/postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
     return f"{server_url}/{name}"

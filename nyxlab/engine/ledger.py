@@ -183,10 +183,10 @@ class _Recorded(Provider):
             crash.here("intent.after")
             reply = await self._provider.ask(request.model_copy(update={"idempotency_key": key}))
         except BaseException as error:
-            await self._close(call, **_trouble(error, estimate))
+            self._close(call, **_trouble(error, estimate))
             raise
         crash.here("call.after")
-        await self._close(call, status="ok", reply=reply)
+        self._close(call, status="ok", reply=reply)
         crash.here("reply.after")
         return reply
 
@@ -203,11 +203,10 @@ class _Recorded(Provider):
             started_at=datetime.now(UTC),
         )
 
-    async def _close(self, call: CallRecord, **outcome: object) -> None:
-        """Write what became of the call, whoever has been cancelled meanwhile: it may have been paid for."""
+    def _close(self, call: CallRecord, **outcome: object) -> None:
+        """Note what became of the call: it is on disk before whatever leaves this process next."""
         closed = call.model_copy(update=outcome)
-        with anyio.CancelScope(shield=True):
-            await self._ledger.store.close_call(self._ledger.run_id, closed)
+        self._ledger.store.close_call(self._ledger.run_id, closed)
         self._ledger.budget.settle(call.estimate, closed.charge)
         self._tell(closed, replayed=False)
 

@@ -20,7 +20,6 @@ from anyio.abc import TaskGroup
 
 from nyxlab.engine import crash
 from nyxlab.engine.fork import new_id
-from nyxlab.engine.lease import BEAT
 from nyxlab.engine.ledger import Budget, Ledger
 from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.records import (
@@ -50,7 +49,6 @@ from nyxlab.errors import AnswerWanted, BudgetExhausted, GateFailed, InputRefuse
 from nyxlab.providers.messages import Json
 
 MAX_BYTES = 1_000_000
-SOON = 0.05  # seconds that a note waits for another write to go with
 
 
 @dataclass(frozen=True)
@@ -158,24 +156,12 @@ async def execute(
         return run
     session = _Session(store, run, workflow, runner, on_event or (lambda _: None), budget)
     try:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_stay_alive, store, run_id)
-            await session.run_all()
-            tasks.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        raise _first(group) from group
+        await session.run_all()
     finally:
         if not session.ended:
             with anyio.CancelScope(shield=True), suppress(StoreBroken):
                 await store.release(run_id)
     return await store.load(run_id)
-
-
-async def _stay_alive(store: Store, run_id: str) -> None:
-    """Show other machines now and then that this process still carries the run on."""
-    while True:
-        await anyio.sleep(BEAT)
-        await store.beat(run_id)
 
 
 class _Session:
@@ -195,7 +181,7 @@ class _Session:
         self.failed: set[str] = set()
         self.used: set[int] = set()  # calls that were made or replayed in this go
         self.pauses: list[Pause] = []
-        self.writing_soon = self.ended = False
+        self.ended = False
         self.numbers = count(1 + max((call.number for call in run.calls), default=0))
         self.late: TaskGroup  # while run_all runs
 
@@ -235,7 +221,7 @@ class _Session:
         run_id, now = self.run.run_id, datetime.now(UTC)
         began = time.perf_counter()
         self.store.start_step(run_id, step.id, now)
-        if not step.asks:  # a tool may take long; where models are asked, the intent to ask comes at once
+        if step.kind == "tool":  # it acts outside of this process, which must find it started
             await self.store.flush()
         self.emit(StepStarted(run_id=run_id, step=step.id))
         crash.here("step.started")
@@ -268,31 +254,16 @@ class _Session:
             started_at=now,
             duration_seconds=time.perf_counter() - began,
         )
-        if step.asks and status == "completed":
-            # Its replies are on disk: should this be lost, the step runs again for nothing. So it may wait for the next write.
-            self.store.end_step(run_id, record)
-            self.write_soon()
-        else:
+        self.store.end_step(run_id, record, patience=step.deadline)
+        if step.kind == "tool":
             with anyio.CancelScope(shield=True):  # what it took to get here is not done twice for a Ctrl-C
-                await self.store.finish_step(run_id, record)
+                await self.store.flush()
         crash.here("step.ended")
         self.emit(StepDone(run_id=run_id, record=record))
         if status in {"completed", "skipped"}:
             self.outputs[step.id], self.payloads[step.id] = output, record.payload
             self.order.done(step.id)
             self.start_ready(tasks)
-
-    def write_soon(self) -> None:
-        """See to it that what was noted is on disk before long, though no other write should follow."""
-
-        async def later() -> None:
-            await anyio.sleep(SOON)
-            self.writing_soon = False
-            await self.store.flush()
-
-        if not self.writing_soon:
-            self.writing_soon = True
-            self.late.start_soon(later)
 
     async def outcome(self, step: Step) -> Outcome:
         """Ask the runner; errors of nyxlab's own are outcomes, anything else is a fault and ends this go."""

@@ -26,12 +26,12 @@ import httpx
 from providers import server
 
 from nyxlab import open_provider
-from nyxlab.engine.database import Database
 from nyxlab.engine.ledger import Ledger
 from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.records import Done
 from nyxlab.engine.run import StepContext, execute, start_run
 from nyxlab.engine.store import open_store
+from nyxlab.engine.writer import Writer as StoreWriter
 from nyxlab.gate.gate import Gate
 from nyxlab.lab.past import Past as LedgerPast
 from nyxlab.lab.steps import StepRunner
@@ -280,17 +280,17 @@ def memory(runs: int) -> float:
 def syncs(folder: Path, runs: int) -> float:
     """Return the transactions a step takes with so many runs at once: each waits for the disk once."""
     commits = []
-    old = Database._together
+    old = StoreWriter._transact
 
-    def counted(self: Database, batch: object) -> None:
+    def counted(self: StoreWriter, batch: object) -> None:
         commits.append(1)
         old(self, batch)
 
-    Database._together = counted
+    StoreWriter._transact = counted
     try:
         anyio.run(ours, folder, runs)
     finally:
-        Database._together = old
+        StoreWriter._transact = old
     return (len(commits) - runs) / (runs * STEPS)  # one each to create the runs, before the clock starts
 
 

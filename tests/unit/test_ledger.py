@@ -51,9 +51,15 @@ async def store(store_url):
     await store.aclose()
 
 
+async def recorded(store: Store, run_id: str) -> list[CallRecord]:
+    """Return the calls of a run as the disk has them, once what was noted is there."""
+    await store.flush()
+    return await store.calls(run_id)
+
+
 async def ledger(store: Store, *, run_id: str = "", budget: Budget | None = None, definition: str = "d") -> Ledger:
     run_id = run_id or await start_run(store, FLOW, {})
-    return Ledger(store, run_id, "a", definition, budget, calls=await store.calls(run_id))
+    return Ledger(store, run_id, "a", definition, budget, calls=await recorded(store, run_id))
 
 
 async def test_a_recorded_reply_is_not_bought_again(store):
@@ -64,7 +70,7 @@ async def test_a_recorded_reply_is_not_bought_again(store):
     again = await (await ledger(store, run_id=first.run_id)).wrap(provider).ask(ask(deadline=99))
     assert provider.asked == ["hi"]
     assert again == bought.model_copy(update={"cached": True})
-    assert [(call.status, call.cost.usd) for call in await store.calls(first.run_id)] == [("ok", Decimal("0.01"))]
+    assert [(call.status, call.cost.usd) for call in await recorded(store, first.run_id)] == [("ok", Decimal("0.01"))]
 
 
 async def test_what_makes_a_call_another_one(store):
@@ -77,7 +83,7 @@ async def test_what_makes_a_call_another_one(store):
     await (await ledger(store, run_id=first.run_id, definition="e")).wrap(provider).ask(ask())
     await (await ledger(store)).wrap(provider).ask(ask())
     assert len(provider.asked) == 5
-    assert [call.sample for call in await store.calls(first.run_id)] == [0, 1, 0, 0]
+    assert [call.sample for call in await recorded(store, first.run_id)] == [0, 1, 0, 0]
 
 
 async def test_the_intent_comes_first(store):
@@ -92,7 +98,7 @@ async def test_the_intent_comes_first(store):
 
     await book.wrap(Looking(["yes"]), role="judge").ask(ask())
     assert [(call.status, call.role, call.number) for call in seen] == [("sent", "judge", 1)]
-    assert (await store.calls(book.run_id))[0].reply is not None
+    assert (await recorded(store, book.run_id))[0].reply is not None
 
 
 async def test_an_error_is_no_reply(store):
@@ -104,7 +110,7 @@ async def test_an_error_is_no_reply(store):
     assert (await book.wrap(provider).ask(ask())).text == "yes"
     resumed = await ledger(store, run_id=book.run_id)
     assert (await resumed.wrap(provider).ask(ask())).cached
-    calls = await store.calls(book.run_id)
+    calls = await recorded(store, book.run_id)
     assert [(call.status, call.sample, call.possibly_billed) for call in calls] == [
         ("error", 0, False),
         ("ok", 0, False),
@@ -122,7 +128,7 @@ async def test_a_broken_call_may_have_been_billed(store):
         await book.wrap(Counting([{"text": "late", **paid}])).ask(ask())
     with anyio.move_on_after(0.1):
         await book.wrap(Counting([{"text": "late", "latency": 30}])).ask(ask())
-    calls = await store.calls(book.run_id)
+    calls = await recorded(store, book.run_id)
     assert [(call.status, call.possibly_billed, call.cost.certainty) for call in calls] == [
         ("error", True, "unknown"),
         ("cancelled", True, "unknown"),
@@ -138,7 +144,9 @@ async def test_a_lost_call_is_asked_again(store):
     orphan = (await ledger(store, run_id=book.run_id)).wrap(provider)
     await store.open_call(book.run_id, orphan._intent("asked", "k", 0, estimate).model_copy(update={"number": 1}))
     await store.begin(book.run_id)
+    await store.release(book.run_id)
     await (await ledger(store, run_id=book.run_id)).wrap(provider).ask(ask())
+    await store.flush()
     run = await store.load(book.run_id)
     assert [(call.status, call.possibly_billed) for call in run.calls] == [("lost", True), ("ok", False)]
     assert run.checkpoint()["totals"]["certainty"] == "unknown"
@@ -154,7 +162,7 @@ async def test_a_fault_leaves_no_secret(store):
     book = await ledger(store)
     with pytest.raises(RuntimeError):
         await book.wrap(Leaking(["x"])).ask(ask())
-    assert [call.error for call in await store.calls(book.run_id)] == ["RuntimeError"]
+    assert [call.error for call in await recorded(store, book.run_id)] == ["RuntimeError"]
 
 
 async def test_calls_at_once_reserve_first(store):
@@ -188,7 +196,7 @@ async def test_the_unknown_never_passes_a_budget(store):
     with pytest.raises(BudgetExhausted, match="price of script:counted is unknown"):
         await book.wrap(provider).ask(ask())
     assert provider.asked == []
-    assert await store.calls(book.run_id) == []
+    assert await recorded(store, book.run_id) == []
     await (await ledger(store)).wrap(provider).ask(ask())
     assert provider.asked == ["hi"]
 
@@ -198,7 +206,7 @@ async def test_a_replay_costs_no_budget(store):
     provider = Counting([{"text": "yes", "usage": {"input_tokens": 10}, "price": PRICE}])
     book = await ledger(store, budget=Budget(Decimal("0.03")))
     await book.wrap(provider).ask(ask())
-    spent = Budget(Decimal("0.01"), await store.calls(book.run_id))
+    spent = Budget(Decimal("0.01"), await recorded(store, book.run_id))
     assert spent.left() == 0
     resumed = await ledger(store, run_id=book.run_id, budget=spent)
     assert resumed.left() == Decimal("0.01")  # as much as it saw before it asked
