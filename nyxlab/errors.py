@@ -14,6 +14,7 @@
         ├── ProviderBusy            ask again later (429, 503, 529, overload)
         ├── ProviderRefused         never for this request: the provider declines to answer it
         ├── ProviderBroken          ask elsewhere: unreachable, too slow, or not speaking its own protocol
+        │   └── ProviderPassed      another answer was taken instead of its: it is not asked again
         ├── ProviderMisused         fix the request or the settings (400, 401, 403, 404)
         └── GateFailed              nobody behind a gate gave a usable answer; carries what each of them did
 
@@ -125,6 +126,10 @@ class ProviderRefused(ProviderError):
 
 class ProviderBroken(ProviderError):
     """The provider could not be reached, was too slow, or sent something that is not its own format."""
+
+
+class ProviderPassed(ProviderBroken):
+    """Another answer was taken instead of this provider's, which came too late or was cancelled, in an earlier go."""
 
 
 class ProviderMisused(ProviderError):

@@ -105,12 +105,15 @@ def _taken_over(step: StepRecord, *, done: bool) -> StepRecord:
 
 
 def _free(value: Json) -> Json:
-    """Return a step's payload with every cost at nothing and every reply marked as replayed."""
+    """Return a step's payload with every cost at nothing and every reply marked as replayed.
+
+    What a model wrote stands under ``output``, and is left alone whatever its keys are.
+    """
     if isinstance(value, list):
         return [_free(part) for part in value]
     if not isinstance(value, dict):
         return value
-    told = {key: _free(part) for key, part in value.items()}
+    told = {key: part if key == "output" else _free(part) for key, part in value.items()}
     if isinstance(told.get("cost"), dict):
         told |= {"cost": FREE.to_json()} | ({"cached": True} if "cached" in told else {})
     return told

@@ -85,7 +85,7 @@ class CallRecord(Record):
         """What it cost: the reply's cost; nothing where a provider is free or declined; else unknown."""
         if self.reply is not None:
             return self.reply.cost
-        if self.estimate == FREE or (self.status == "error" and not self.possibly_billed):
+        if self.estimate == FREE or (self.status in {"error", "cancelled"} and not self.possibly_billed):
             return FREE
         return Cost.unknown()
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import TaskGroup
 
-from nyxlab.errors import AnswerWanted, NoCandidate, NyxlabError, ProviderError
-from nyxlab.gate.candidates import Alternative
+from nyxlab.errors import AnswerWanted, NoCandidate, NyxlabError, ProviderError, ProviderPassed
+from nyxlab.gate.candidates import Alternative, Status
 from nyxlab.gate.checks import Problem
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Reply, Request
@@ -121,7 +121,8 @@ class Round:
             if isinstance(error.received, Reply):  # something came and was paid for, though it cannot be used
                 return Outcome(provider, Alternative.answered(provider.id, error.received, text))
             took = {"attempts": error.attempts, "wait_seconds": error.wait_seconds}
-            return Outcome(provider, Alternative(provider=provider.id, status="error", error=text, **took))
+            status: Status = "cancelled" if isinstance(error, ProviderPassed) else "error"
+            return Outcome(provider, Alternative(provider=provider.id, status=status, error=text, **took))
         except NyxlabError as error:
             # A gate behind this one with nobody to call is a provider that fails; only a larger budget changes its mind.
             stopped = None if isinstance(error, NoCandidate) and not error.only_budget else error

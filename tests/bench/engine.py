@@ -26,7 +26,7 @@ import httpx
 from providers import server
 
 from nyxlab import open_provider
-from nyxlab.engine.ledger import Ledger
+from nyxlab.engine.ledger import Book, Ledger
 from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.records import Done
 from nyxlab.engine.run import StepContext, execute, start_run
@@ -250,7 +250,7 @@ async def through_gate(url: str, folder: Path) -> tuple[float, float]:
     body = {"model": "m", "max_tokens": 16, "messages": [{"role": "user", "content": "hi"}]}
     store = open_store(f"sqlite:///{folder}/gate.db")
     run_id = await start_run(store, FLOW, {})
-    ledger = Ledger(store, run_id, "s0", "d")
+    ledger = Ledger(Book(store, run_id), "s0")
     bare, ours = [], []
     async with open_provider("openai:m", base_url=url, api_key="k") as provider, httpx.AsyncClient() as client:
         gate = Gate([ledger.wrap(provider)])
