@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 
 import anyio
@@ -70,7 +71,9 @@ async def test_a_recorded_reply_is_not_bought_again(store):
     again = await (await ledger(store, run_id=first.book.run_id)).wrap(provider).ask(ask(deadline=99))
     assert provider.asked == ["hi"]
     assert again == bought.model_copy(update={"cached": True})
-    assert [(call.status, call.cost.usd) for call in await recorded(store, first.book.run_id)] == [("ok", Decimal("0.01"))]
+    assert [(call.status, call.cost.usd) for call in await recorded(store, first.book.run_id)] == [
+        ("ok", Decimal("0.01"))
+    ]
 
 
 async def test_what_makes_a_call_another_one(store):
@@ -214,3 +217,32 @@ async def test_a_replay_costs_no_budget(store):
     assert resumed.left() == 0
     with pytest.raises(BudgetExhausted):
         await resumed.wrap(provider).ask(ask("ho"))
+
+
+async def test_no_two_runs_send_the_same_idempotency_key(store):
+    """Two runs that ask the same question send different keys, and one that asks again after a crash sends its own again."""
+    keys: list[str | None] = []
+
+    class Listening(Counting):
+        async def ask(self, request: Request) -> Reply:
+            keys.append(request.idempotency_key)
+            raise ProviderBusy("later", provider=self.id)
+
+    one, two = [await start_run(store, FLOW, {}) for _ in range(2)]
+    for run_id, secret in ((one, "a"), (one, "a"), (two, "a"), (one, "b")):
+        with pytest.raises(ProviderBusy):
+            await Ledger(Book(store, run_id, secret=secret), "a").wrap(Listening(["x"])).ask(ask())
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 3
+
+
+async def test_a_native_timeout_leaves_no_call_that_was_never_sent(store):
+    """Cancelled by asyncio's own timeout while the intent is written, a call is not sent and costs nothing."""
+    book = Book(store, await start_run(store, FLOW, {}))
+    provider = Counting([{"text": "yes", "price": PRICE}])
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await Ledger(book, "a").wrap(provider).ask(ask())
+    assert provider.asked == []
+    assert [(call.status, call.cost.usd) for call in await recorded(store, book.run_id)] == [("cancelled", 0)]
+    assert book.budget.left() is None
