@@ -17,12 +17,19 @@ VACUUM_WAITS = 60  # seconds
 BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
+class FileConnection(sqlite3.Connection):
+    """A connection that knows which file it was opened on."""
+
+    identity: tuple[int, int] | None = None
+
+
 class Sqlite(Database):
     """A file. The lock of a process is one on a small file of its own beside it: the system lets go when it dies."""
 
     begin_writing = "BEGIN IMMEDIATE"
     begin_reading = "BEGIN"
     errors = (sqlite3.Error,)
+    connections = FileConnection
 
     def __init__(self, file: Path) -> None:
         super().__init__()
@@ -41,7 +48,7 @@ class Sqlite(Database):
     def connect(self) -> Connection:
         """Open the file, and create it with its folder where there is none."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        connection = _Connection(self.file, timeout=A_MOMENT, isolation_level=None, check_same_thread=False)
+        connection = self.connections(self.file, timeout=A_MOMENT, isolation_level=None, check_same_thread=False)
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA synchronous=FULL")
         connection.identity = _identity(self.file)
@@ -115,12 +122,6 @@ class Sqlite(Database):
 
     def _lock_file(self, token: str) -> Path:
         return self.file.with_name(f"{self.file.name}-lease-{token}")
-
-
-class _Connection(sqlite3.Connection):
-    """A connection that knows which file it was opened on."""
-
-    identity: tuple[int, int] | None = None
 
 
 def _identity(file: Path | int) -> tuple[int, int] | None:

@@ -171,6 +171,8 @@ class Gate(Provider):
         scores = {standing.provider: standing.score for standing in standings}
         outcomes, excluded = await self._outcomes(request, resolution, scores)
         usable = [Answer(o.provider.id, o.provider.vendor, o.reply) for o in outcomes if o.reply]
+        if not self.compare:
+            usable = usable[:1]  # a hedge may bring two at the same moment
         ruling: Ruling | None
         written = await self._written(request, usable)
         if isinstance(written, tuple):
