@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
-
-import anyio
 
 from nyxlab.engine import crash
 from nyxlab.engine.records import FREE, CallRecord, CallStatus, Role
@@ -108,14 +105,11 @@ class Book:
     async def open(self, call: CallRecord, patience: float) -> None:
         """Write the intent to make a call."""
         try:
-            with anyio.CancelScope(shield=True):  # an intent that is on disk always gets an end, if the process lives
-                await self.store.open_call(self.run_id, call, patience=patience)
+            await self.store.open_call(self.run_id, call, patience=patience)
         except NyxlabError as error:
             self.fault = error
             raise
-        except (
-            BaseException
-        ):  # cancelled all the same, by a timeout of asyncio's own: it may be on disk, and is not sent
+        except BaseException:  # cancelled: the intent may be on disk, and the call is not made
             self.close(call, patience, status="cancelled", error="cancelled before it was sent")
             raise
         self.calls[call.number] = call
@@ -339,4 +333,4 @@ def _key(question: str, sample: int) -> str:
 
 
 def _sha(*parts: str) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()

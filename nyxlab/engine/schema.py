@@ -65,7 +65,7 @@ FORGET = (
 
 # Who carries it on
 HOLDER = "SELECT holder FROM runs WHERE run_id = :run_id FOR UPDATE"
-HELD = "SELECT 1 FROM runs WHERE run_id = :run_id AND coalesce(holder, '') = :holder FOR SHARE"
+HOLDERS = "SELECT run_id, coalesce(holder, '') AS holder FROM runs WHERE run_id IN (:runs) FOR SHARE"
 TAKE_RUN = "UPDATE runs SET holder = :holder, status = 'running', pause = 'null' WHERE run_id = :run_id"
 RELEASE_RUN = "UPDATE runs SET holder = NULL WHERE run_id = :run_id AND holder = :holder"
 

@@ -230,7 +230,7 @@ class Store:
     def close_call(self, run_id: str, call: CallRecord, *, patience: float | None = None) -> None:
         """Note what became of a call."""
         shelf: dict[str, str] = {}
-        row = _call_row(run_id, call, shelf)
+        row = _ended_row(run_id, call, shelf)
         self._note(run_id, shelf, Change(schema.CLOSE_CALL, row), patience)
 
     def _note(self, run_id: str, shelf: Mapping[str, str], change: Change, patience: float | None = None) -> None:
@@ -295,14 +295,13 @@ def _run_row(run: Run) -> Row:
 
 
 def _step_row(run_id: str, step: StepRecord, shelf: dict[str, str]) -> Row:
-    told = step.model_dump(mode="json", include={"output", "payload"})
     return {
         "run_id": run_id,
         "id": step.id,
         "kind": step.kind,
         "status": step.status,
-        "output": text(apart(told["output"], shelf)),
-        "payload": text(apart(told["payload"], shelf)),
+        "output": text(apart(step.output, shelf)),
+        "payload": text(apart(step.payload, shelf)),
         "error": text(step.error),
         "started_at": step.started_at.isoformat() if step.started_at else None,
         "duration_seconds": step.duration_seconds,
@@ -310,10 +309,7 @@ def _step_row(run_id: str, step: StepRecord, shelf: dict[str, str]) -> Row:
 
 
 def _call_row(run_id: str, call: CallRecord, shelf: dict[str, str]) -> Row:
-    reply = call.reply.model_dump(mode="json", exclude_defaults=True) if call.reply else None
-    return {
-        "run_id": run_id,
-        "number": call.number,
+    return _ended_row(run_id, call, shelf) | {
         "step": call.step,
         "key": call.key,
         "asked": call.asked,
@@ -322,6 +318,15 @@ def _call_row(run_id: str, call: CallRecord, shelf: dict[str, str]) -> Row:
         "sample": call.sample,
         "estimate": call.estimate.model_dump_json(),
         "started_at": call.started_at.isoformat(),
+    }
+
+
+def _ended_row(run_id: str, call: CallRecord, shelf: dict[str, str]) -> Row:
+    """Return what the end of a call changes, with the columns that name it."""
+    reply = call.reply.model_dump(mode="json", exclude_defaults=True) if call.reply else None
+    return {
+        "run_id": run_id,
+        "number": call.number,
         "status": call.status,
         "possibly_billed": call.possibly_billed,
         "reply": text(apart(reply, shelf)),
@@ -340,7 +345,7 @@ def _take_up(transaction: Transaction, run: Run, token: str) -> Run:
     transaction.run(schema.RESET_STEPS, {"run_id": run.run_id})
     lost = {call.number: call.lost() for call in run.calls if call.status == "sent"}
     for call in lost.values():
-        transaction.run(schema.CLOSE_CALL, _call_row(run.run_id, call, {}))
+        transaction.run(schema.CLOSE_CALL, _ended_row(run.run_id, call, {}))
     steps = {
         name: (step if step.status == "completed" else step.pending()).with_calls(
             lost.get(call.number, call) for call in step.calls

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from nyxlab.engine import crash
 from nyxlab.engine.database import Connection, Database, Row, Transaction
-from nyxlab.engine.schema import HELD, ORDER
+from nyxlab.engine.schema import HOLDERS, ORDER
 from nyxlab.errors import RunHeld
 
 GRACE = 0.002  # seconds that a note waits for another change to go with
@@ -177,12 +177,7 @@ class Writer:
         connection = self._connected()
         transaction = Transaction(self.database, connection)
         connection.execute(self.database.begin_writing)
-        for guard in dict.fromkeys(entry.guard for entry in batch if entry.guard):
-            if not transaction.rows(HELD, **guard._asdict()):
-                raise RunHeld(
-                    f"run {guard.run_id} was taken over by another process, or removed: this one writes nothing more of"
-                    f" it; `nyxlab show {guard.run_id}` tells how it stands"
-                )
+        _guarded(transaction, {entry.guard for entry in batch if entry.guard})
         rows: dict[str, list[Row]] = {}
         for entry in batch:
             if callable(entry.work):
@@ -227,6 +222,20 @@ class Writer:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _guarded(transaction: Transaction, guards: set[Guard]) -> None:
+    """Raise ``RunHeld`` unless each run is held as we know it; until the commit nobody can take one over."""
+    if not guards:
+        return
+    names = {f"run{number}": guard.run_id for number, guard in enumerate(sorted(guards))}
+    found = transaction.rows(HOLDERS.replace(":runs", ", ".join(f":{name}" for name in names)), **names)
+    if lost := guards - {Guard(**row) for row in found}:
+        run_id = min(lost).run_id
+        raise RunHeld(
+            f"run {run_id} was taken over by another process, or removed: this one writes nothing more of it;"
+            f" `nyxlab show {run_id}` tells how it stands"
+        )
 
 
 def _execute(transaction: Transaction, rows: dict[str, list[Row]]) -> None:
