@@ -1,7 +1,7 @@
 """Wraps a provider so that no recorded reply is bought twice and no call is made that the budget does not hold.
 
-The intent of a call is on disk before the call is made, and the reply before anything leaves this process again. A reply
-that is on disk is handed out again, marked ``cached``; an intent without a reply is asked again at the next resume,
+The intent of a call is on disk before the call is made, and the reply before anything leaves this process again. What
+is on disk is handed out again, marked ``cached``; an intent without a reply is asked again at the next resume,
 unless another answer had been taken instead.
 """
 
@@ -32,7 +32,7 @@ OnCall = Callable[[CallRecord, bool], None]
 
 
 class Budget:
-    """What a run may still spend (USD). A call reserves its estimate first, so that calls at once cannot overdraw it."""
+    """What a run may still spend (USD). A call reserves its estimate first, so that several cannot overdraw it."""
 
     def __init__(self, limit: Decimal | None, calls: Iterable[CallRecord] = ()) -> None:
         self.limit = limit
@@ -132,8 +132,8 @@ class Book:
 class Ledger:
     """The calls of one step: what has a reply is replayed, and a decision that was taken is taken again.
 
-    ``deadline`` is the step's, in seconds; ``compares`` says that its candidates are asked at once, so that none of them
-    waits for what became of another.
+    ``deadline`` is the step's, in seconds; ``compares`` says that its candidates are asked at once, so that none waits
+    for what became of another.
     """
 
     def __init__(self, book: Book, step_id: str, *, deadline: float = 120.0, compares: bool = False) -> None:
@@ -185,7 +185,7 @@ class Ledger:
         return None
 
     def late(self, call: CallRecord) -> ProviderError | None:
-        """Return the error that a recorded reply counts as, which came too late for its comparison; None for any other."""
+        """Return the error that a recorded reply counts as which came too late for its comparison; else None."""
         reply = call.reply
         if not self.compares or call.role != "candidate" or reply is None or reply.cached:
             return None

@@ -20,7 +20,7 @@ FREE = Cost(usd=Decimal(0), certainty="exact")
 
 
 class Pause(Record):
-    """What a paused run waits for: a larger ``budget`` (USD ``needed`` with ``left``), a person's ``choice`` or ``answers`` by hand."""
+    """What a paused run waits for: a larger ``budget`` (USD, ``needed`` and ``left``), a ``choice``, ``answers``."""
 
     kind: Literal["budget", "choice", "answers"]
     step: str

@@ -65,8 +65,8 @@ class StepContext:
     """What a step runner is given. ``outputs`` maps the id of each step that it needs to that one's output.
 
     ``seed`` is a secret of this step of this run that stays the same at every resume, for what must look random but be
-    repeated exactly. ``late`` lasts as long as the run does: there goes on what no step waits for any more. ``payloads`` are
-    those of the steps that it needs; ``note`` tells whoever watches something about this step.
+    repeated exactly. ``late`` lasts as long as the run does: there goes on what no step waits for. ``payloads``
+    are those of the steps that it needs; ``note`` tells whoever watches something about this step.
     """
 
     run_id: str
@@ -200,7 +200,7 @@ async def _go(
 
 @dataclass(frozen=True)
 class _Session:
-    """One go at a run: what it is made of, how each step stands (``records``), and what it will wait for (``pauses``)."""
+    """One go at a run: what it is made of, how each step stands (``records``), what it will wait for (``pauses``)."""
 
     store: Store
     run: Run

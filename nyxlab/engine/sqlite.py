@@ -62,7 +62,7 @@ class Sqlite(Database):
             )
 
     def fault(self, error: Exception, connection: Connection | None) -> Fault:  # noqa: ARG002 - a server's is asked
-        """Tell a lock, which passes, and a full disk, which is everybody's, from a rule, which is one change's fault."""
+        """Tell a lock, which passes, from a full disk, which is everybody's, and a rule, which is one change's."""
         if isinstance(error, sqlite3.OperationalError):
             return "wait" if getattr(error, "sqlite_errorcode", 0) & 0xFF in BUSY else "broken"
         return "broken" if type(error) is sqlite3.DatabaseError else "rule"

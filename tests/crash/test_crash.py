@@ -1,4 +1,4 @@
-"""A comparing workflow is killed at every named point and at random moments; resumed, it equals one that was left alone."""
+"""A comparing workflow is killed at every named point and at random moments; resumed, it equals one left alone."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ steps:
     judge: null
     policy: first
     schema: {{type: object, required: [items], properties: {{items: {{type: array, items: {{type: string}}}}}}}}
-  - {{id: parts, kind: map, over: "steps.outline.output['items']", prompt: "Write {{{{ item }}}}", provider: "mine:one"}}
+  - {{id: parts, kind: map, over: "steps.outline.output['items']", prompt: "Write {{{{ item }}}}",
+     provider: "mine:one"}}
   - {{id: risks, prompt: "Risks of {{{{ steps.draft.output }}}}", {BOTH}}}
   - {{id: tests, prompt: "Tests for {{{{ steps.draft.output }}}}", {BOTH}}}
   - {{id: whole, prompt: "Join {{{{ steps.parts.output | join(' ') }}}}", {BOTH}}}
@@ -68,7 +69,8 @@ def project(folder: Path, server: Peer, store: str) -> Path:
         f'[endpoints.mine.models.{name}]\nprice = {{input = "1", output = "1"}}\n' for name in ("one", "two", "judge")
     )
     (folder / "nyxlab.toml").write_text(
-        f'store = "{store}"\n[endpoints.mine]\nkind = "openai"\nbase_url = "{url}"\napi_key_env = "MINE_API_KEY"\nallow_private = true\n{models}'
+        f'store = "{store}"\n[endpoints.mine]\nkind = "openai"\nbase_url = "{url}"\napi_key_env = "MINE_API_KEY"\n'
+        f"allow_private = true\n{models}"
     )
     (folder / "flow.yaml").write_text(FLOW)
     (folder / "a.txt").write_text("a file\n")
@@ -181,7 +183,7 @@ def test_killed_at_a_named_point(point: str, times: int, server: Peer, untouched
 
 
 def test_killed_at_random_moments(server: Peer, untouched: dict, folder: Path) -> None:
-    """Killed again and again at random moments, each run is whole in the end and has paid for no recorded reply twice."""
+    """Killed again and again at random moments, each run is whole in the end and has paid for no reply twice."""
     dice, done = random.Random(), set()
     for _ in range(-(-KILLS // A_RUN)):
         server.seen.clear()

@@ -23,7 +23,8 @@ from nyxlab.settings import load_settings
 
 SCRIPT = "# scripted replies, written by hand: no model produced this text\na: [{text: '%s'}]\n"
 FLOW = "name: w\nsteps:\n" + "".join(
-    f"  - {{id: s{n}, prompt: 'step {n}{f' {{{{ steps.s{n - 1}.output }}}}' if n else ''}', provider: 'script:s.yaml#a'}}\n"
+    f"  - {{id: s{n}, prompt: 'step {n}{f' {{{{ steps.s{n - 1}.output }}}}' if n else ''}',"
+    " provider: 'script:s.yaml#a'}\n"
     for n in range(6)
 )
 
@@ -147,7 +148,7 @@ def test_a_store_that_is_deleted_while_it_is_used(folder: Path) -> None:
 
 @pytest.mark.skipif(postgres_server.programs() is None, reason="no PostgreSQL server is installed here")
 def test_a_server_that_restarts_in_mid_run(folder: Path) -> None:
-    """A run whose PostgreSQL server restarts waits, reconnects and carries on; where it stays away, one sentence says so."""
+    """A run whose server restarts waits, reconnects and carries on; where it stays away, one sentence says so."""
     (folder / "w.yaml").write_text(FLOW.replace("'script:s.yaml#a'", "'script:s.yaml#a', deadline: 30"))
 
     def restarting(event) -> None:

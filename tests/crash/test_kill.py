@@ -31,7 +31,8 @@ from nyxlab.providers.scripted import ScriptedProvider
 
 folder, run_id = Path(sys.argv[1]), sys.argv[2]
 STEPS = "".join(
-    f"  - {{id: s{n}, prompt: 'step {n}: {{{{ steps.s{n - 1}.output }}}}'}}\\n" if n else "  - {id: s0, prompt: 'step 0:'}\\n"
+    f"  - {{id: s{n}, prompt: 'step {n}: {{{{ steps.s{n - 1}.output }}}}'}}\\n" if n
+    else "  - {id: s0, prompt: 'step 0:'}\\n"
     for n in range(9)
 )
 flow = parse_workflow("name: chain\\nsteps:\\n" + STEPS, "chain.yaml")

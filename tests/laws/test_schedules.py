@@ -1,7 +1,7 @@
 """Random schedules of the whole machine: several runs at once over a store that fails, locks, is slow and is killed.
 
-Whatever happens: an intent is on disk before the call is made, nothing recorded is asked again, no run says completed with
-an unfinished step, what is returned is on disk, no budget is passed, and the totals are those of the calls.
+Whatever happens: an intent is on disk before the call is made, nothing recorded is asked again, no run says completed
+with an unfinished step, what is returned is on disk, no budget is passed, and the totals are those of the calls.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A step that is carried on decides as it did: nobody is asked again whose reply is there, and nothing is bought anew."""
+"""A step that is carried on decides as it did: nobody is asked again whose reply is there."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def alike(told: dict) -> list[tuple[str, str, str | None]]:
 
 
 async def test_a_hedge_that_was_won_is_not_run_again(lab: Lab) -> None:
-    """Items that the quick provider answered are taken from it; the slow one, cancelled then, is not asked again for them."""
+    """Items that the quick provider answered are taken from it; the slow one, cancelled then, is not asked again."""
     path = flow(
         lab, "id: m, kind: map, over: [1, 2, 3, 4], prompt: 'x {{ item }}', provider: 'script:never',"
         " fallback: ['script:quick'], hedge: 0.1"
@@ -93,7 +93,8 @@ async def test_a_hedge_that_was_won_is_not_run_again(lab: Lab) -> None:
 async def test_a_fallback_that_answered_answers_again(lab: Lab) -> None:
     """A candidate that broke before the fallback answered is not asked again, and is shown as it was."""
     path = flow(
-        lab, "id: m, kind: map, over: [1, 2], prompt: 'x {{ item }}', provider: 'script:gone', fallback: ['script:late']"
+        lab, "id: m, kind: map, over: [1, 2], prompt: 'x {{ item }}', provider: 'script:gone',"
+        " fallback: ['script:late']"
     )  # fmt: skip
     async with lab:
         whole = await lab.run(path)
@@ -152,7 +153,7 @@ async def test_a_fork_leaves_a_models_own_words_alone(lab: Lab) -> None:
 
 
 async def test_a_broken_store_is_never_taken_for_a_silent_judge(lab: Lab) -> None:
-    """Where the intent to ask the judge cannot be written, the run ends with that sentence, not with the policy's choice."""
+    """Where the intent to ask the judge cannot be written, the run ends with that sentence."""
     path = flow(lab, "id: a, prompt: x, compare: ['script:quick', 'script:other'], judge: 'script:judge'")
     open_call = lab._store.open_call
 
@@ -171,7 +172,10 @@ async def test_a_broken_store_is_never_taken_for_a_silent_judge(lab: Lab) -> Non
 
 async def test_the_run_that_is_returned_is_the_one_on_disk(lab: Lab) -> None:
     """What a run returns is, field by field, what is read back; so it need not be read."""
-    path = flow(lab, "id: m, kind: map, over: [1, 2], prompt: 'x {{ item }}', provider: 'script:gone', fallback: ['script:quick']")  # fmt: skip
+    path = flow(
+        lab, "id: m, kind: map, over: [1, 2], prompt: 'x {{ item }}', provider: 'script:gone',"
+        " fallback: ['script:quick']"
+    )  # fmt: skip
     async with lab:
         run = await lab.run(path)
         assert await lab.show(run.run_id) == run

@@ -106,7 +106,7 @@ async def test_a_live_process_holds_and_a_dead_one_does_not(store_url: str) -> N
 
 
 async def test_whoever_lost_a_run_writes_nothing_more(store_url: str) -> None:
-    """When another process has taken a run over, the loser's step, calls and end reach the disk no more, and it is told."""
+    """When another process has taken a run over, nothing of the loser's reaches the disk any more, and it is told."""
     loser, winner = open_store(store_url), open_store(store_url)
     run_id = await start_run(loser, FLOW, {})
     lost, won = anyio.Event(), anyio.Event()

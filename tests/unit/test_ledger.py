@@ -220,7 +220,7 @@ async def test_a_replay_costs_no_budget(store):
 
 
 async def test_no_two_runs_send_the_same_idempotency_key(store):
-    """Two runs that ask the same question send different keys, and one that asks again after a crash sends its own again."""
+    """Two runs that ask the same question send different keys, and one that asks again sends its own again."""
     keys: list[str | None] = []
 
     class Listening(Counting):

@@ -59,7 +59,7 @@ async def test_runs_newest_first(store_url):
 
 
 async def test_a_long_text_is_kept_once(store_url):
-    """A text that stands in several places of a run is stored once, whatever it holds, and read back wherever it stood."""
+    """A text that stands in several places of a run is stored once and read back wherever it stood."""
     store = open_store(store_url)
     run_id = await start_run(store, FLOW, {"t": "x"})
     odd = "\x00 marks, \ud800 half a character, 😀 " * 50

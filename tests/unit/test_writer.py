@@ -161,7 +161,7 @@ async def test_a_note_outlives_a_transaction_that_fails(tmp_path) -> None:
 
 
 async def test_a_lock_is_waited_for_as_long_as_a_caller_may_wait(tmp_path) -> None:
-    """A note with time to wait outlasts a lock that the store's own patience does not, and is not dropped at the close."""
+    """A note with time to wait outlasts a lock that the store's own patience does not, even at the close."""
     url = f"sqlite:///{tmp_path}/s.db"
     store = open_store(url, patience=0.2)
     run_id = await start_run(store, FLOW, {})
