@@ -1,4 +1,4 @@
-"""Keeps runs, steps and calls in a database: the only file that knows how a record is a row.
+"""Keeps runs, steps and calls in a database.
 
 Everything is JSON text, never pickle; long texts are kept once for each content. Reading never creates a database where
 there is none. What is noted is on disk a moment later, with whatever is written next; what is awaited is on disk.
@@ -15,18 +15,16 @@ from typing import Any, TypeVar
 import anyio
 
 from nyxlab.engine import schema
-from nyxlab.engine.database import Database, OddRow, Transaction
+from nyxlab.engine.database import Database, Transaction
 from nyxlab.engine.records import CallRecord, Pause, Run, RunStatus, RunSummary, StepRecord
+from nyxlab.engine.rows import call_row, ended_row, read_calls, read_run, record, run_row, step_row, text_rows
 from nyxlab.engine.snapshots import OlderStore, Reader
-from nyxlab.engine.texts import apart, text, value_of, whole
+from nyxlab.engine.texts import text
 from nyxlab.engine.writer import Change, Guard, Writer
 from nyxlab.errors import InputRefused, RunHeld
-from nyxlab.providers.messages import Json, Record
+from nyxlab.providers.messages import Json
 
 T = TypeVar("T")
-R = TypeVar("R", bound=Record)
-Row = dict[str, Any]
-JSON_COLUMNS = {"pause", "inputs", "options", "output", "payload", "estimate", "reply", "error"}
 AN_EXAMPLE = "use a file, sqlite:///data/nyxlab.db, or PostgreSQL, postgresql://…"
 
 
@@ -80,12 +78,12 @@ class Store:
     async def create_run(self, run: Run) -> None:
         """Write a new run with its steps, and the calls that a fork takes over."""
         shelf: dict[str, str] = {}
-        steps = [_step_row(run.run_id, step, shelf) | {"position": n} for n, step in enumerate(run.steps.values())]
-        calls = [_call_row(run.run_id, call, shelf) for call in run.calls]
-        texts = _text_rows(run.run_id, shelf)
+        steps = [step_row(run.run_id, step, shelf) | {"position": n} for n, step in enumerate(run.steps.values())]
+        calls = [call_row(run.run_id, call, shelf) for call in run.calls]
+        texts = text_rows(run.run_id, shelf)
 
         def work(transaction: Transaction) -> None:
-            transaction.run(schema.CREATE_RUN, _run_row(run))
+            transaction.run(schema.CREATE_RUN, run_row(run))
             for statement, rows in (
                 (schema.CREATE_STEP, steps), (schema.OPEN_CALL, calls), (schema.KEEP_TEXT, texts)
             ):  # fmt: skip
@@ -96,27 +94,27 @@ class Store:
 
     async def load(self, run_id: str) -> Run:
         """Return one run with its steps and calls; ``InputRefused`` for an unknown id."""
-        run = await self._read(lambda transaction: _read_run(transaction, run_id))
+        run = await self._read(lambda transaction: read_run(transaction, run_id))
         if run is None:
             raise self._unknown(run_id)
         return run
 
     async def runs(self) -> list[RunSummary]:
         """Return all runs, newest first."""
-        return await self._read(lambda t: [_record(RunSummary, row) for row in t.rows(schema.RUNS)]) or []
+        return await self._read(lambda t: [record(RunSummary, row) for row in t.rows(schema.RUNS)]) or []
 
     async def ended_before(self, run_id: str | None, newest: int) -> list[RunSummary]:
         """Return the runs that had ended for good when another one began (None: by now), the last of them first."""
 
         def work(transaction: Transaction) -> list[RunSummary]:
             rows = transaction.rows(schema.RUNS_ENDED_BEFORE, run_id=run_id or "", newest=newest)
-            return [_record(RunSummary, row) for row in rows]
+            return [record(RunSummary, row) for row in rows]
 
         return await self._read(work) or []
 
     async def calls(self, run_id: str | None = None) -> list[CallRecord]:
         """Return the calls of one run, or of all runs one after another, in the order in which they were sent."""
-        return await self._read(lambda transaction: _read_calls(transaction, run_id)) or []
+        return await self._read(lambda transaction: read_calls(transaction, run_id)) or []
 
     async def set_options(self, run_id: str, options: Mapping[str, Json]) -> None:
         """Replace what the caller wants to find again at a resume."""
@@ -135,7 +133,7 @@ class Store:
 
         def work(transaction: Transaction) -> Run | None:
             self._claim(transaction, run_id)
-            run = _read_run(transaction, run_id)
+            run = read_run(transaction, run_id)
             if run is None or run.status == "completed":
                 return run
             if steps is not None and list(steps) != list(run.steps):
@@ -166,7 +164,7 @@ class Store:
 
         def work(transaction: Transaction) -> None:
             self._claim(transaction, run_id)
-            run = _read_run(transaction, run_id)
+            run = read_run(transaction, run_id)
             if run is None:
                 raise self._unknown(run_id)
             changed = {"run_id": run_id, "inputs": text(dict(inputs)), "source": (edited or run).source}
@@ -204,7 +202,7 @@ class Store:
     def end_step(self, run_id: str, step: StepRecord, *, patience: float | None = None) -> None:
         """Note what a step came to; ``patience`` is how many seconds a lock is waited for."""
         shelf: dict[str, str] = {}
-        row = _step_row(run_id, step, shelf)
+        row = step_row(run_id, step, shelf)
         self._note(run_id, shelf, Change(schema.END_STEP, row), patience)
 
     async def finish_run(
@@ -225,19 +223,19 @@ class Store:
 
     async def open_call(self, run_id: str, call: CallRecord, *, patience: float | None = None) -> None:
         """Write the intent to make a call, and all that was noted before."""
-        await self._write([Change(schema.OPEN_CALL, _call_row(run_id, call, {}))], self._guard(run_id), patience)
+        await self._write([Change(schema.OPEN_CALL, call_row(run_id, call, {}))], self._guard(run_id), patience)
 
     def close_call(self, run_id: str, call: CallRecord, *, patience: float | None = None) -> None:
         """Note what became of a call."""
         shelf: dict[str, str] = {}
-        row = _ended_row(run_id, call, shelf)
+        row = ended_row(run_id, call, shelf)
         self._note(run_id, shelf, Change(schema.CLOSE_CALL, row), patience)
 
     def _note(self, run_id: str, shelf: Mapping[str, str], change: Change, patience: float | None = None) -> None:
         known = self._held.get(run_id, set())
         new = {name: body for name, body in shelf.items() if name not in known}
         known.update(new)
-        changes = [*(Change(schema.KEEP_TEXT, row) for row in _text_rows(run_id, new)), change]
+        changes = [*(Change(schema.KEEP_TEXT, row) for row in text_rows(run_id, new)), change]
         self._writer.enqueue(changes, guard=self._guard(run_id), patience=patience or self.patience)
 
     async def _write(
@@ -279,73 +277,13 @@ class Store:
         return InputRefused(f"no run '{run_id[:80]}' in {self.name}; `nyxlab runs` lists them")
 
 
-def _run_row(run: Run) -> Row:
-    return {
-        "run_id": run.run_id,
-        "workflow": run.workflow,
-        "status": run.status,
-        "pause": text(run.pause.model_dump(mode="json") if run.pause else None),
-        "inputs": text(run.inputs),
-        "options": text(run.options),
-        "source": run.source,
-        "seed": run.seed,
-        "created_at": run.created_at.isoformat(),
-        "duration_seconds": run.duration_seconds,
-    }
-
-
-def _step_row(run_id: str, step: StepRecord, shelf: dict[str, str]) -> Row:
-    return {
-        "run_id": run_id,
-        "id": step.id,
-        "kind": step.kind,
-        "status": step.status,
-        "output": text(apart(step.output, shelf)),
-        "payload": text(apart(step.payload, shelf)),
-        "error": text(step.error),
-        "started_at": step.started_at.isoformat() if step.started_at else None,
-        "duration_seconds": step.duration_seconds,
-    }
-
-
-def _call_row(run_id: str, call: CallRecord, shelf: dict[str, str]) -> Row:
-    return _ended_row(run_id, call, shelf) | {
-        "step": call.step,
-        "key": call.key,
-        "asked": call.asked,
-        "provider": call.provider,
-        "role": call.role,
-        "sample": call.sample,
-        "estimate": call.estimate.model_dump_json(),
-        "started_at": call.started_at.isoformat(),
-    }
-
-
-def _ended_row(run_id: str, call: CallRecord, shelf: dict[str, str]) -> Row:
-    """Return what the end of a call changes, with the columns that name it."""
-    reply = call.reply.model_dump(mode="json", exclude_defaults=True) if call.reply else None
-    return {
-        "run_id": run_id,
-        "number": call.number,
-        "status": call.status,
-        "possibly_billed": call.possibly_billed,
-        "reply": text(apart(reply, shelf)),
-        "error": text(call.error),
-        "error_status": call.error_status,
-    }
-
-
-def _text_rows(run_id: str, shelf: Mapping[str, str]) -> list[Row]:
-    return [{"run_id": run_id, "hash": name, "body": body} for name, body in shelf.items()]
-
-
 def _take_up(transaction: Transaction, run: Run, token: str) -> Run:
     """Take a run up, and return it as that leaves it."""
     transaction.run(schema.TAKE_RUN, {"run_id": run.run_id, "holder": token})
     transaction.run(schema.RESET_STEPS, {"run_id": run.run_id})
     lost = {call.number: call.lost() for call in run.calls if call.status == "sent"}
     for call in lost.values():
-        transaction.run(schema.CLOSE_CALL, _ended_row(run.run_id, call, {}))
+        transaction.run(schema.CLOSE_CALL, ended_row(run.run_id, call, {}))
     steps = {
         name: (step if step.status == "completed" else step.pending()).with_calls(
             lost.get(call.number, call) for call in step.calls
@@ -360,46 +298,5 @@ def _replace_steps(transaction: Transaction, run: Run, edited: Run) -> None:
     for gone in run.steps.keys() - edited.steps.keys():
         transaction.run(schema.REMOVE_STEP, {"run_id": run.run_id, "id": gone})
     for position, step in enumerate(edited.steps.values()):
-        row = _step_row(run.run_id, step, {}) | {"position": position}
+        row = step_row(run.run_id, step, {}) | {"position": position}
         transaction.run(schema.PLACE_STEP if step.id in run.steps else schema.CREATE_STEP, row)
-
-
-def _record(kind: type[R], row: Mapping[str, Any], shelf: Mapping[str, str] | None = None, **more: object) -> R:
-    """Read a row as a record; columns that it does not have are ours alone."""
-    try:
-        found = {
-            name: whole(value_of(row[name]), shelf or {}) if name in JSON_COLUMNS else row[name]
-            for name in kind.model_fields
-            if name in row
-        }
-        return kind.model_validate({**found, **more})
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise OddRow from error
-
-
-def _shelf(transaction: Transaction, run_id: str | None) -> dict[str, str]:
-    rows = transaction.rows(schema.TEXTS, run_id=run_id) if run_id else transaction.rows(schema.ALL_TEXTS)
-    return {row["hash"]: row["body"] for row in rows}
-
-
-def _read_run(transaction: Transaction, run_id: str) -> Run | None:
-    rows = transaction.rows(schema.RUN, run_id=run_id)
-    if not rows:
-        return None
-    shelf = _shelf(transaction, run_id)
-    calls: dict[str, list[CallRecord]] = {}
-    for call in _read_calls(transaction, run_id, shelf):
-        calls.setdefault(call.step, []).append(call)
-    steps = [
-        _record(StepRecord, row, shelf, calls=calls.get(row["id"], ()))
-        for row in transaction.rows(schema.STEPS, run_id=run_id)
-    ]
-    return _record(Run, rows[0], steps={step.id: step for step in steps})
-
-
-def _read_calls(
-    transaction: Transaction, run_id: str | None, shelf: Mapping[str, str] | None = None
-) -> list[CallRecord]:
-    shelf = _shelf(transaction, run_id) if shelf is None else shelf
-    rows = transaction.rows(schema.CALLS, run_id=run_id) if run_id else transaction.rows(schema.ALL_CALLS)
-    return [_record(CallRecord, row, shelf) for row in rows]
