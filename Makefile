@@ -26,8 +26,8 @@ test: $(STAMP)  ## Lint, types, import contracts, then every test
 check: $(STAMP)  ## What a commit is held against: lint, format, types, import contracts
 	@$(BIN)/pre-commit run --all-files
 
-crash: $(STAMP)  ## Kill a run at 300 random moments and carry it on each time (CI does 30)
-	@NYXLAB_KILLS=300 $(BIN)/python -m pytest -q tests/crash
+crash: $(STAMP)  ## Kill a run at 300 random moments and carry it on each time, and 5,000 random schedules (CI: 30, 200)
+	@NYXLAB_KILLS=300 NYXLAB_SCHEDULES=5000 $(BIN)/python -m pytest -q tests/crash tests/laws/test_schedules.py
 
 notebooks: $(STAMP)  ## Execute the notebooks on scripted replies and store their outputs (before a commit that changes them)
 	@for n in notebooks/0*.ipynb; do \

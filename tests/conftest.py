@@ -47,8 +47,8 @@ def postgres():
     """The URL of a PostgreSQL server of this session's own."""
     if postgres_server.programs() is None:
         pytest.skip("no PostgreSQL server is installed here")
-    with postgres_server.server() as url:
-        yield url
+    with postgres_server.server() as running:
+        yield running.url
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -10,10 +10,11 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-import sqlalchemy as sa
+import psycopg
 
 NUMBERS = count()
 
@@ -25,9 +26,27 @@ def programs() -> Path | None:
     return Path(found).parent if found else debian[-1].parent if debian else None
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server that runs; ``url`` is without a database's name."""
+
+    url: str
+    control: list[str | Path]
+    options: str
+    how: dict
+
+    def start(self) -> None:
+        """Start it and wait until it can be reached."""
+        subprocess.run([*self.control, "-o", self.options, "-w", "start"], **self.how)
+
+    def stop(self, mode: str = "immediate") -> None:
+        """Stop it; clients are cut off."""
+        subprocess.run([*self.control, "-m", mode, "stop"], **self.how)
+
+
 @contextmanager
-def server() -> Iterator[str]:
-    """Start a server and give its URL, without a database's name; raises FileNotFoundError where none is installed."""
+def server() -> Iterator[Server]:
+    """Start a server; raises FileNotFoundError where none is installed."""
     bin_ = programs()
     if bin_ is None:
         raise FileNotFoundError("no PostgreSQL server is installed")
@@ -48,19 +67,17 @@ def server() -> Iterator[str]:
             f"-c listen_addresses=127.0.0.1 -p {port} -c unix_socket_directories='' -c fsync=off -c max_connections=300"
         )
         control = [bin_ / "pg_ctl", "-D", data, "-l", Path(name) / "log"]
-        subprocess.run([*control, "-o", options, "-w", "start"], **quiet, **more)
+        running = Server(f"postgresql://nyxlab@127.0.0.1:{port}", control, options, {**quiet, **more})
+        running.start()
         try:
-            yield f"postgresql://nyxlab@127.0.0.1:{port}"
+            yield running
         finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], **quiet, **more)
+            running.stop()
 
 
 def database(server_url: str) -> str:
     """Create an empty database on a server and return its URL."""
     name = f"nyxlab_{os.getpid()}_{next(NUMBERS)}"
-    url = sa.make_url(f"{server_url}/postgres").set(drivername="postgresql+psycopg")
-    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as conn:
-        conn.exec_driver_sql(f"CREATE DATABASE {name}")
-    engine.dispose()
+    with psycopg.connect(f"{server_url}/postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
     return f"{server_url}/{name}"

@@ -10,7 +10,8 @@ import signal
 from typing import Literal, get_args
 
 Point = Literal[
-    "commit.before", "commit.after", "intent.after", "call.after", "reply.after", "step.started", "step.ended", "run.ended"
+    "commit.before", "commit.after", "intent.after", "call.after", "reply.after",
+    "step.started", "step.ended", "run.ended",
 ]  # fmt: skip
 POINTS: tuple[Point, ...] = get_args(Point)
 

@@ -34,14 +34,19 @@ def downstream(workflow: Workflow, ids: Collection[str]) -> frozenset[str]:
 def touched(workflow: Workflow, names: Collection[str]) -> frozenset[str]:
     """Return the steps whose texts name one of these inputs, and all that wait for them."""
     uses = {
-        step.id: {use.name for _, text in step.templates for use in references(text, (*VARIABLES, *ITEM)) if use.root == "inputs"}
+        step.id: {
+            use.name
+            for _, text in step.templates
+            for use in references(text, (*VARIABLES, *ITEM))
+            if use.root == "inputs"
+        }
         for step in workflow.steps
-    }  # fmt: skip
+    }
     return downstream(workflow, [step_id for step_id, used in uses.items() if used.intersection(names)])
 
 
 def edited(run: Run, old: Workflow, new: Workflow) -> tuple[Run, frozenset[str]]:
-    """Return a run with the steps of an edited workflow, and which of them run again: changed ones and what waits for them.
+    """Return a run with the steps of an edited workflow, and which run again: changed ones and what waits for them.
 
     ``InputRefused`` where the edit removes a step that has recorded calls: what they cost must not vanish.
     """
@@ -49,7 +54,8 @@ def edited(run: Run, old: Workflow, new: Workflow) -> tuple[Run, frozenset[str]]
     names = {step.id for step in new.steps}
     if lost := [name for name, step in run.steps.items() if name not in names and step.calls]:
         raise InputRefused(
-            f"the edited workflow lacks the step '{lost[0]}', for which run {run.run_id} has recorded calls: put it back, or start a new run"
+            f"the edited workflow lacks the step '{lost[0]}', for which run {run.run_id} has recorded calls:"
+            " put it back, or start a new run"
         )
     changed = {step.id for step in new.steps if step.id not in before or _told(before[step.id]) != _told(step)}
     if old.goal != new.goal:
@@ -105,12 +111,15 @@ def _taken_over(step: StepRecord, *, done: bool) -> StepRecord:
 
 
 def _free(value: Json) -> Json:
-    """Return a step's payload with every cost at nothing and every reply marked as replayed."""
+    """Return a step's payload with every cost at nothing and every reply marked as replayed.
+
+    What a model wrote stands under ``output``, and is left alone whatever its keys are.
+    """
     if isinstance(value, list):
         return [_free(part) for part in value]
     if not isinstance(value, dict):
         return value
-    told = {key: _free(part) for key, part in value.items()}
+    told = {key: part if key == "output" else _free(part) for key, part in value.items()}
     if isinstance(told.get("cost"), dict):
         told |= {"cost": FREE.to_json()} | ({"cached": True} if "cached" in told else {})
     return told

@@ -1,25 +1,30 @@
 """Wraps a provider so that no recorded reply is bought twice and no call is made that the budget does not hold.
 
-The intent of a call is on disk before the call is made, and the reply before anything else sees it. A reply that is on
-disk is handed out again, marked ``cached``; an intent without a reply is asked again at the next resume.
+The intent of a call is on disk before the call is made, and the reply before anything leaves this process again. What
+is on disk is handed out again, marked ``cached``; an intent without a reply is asked again at the next resume,
+unless another answer had been taken instead.
 """
 
 from __future__ import annotations
 
 import copy
 import hashlib
-import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
-from itertools import count
-
-import anyio
 
 from nyxlab.engine import crash
 from nyxlab.engine.records import FREE, CallRecord, CallStatus, Role
 from nyxlab.engine.store import Store
-from nyxlab.errors import BudgetExhausted, ProviderBusy, ProviderError, ProviderMisused
+from nyxlab.errors import (
+    BudgetExhausted,
+    NyxlabError,
+    ProviderBroken,
+    ProviderBusy,
+    ProviderError,
+    ProviderMisused,
+    ProviderPassed,
+)
 from nyxlab.providers.base import Provider, Receipt, receipt
 from nyxlab.providers.messages import Cost, Reply, Request
 
@@ -27,7 +32,7 @@ OnCall = Callable[[CallRecord, bool], None]
 
 
 class Budget:
-    """What a run may still spend (USD). A call reserves its estimate first, so that calls at once cannot overdraw it."""
+    """What a run may still spend (USD). A call reserves its estimate first, so that several cannot overdraw it."""
 
     def __init__(self, limit: Decimal | None, calls: Iterable[CallRecord] = ()) -> None:
         self.limit = limit
@@ -61,44 +66,133 @@ class Budget:
         self._taken += charge - (estimate.usd or 0)
 
 
-class Ledger:
-    """The calls of one step. ``definition`` is the step's hash, so that an edited step does not take old replies.
+class Book:
+    """The calls of one go at a run: those that were made before, and those that its steps make now.
 
-    ``calls`` are those made for the step so far: what has a reply among them is replayed. ``numbers`` are those of the
-    run's next calls, shared by all of its steps.
+    ``secret`` is the run's own, so that two runs never send the same idempotency key. ``fault`` is what went wrong with
+    the store, if anything did: whoever asks must hear of it, whatever a gate made of it.
     """
 
     def __init__(
         self,
         store: Store,
         run_id: str,
-        step_id: str,
-        definition: str,
+        *,
+        secret: str = "",
         budget: Budget | None = None,
-        on_call: OnCall | None = None,
         calls: Iterable[CallRecord] = (),
-        numbers: Iterator[int] | None = None,
+        on_call: OnCall | None = None,
     ) -> None:
         self.store = store
         self.run_id = run_id
-        self.step_id = step_id
-        self.definition = definition
+        self.secret = secret
         self.budget = budget or Budget(None)
+        self.calls = {call.number: call for call in calls}
         self.on_call = on_call
-        made = list(calls)
-        self.recorded = {call.key: call for call in made if call.status == "ok"}
-        self.numbers = numbers or count(1 + max((call.number for call in made), default=0))
+        self.used: set[int] = set()  # calls that were made or replayed in this go
+        self.fault: NyxlabError | None = None
+        self._last = max(self.calls, default=0)
+
+    def of(self, step_id: str) -> list[CallRecord]:
+        """Return the calls of one step in the order in which they were sent."""
+        return [call for _, call in sorted(self.calls.items()) if call.step == step_id]
+
+    def next_number(self) -> int:
+        """Return the number of the run's next call."""
+        self._last += 1
+        return self._last
+
+    async def open(self, call: CallRecord, patience: float) -> None:
+        """Write the intent to make a call."""
+        try:
+            await self.store.open_call(self.run_id, call, patience=patience)
+        except NyxlabError as error:
+            self.fault = error
+            raise
+        except BaseException:  # cancelled: the intent may be on disk, and the call is not made
+            self.close(call, patience, status="cancelled", error="cancelled before it was sent")
+            raise
+        self.calls[call.number] = call
+
+    def close(self, call: CallRecord, patience: float, **outcome: object) -> CallRecord:
+        """Note what became of a call: it is on disk before whatever leaves this process next."""
+        closed = call.model_copy(update=outcome)
+        self.store.close_call(self.run_id, closed, patience=patience)
+        self.calls[call.number] = closed
+        self.tell(closed, replayed=False)
+        return closed
+
+    def tell(self, call: CallRecord, *, replayed: bool) -> None:
+        """Pass a call on to whoever watches."""
+        self.used.add(call.number)
+        if self.on_call:
+            self.on_call(call, replayed)
+
+
+class Ledger:
+    """The calls of one step: what has a reply is replayed, and a decision that was taken is taken again.
+
+    ``deadline`` is the step's, in seconds; ``compares`` says that its candidates are asked at once, so that none waits
+    for what became of another.
+    """
+
+    def __init__(self, book: Book, step_id: str, *, deadline: float = 120.0, compares: bool = False) -> None:
+        self.book = book
+        self.step_id = step_id
+        self.deadline = deadline
+        self.compares = compares
+        self.made = {call.key: call for call in book.of(step_id)}  # the last one of each key
+        self.recorded = {key: call for key, call in self.made.items() if call.status == "ok"}  # not replayed yet
+        self._item = ""
+        self._candidates: list[Provider] = []
         self._samples: dict[str, set[int]] = {}
 
     def wrap(self, provider: Provider, role: Role = "candidate") -> Provider:
         """Return the provider with its calls recorded under this step."""
+        if role == "candidate":
+            self._candidates.append(provider)
         return _Recorded(self, provider, role)
 
     def for_item(self, index: int) -> Ledger:
         """Return the ledger of one item of a map step: two items that ask the same question are two questions."""
         item = copy.copy(self)
-        item.definition = _sha(self.definition, str(index))
+        item._item, item._candidates = str(index), []
         return item
+
+    def question(self, asked: str, provider: Provider) -> str:
+        """Return what names a question to a provider within the run, the request being named by its digest."""
+        return _sha(asked, provider.identity, provider.id, self.step_id, self._item)
+
+    def passed(self, asked: str, provider: Provider, sample: int) -> ProviderError | None:
+        """Return how a call ended that got no reply, where another candidate's was taken instead; None where none was.
+
+        One that broke is not asked again beside a recorded answer. One that was cancelled or lost is not where
+        candidates are asked in turn: the one that answered had been asked because of it.
+        """
+        call = self.made.get(_key(self.question(asked, provider), sample))
+        if call is None or call.status == "ok":
+            return None
+        keys = (_key(self.question(asked, other), sample) for other in self._candidates)
+        answered = [self.made[key].number for key in keys if key in self.made and self.made[key].status == "ok"]
+        if call.status == "error" and answered:
+            said = (call.error or "").removeprefix(f"{provider.id}: ")
+            error = ProviderBroken(said, provider=provider.id, status=call.error_status)
+            error.received = call.reply
+            return error
+        if not self.compares and any(number > call.number for number in answered):
+            said = "another answer came first: cancelled, possibly billed"
+            return ProviderPassed(said, provider=provider.id, attempts=0)
+        return None
+
+    def late(self, call: CallRecord) -> ProviderError | None:
+        """Return the error that a recorded reply counts as which came too late for its comparison; else None."""
+        reply = call.reply
+        if not self.compares or call.role != "candidate" or reply is None or reply.cached:
+            return None
+        if reply.latency_seconds + reply.wait_seconds <= self.deadline:
+            return None
+        said = f"no answer within {self.deadline:g} s; one that comes while the run lasts is kept in the ledger"
+        return ProviderPassed(said, provider=call.provider, attempts=0)
 
     def left(self) -> Decimal | None:
         """Return the USD that this step may count on: what is left, and what its recorded replies have cost already.
@@ -106,7 +200,7 @@ class Ledger:
         So a resumed step sees the money that it saw at first and takes the same decisions; new calls are held to
         what is really left all the same.
         """
-        left = self.budget.left()
+        left = self.book.budget.left()
         return None if left is None else left + sum((call.charge for call in self.recorded.values()), Decimal(0))
 
     def take_sample(self, question: str) -> int:
@@ -156,44 +250,48 @@ class _Recorded(Provider):
         """Return the recorded reply, or ask and record. Raises like the provider, and ``BudgetExhausted``."""
         ledger = self._ledger
         asked = request.digest()
-        question = _sha(asked, self.identity, self.id, ledger.definition)
+        question = ledger.question(asked, self._provider)
         sample = ledger.take_sample(question)
         try:
-            return await self._answer(request, asked, _sha(question, str(sample)), sample)
+            return await self._answer(request, asked, _key(question, sample), sample)
         except BaseException:
             ledger.free_sample(question, sample)
             raise
 
     async def _answer(self, request: Request, asked: str, key: str, sample: int) -> Reply:
-        ledger = self._ledger
+        ledger, book = self._ledger, self._ledger.book
         if (known := ledger.recorded.pop(key, None)) and known.reply:
-            self._tell(known, replayed=True)
+            book.tell(known, replayed=True)
+            if late := ledger.late(known):
+                raise late
             return known.reply.model_copy(update={"cached": True})
+        if self._role == "candidate" and (passed := ledger.passed(asked, self._provider, sample)):
+            raise passed
         await self._provider.prepare(request)  # what waits for a person is no call yet
         estimate = self._provider.estimate(request)
-        ledger.budget.reserve(estimate, self.id)
+        book.budget.reserve(estimate, self.id)
+        call = self._intent(asked, key, sample, estimate)
         try:
-            with anyio.CancelScope(shield=True):  # an intent that is on disk always gets an end, if the process lives
-                call = self._intent(asked, key, sample, estimate)
-                await ledger.store.open_call(ledger.run_id, call)
+            await book.open(call, ledger.deadline)
         except BaseException:
-            ledger.budget.settle(estimate, Decimal(0))
+            book.budget.settle(estimate, Decimal(0))
             raise
+        crash.here("intent.after")
+        secret_key = _sha(book.secret, book.run_id, key)
         try:
-            crash.here("intent.after")
             with receipt() as slip:
-                reply = await self._provider.ask(request.model_copy(update={"idempotency_key": key}))
+                reply = await self._provider.ask(request.model_copy(update={"idempotency_key": secret_key}))
         except BaseException as error:
-            await self._close(call, **_trouble(error, slip, estimate))
+            self._close(call, **_trouble(error, slip, estimate))
             raise
         crash.here("call.after")
-        await self._close(call, status="ok", reply=reply)
+        self._close(call, status="ok", reply=reply)
         crash.here("reply.after")
         return reply
 
     def _intent(self, asked: str, key: str, sample: int, estimate: Cost) -> CallRecord:
         return CallRecord(
-            number=next(self._ledger.numbers),
+            number=self._ledger.book.next_number(),
             step=self._ledger.step_id,
             key=key,
             asked=asked,
@@ -204,17 +302,10 @@ class _Recorded(Provider):
             started_at=datetime.now(UTC),
         )
 
-    async def _close(self, call: CallRecord, **outcome: object) -> None:
-        """Write what became of the call, whoever has been cancelled meanwhile: it may have been paid for."""
-        closed = call.model_copy(update=outcome)
-        with anyio.CancelScope(shield=True):
-            await self._ledger.store.close_call(self._ledger.run_id, closed)
-        self._ledger.budget.settle(call.estimate, closed.charge)
-        self._tell(closed, replayed=False)
-
-    def _tell(self, call: CallRecord, *, replayed: bool) -> None:
-        if self._ledger.on_call:
-            self._ledger.on_call(call, replayed)
+    def _close(self, call: CallRecord, **outcome: object) -> None:
+        """Note what became of the call, and take what it did cost out of the budget."""
+        closed = self._ledger.book.close(call, self._ledger.deadline, **outcome)
+        self._ledger.book.budget.settle(call.estimate, closed.charge)
 
 
 def _trouble(error: BaseException, slip: Receipt, estimate: Cost) -> dict[str, object]:
@@ -237,5 +328,10 @@ def _trouble(error: BaseException, slip: Receipt, estimate: Cost) -> dict[str, o
     }
 
 
+def _key(question: str, sample: int) -> str:
+    """Return the key of a call: what is asked of whom in which step, and for which time."""
+    return _sha(question, str(sample))
+
+
 def _sha(*parts: str) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,4 +1,4 @@
-"""Turns the text of a workflow file into a checked ``Workflow``: every mistake is named with file and line, all at once."""
+"""Turns the text of a workflow file into a checked ``Workflow``: every mistake is named with its line, all at once."""
 
 from __future__ import annotations
 
@@ -32,8 +32,10 @@ NEEDED = {
     "review": {"of": "the steps whose outputs are reviewed"},
 }
 _EVERY = {"id", "kind", "needs", "when"}
-_ASKING = {"persona", "context", "prompt", "provider", "compare", "select", "judge", "policy", "fallback", "output_schema",
-           "max_tokens", "deadline", "hedge"}  # fmt: skip
+_ASKING = {
+    "persona", "context", "prompt", "provider", "compare", "select", "judge", "policy", "fallback", "output_schema",
+    "max_tokens", "deadline", "hedge",
+}  # fmt: skip
 KEYS = {  # what each kind of step reads
     "prompt": _EVERY | _ASKING,
     "map": _EVERY | _ASKING | {"over"},

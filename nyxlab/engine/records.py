@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -20,7 +20,7 @@ FREE = Cost(usd=Decimal(0), certainty="exact")
 
 
 class Pause(Record):
-    """What a paused run waits for: a larger ``budget`` (USD ``needed`` with ``left``), a person's ``choice`` or ``answers`` by hand."""
+    """What a paused run waits for: a larger ``budget`` (USD, ``needed`` and ``left``), a ``choice``, ``answers``."""
 
     kind: Literal["budget", "choice", "answers"]
     step: str
@@ -89,6 +89,10 @@ class CallRecord(Record):
             return FREE
         return Cost.unknown()
 
+    def lost(self) -> CallRecord:
+        """Return it as the process that sent it leaves it when it dies: nobody knows whether it was answered."""
+        return self.model_copy(update={"status": "lost", "possibly_billed": self.estimate != FREE})
+
     def brief(self) -> dict[str, Json]:
         """Return the call as a checkpoint lists it, without its text."""
         reply = self.reply
@@ -129,6 +133,14 @@ class StepRecord(Record):
     def cost(self) -> Cost:
         """What the step's calls cost together, judge calls included."""
         return Cost.total(call.cost for call in self.calls)
+
+    def pending(self) -> StepRecord:
+        """Return it as a step that is to run again."""
+        return self.model_copy(update={"status": "pending", "output": None, "payload": {}, "error": None})
+
+    def with_calls(self, calls: Iterable[CallRecord]) -> StepRecord:
+        """Return it with these calls."""
+        return self.model_copy(update={"calls": tuple(calls)})
 
     def checkpoint(self) -> dict[str, Json]:
         """Return the step as ``nyxlab.run/1`` lists it: the runner's payload between what the engine knows.

@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from graphlib import TopologicalSorter
-from itertools import count
 from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
+from pydantic_core import to_jsonable_python
 
 from nyxlab.engine import crash
-from nyxlab.engine.fork import new_id
-from nyxlab.engine.lease import BEAT
-from nyxlab.engine.ledger import Budget, Ledger
+from nyxlab.engine.fork import downstream, new_id
+from nyxlab.engine.ledger import Book, Budget, Ledger
 from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.records import (
     CallDone,
@@ -41,16 +40,24 @@ from nyxlab.engine.records import (
     StepDone,
     StepRecord,
     StepStarted,
-    StepStatus,
 )  # fmt: skip
 from nyxlab.engine.store import Store
 from nyxlab.engine.template import evaluate
 from nyxlab.engine.workflow import Step, Workflow, bind_inputs
-from nyxlab.errors import AnswerWanted, BudgetExhausted, GateFailed, InputRefused, NoCandidate, NyxlabError, StoreBroken
+from nyxlab.errors import (
+    AnswerWanted,
+    BudgetExhausted,
+    GateFailed,
+    InputRefused,
+    NoCandidate,
+    NyxlabError,
+    RunHeld,
+    StoreBroken,
+)
 from nyxlab.providers.messages import Json
 
 MAX_BYTES = 1_000_000
-SOON = 0.05  # seconds that a note waits for another write to go with
+ALWAYS = "true"  # what `when` is unless it is written
 
 
 @dataclass(frozen=True)
@@ -58,8 +65,8 @@ class StepContext:
     """What a step runner is given. ``outputs`` maps the id of each step that it needs to that one's output.
 
     ``seed`` is a secret of this step of this run that stays the same at every resume, for what must look random but be
-    repeated exactly. ``late`` lasts as long as the run does: there goes on what no step waits for any more. ``payloads`` are
-    those of the steps that it needs; ``note`` tells whoever watches something about this step.
+    repeated exactly. ``late`` lasts as long as the run does: there goes on what no step waits for. ``payloads``
+    are those of the steps that it needs; ``note`` tells whoever watches something about this step.
     """
 
     run_id: str
@@ -156,189 +163,176 @@ async def execute(
     run = await store.begin(run_id, [step.id for step in workflow.steps])
     if run.status == "completed":
         return run
-    session = _Session(store, run, workflow, runner, on_event or (lambda _: None), budget)
     try:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_stay_alive, store, run_id)
-            await session.run_all()
-            tasks.cancel_scope.cancel()
+        return await _go(store, run, workflow, runner, on_event or (lambda _: None), budget)
+    except BaseException:
+        with anyio.CancelScope(shield=True), suppress(NyxlabError):
+            await store.release(run_id)
+        raise
+
+
+async def _go(
+    store: Store, run: Run, workflow: Workflow, runner: StepRunner, emit: OnEvent, limit: Decimal | None
+) -> Run:
+    """Run every step that can run, write how the run stands, and return that."""
+    began = time.perf_counter()
+    if limit is None and workflow.budget:
+        limit = workflow.budget.usd
+
+    def told(call: CallRecord, replayed: bool) -> None:
+        emit(CallDone(run_id=run.run_id, call=call, replayed=replayed))
+
+    book = Book(store, run.run_id, secret=run.seed, budget=Budget(limit, run.calls), calls=run.calls, on_call=told)
+    done = sum(step.status == "completed" for step in run.steps.values())
+    emit(RunStarted(run_id=run.run_id, workflow=workflow.name, steps=len(workflow.steps), done=done))
+    order = TopologicalSorter({step.id: step.needs for step in workflow.steps})
+    order.prepare()
+    try:
+        async with anyio.create_task_group() as late:
+            async with anyio.create_task_group() as tasks:
+                session = _Session(store, run, workflow, runner, emit, book, order, tasks, late, dict(run.steps), [])
+                session.start_ready()
+            late.cancel_scope.cancel()  # nobody waits for what is late now
     except BaseExceptionGroup as group:
         raise _first(group) from group
-    finally:
-        if not session.ended:
-            with anyio.CancelScope(shield=True), suppress(StoreBroken):
-                await store.release(run_id)
-    return await store.load(run_id)
+    return await session.finish(time.perf_counter() - began)
 
 
-async def _stay_alive(store: Store, run_id: str) -> None:
-    """Show other machines now and then that this process still carries the run on."""
-    while True:
-        await anyio.sleep(BEAT)
-        await store.beat(run_id)
-
-
+@dataclass(frozen=True)
 class _Session:
-    """One go at a run."""
+    """One go at a run: what it is made of, how each step stands (``records``), what it will wait for (``pauses``)."""
 
-    def __init__(
-        self, store: Store, run: Run, workflow: Workflow, runner: StepRunner, emit: OnEvent, limit: Decimal | None
-    ) -> None:
-        self.store, self.run, self.workflow, self.runner, self.emit = store, run, workflow, runner, emit
-        if limit is None and workflow.budget:
-            limit = workflow.budget.usd
-        self.budget = Budget(limit, run.calls)
-        self.order = TopologicalSorter({step.id: step.needs for step in workflow.steps})
-        self.steps = {step.id: step for step in workflow.steps}
-        self.outputs = {step.id: step.output for step in run.steps.values() if step.status == "completed"}
-        self.payloads = {step.id: step.payload for step in run.steps.values()}
-        self.failed: set[str] = set()
-        self.used: set[int] = set()  # calls that were made or replayed in this go
-        self.pauses: list[Pause] = []
-        self.writing_soon = self.ended = False
-        self.numbers = count(1 + max((call.number for call in run.calls), default=0))
-        self.late: TaskGroup  # while run_all runs
+    store: Store
+    run: Run
+    workflow: Workflow
+    runner: StepRunner
+    emit: OnEvent
+    book: Book
+    order: TopologicalSorter[str]
+    tasks: TaskGroup
+    late: TaskGroup
+    records: dict[str, StepRecord]
+    pauses: list[Pause]
 
-    async def run_all(self) -> None:
-        """Run every step that can run, then write how the run stands."""
-        began = time.perf_counter()
-        run_id, total = self.run.run_id, len(self.steps)
-        self.emit(RunStarted(run_id=run_id, workflow=self.workflow.name, steps=total, done=len(self.outputs)))
-        self.order.prepare()
-        try:
-            async with anyio.create_task_group() as self.late:
-                async with anyio.create_task_group() as tasks:
-                    self.start_ready(tasks)
-                self.late.cancel_scope.cancel()  # nobody waits for what is late now
-        except BaseExceptionGroup as group:
-            raise _first(group) from group
-        status: RunStatus = "failed" if self.failed else "paused" if self.pauses else "completed"
-        pause = self.pauses[0] if status == "paused" else None
-        await self.store.finish_run(
-            run_id, status, pause=pause, skipped=self.skipped(), duration=time.perf_counter() - began
-        )
-        self.ended = True
-        crash.here("run.ended")
-        self.emit(RunDone(run_id=run_id, status=status, pause=pause))
-
-    def start_ready(self, tasks: TaskGroup) -> None:
+    def start_ready(self) -> None:
         """Start every step whose needs are done; those that were done before only let the next ones go."""
         while ready := self.order.get_ready():
             for step_id in ready:
-                if step_id in self.outputs:
+                if self.records[step_id].status == "completed":
                     self.order.done(step_id)
                 else:
-                    tasks.start_soon(self.run_step, self.steps[step_id], tasks)
+                    self.tasks.start_soon(self.run_step, self.workflow.step(step_id))
 
-    async def run_step(self, step: Step, tasks: TaskGroup) -> None:
-        """Run one step, write its outcome, and start what waited for it."""
+    async def run_step(self, step: Step) -> None:
+        """Run one step, note its outcome, and start what waited for it."""
         run_id, now = self.run.run_id, datetime.now(UTC)
         began = time.perf_counter()
         self.store.start_step(run_id, step.id, now)
-        if not step.asks:  # a tool may take long; where models are asked, the intent to ask comes at once
+        if step.kind == "tool":  # it acts outside of this process, where what came before must be known
             await self.store.flush()
         self.emit(StepStarted(run_id=run_id, step=step.id))
         crash.here("step.started")
         outcome = await self.outcome(step)
-        status: StepStatus = "completed"
-        output, error = None, None
-        match outcome:
-            case Done():
-                output = outcome.output
-            case Failed():
-                status, error = "failed", outcome.error
-                self.failed.add(step.id)
-            case Paused():
-                status = "paused"
-                self.pauses.append(outcome.pause)
-            case Skipped():
-                status = "skipped"
-        payload = {} if isinstance(outcome, Skipped) else outcome.payload
-        # Replies of an earlier go that an edit or another input left unused: they were paid for, so they stay listed.
-        known = self.run.steps[step.id].calls
-        if earlier := [call.brief() for call in known if call.status == "ok" and call.number not in self.used]:
-            payload = {**payload, "earlier": earlier}
-        record = StepRecord(
-            id=step.id,
-            kind=step.kind,
-            status=status,
-            output=output,
-            payload=payload,
-            error=error,
-            started_at=now,
-            duration_seconds=time.perf_counter() - began,
-        )
-        if step.asks and status == "completed":
-            # Its replies are on disk: should this be lost, the step runs again for nothing. So it may wait for the next write.
-            self.store.end_step(run_id, record)
-            self.write_soon()
-        else:
-            with anyio.CancelScope(shield=True):  # what it took to get here is not done twice for a Ctrl-C
-                await self.store.finish_step(run_id, record)
+        record = self.record(step, outcome, now, time.perf_counter() - began)
+        self.store.end_step(run_id, record, patience=step.deadline)
+        if step.kind == "tool":
+            with anyio.CancelScope(shield=True):  # what it did is not done twice for a Ctrl-C
+                await self.store.flush()
         crash.here("step.ended")
+        self.records[step.id] = record
+        if isinstance(outcome, Paused):
+            self.pauses.append(outcome.pause)
         self.emit(StepDone(run_id=run_id, record=record))
-        if status in {"completed", "skipped"}:
-            self.outputs[step.id], self.payloads[step.id] = output, record.payload
+        if record.status in {"completed", "skipped"}:
             self.order.done(step.id)
-            self.start_ready(tasks)
-
-    def write_soon(self) -> None:
-        """See to it that what was noted is on disk before long, though no other write should follow."""
-
-        async def later() -> None:
-            await anyio.sleep(SOON)
-            self.writing_soon = False
-            await self.store.flush()
-
-        if not self.writing_soon:
-            self.writing_soon = True
-            self.late.start_soon(later)
+            self.start_ready()
 
     async def outcome(self, step: Step) -> Outcome:
         """Ask the runner; errors of nyxlab's own are outcomes, anything else is a fault and ends this go."""
-        before = self.run.steps[step.id].calls
-        ledger = Ledger(
-            self.store, self.run.run_id, step.id, step.definition, self.budget, self.call_done, before, self.numbers
-        )
-        seed = hashlib.sha256(f"{self.run.seed}/{step.id}".encode()).digest()
-        outputs = {need: self.outputs[need] for need in step.needs}
-        payloads = {need: self.payloads[need] for need in step.needs}
+        ledger = Ledger(self.book, step.id, deadline=step.deadline, compares=len(step.compare) > 1)
+        needed = {need: self.records[need] for need in step.needs}
         context = StepContext(
-            self.run.run_id, step, self.workflow, self.run.inputs, outputs, ledger, seed, self.late, payloads,
-            lambda text: self.emit(Noted(run_id=self.run.run_id, step=step.id, text=text)),
+            run_id=self.run.run_id,
+            step=step,
+            workflow=self.workflow,
+            inputs=self.run.inputs,
+            outputs={need: record.output for need, record in needed.items()},
+            ledger=ledger,
+            seed=hashlib.sha256(f"{self.run.seed}/{step.id}".encode()).digest(),
+            late=self.late,
+            payloads={need: record.payload for need, record in needed.items()},
+            note=lambda text: self.emit(Noted(run_id=self.run.run_id, step=step.id, text=text)),
+        )
+        outcome = await _asked(self.runner, context)
+        if self.book.fault is not None:  # whoever was told of it may have taken it for a provider's
+            raise self.book.fault
+        return outcome
+
+    def record(self, step: Step, outcome: Outcome, started_at: datetime, took: float) -> StepRecord:
+        """Return what a step came to, as the store will have it."""
+        status, output, error = "completed", None, None
+        match outcome:
+            case Done():
+                output = to_jsonable_python(outcome.output)
+            case Failed():
+                status, error = "failed", outcome.error
+            case Paused():
+                status = "paused"
+            case Skipped():
+                status = "skipped"
+        payload = {} if isinstance(outcome, Skipped) else to_jsonable_python(outcome.payload)
+        # Replies of an earlier go that an edit or another input left unused: they were paid for, so they stay listed.
+        unused = [c for c in self.run.steps[step.id].calls if c.status == "ok" and c.number not in self.book.used]
+        if unused:
+            payload = {**payload, "earlier": [call.brief() for call in unused]}
+        return StepRecord.model_validate(
+            {"id": step.id, "kind": step.kind, "status": status, "output": output, "payload": payload, "error": error,
+             "started_at": started_at, "duration_seconds": took}
         )  # fmt: skip
-        try:
-            if not evaluate(step.when, context.variables):
-                return Skipped()
-            return await self.runner(context)
-        except StoreBroken:
-            raise
-        except BudgetExhausted as error:
-            pause = Pause(kind="budget", step=step.id, reason=str(error), needed=error.needed, left=error.left)
-            return Paused(pause=pause)
-        except AnswerWanted as error:
-            return Paused(pause=Pause(kind="answers", step=step.id, reason=str(error)))
-        except NoCandidate as error:
-            if not error.only_budget:
-                return Failed(error=str(error))
-            return Paused(pause=Pause(kind="budget", step=step.id, reason=str(error), left=ledger.left()))
-        except GateFailed as error:
-            return Failed(error=str(error), payload=error.payload)
-        except NyxlabError as error:
-            return Failed(error=str(error))
 
-    def call_done(self, call: CallRecord, replayed: bool) -> None:
-        """Pass a call on to whoever watches."""
-        self.used.add(call.number)
-        self.emit(CallDone(run_id=self.run.run_id, call=call, replayed=replayed))
+    async def finish(self, duration: float) -> Run:
+        """Write how the run stands, with the steps that had to be skipped, and return it with all of its calls."""
+        failed = {step_id for step_id, record in self.records.items() if record.status == "failed"}
+        status: RunStatus = "failed" if failed else "paused" if self.pauses else "completed"
+        pause = self.pauses[0] if status == "paused" else None
+        skipped = self.skipped(failed)
+        run_id, patience = self.run.run_id, max(step.deadline for step in self.workflow.steps)
+        await self.store.finish_run(run_id, status, pause=pause, skipped=skipped, duration=duration, patience=patience)
+        crash.here("run.ended")
+        self.emit(RunDone(run_id=run_id, status=status, pause=pause))
+        for step_id in skipped:
+            self.records[step_id] = self.records[step_id].model_copy(update={"status": "skipped"})
+        steps = {step_id: record.with_calls(self.book.of(step_id)) for step_id, record in self.records.items()}
+        took = self.run.duration_seconds + duration
+        return self.run.model_copy(update={"status": status, "pause": pause, "duration_seconds": took, "steps": steps})
 
-    def skipped(self) -> list[str]:
+    def skipped(self, failed: set[str]) -> list[str]:
         """Return the steps that wait, directly or not, for one that failed."""
-        lost = set(self.failed)
-        for step_id in TopologicalSorter({step.id: step.needs for step in self.workflow.steps}).static_order():
-            if lost & set(self.steps[step_id].needs):
-                lost.add(step_id)
-        return [step_id for step_id in self.steps if step_id in lost - self.failed]
+        lost = downstream(self.workflow, failed) - failed
+        return [step.id for step in self.workflow.steps if step.id in lost]
+
+
+async def _asked(runner: StepRunner, context: StepContext) -> Outcome:
+    """Return what a step came to; the store's errors go up, and so does what is not nyxlab's."""
+    step_id = context.step.id
+    try:
+        if context.step.when != ALWAYS and not evaluate(context.step.when, context.variables):
+            return Skipped()
+        return await runner(context)
+    except (StoreBroken, RunHeld):
+        raise
+    except BudgetExhausted as error:
+        return Paused(pause=Pause(kind="budget", step=step_id, reason=str(error), needed=error.needed, left=error.left))
+    except AnswerWanted as error:
+        return Paused(pause=Pause(kind="answers", step=step_id, reason=str(error)))
+    except NoCandidate as error:
+        if not error.only_budget:
+            return Failed(error=str(error))
+        return Paused(pause=Pause(kind="budget", step=step_id, reason=str(error), left=context.ledger.left()))
+    except GateFailed as error:
+        return Failed(error=str(error), payload=error.payload)
+    except NyxlabError as error:
+        return Failed(error=str(error))
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

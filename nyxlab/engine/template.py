@@ -19,7 +19,8 @@ MAX_RENDERED = 2_000_000  # characters
 VARIABLES = ("goal", "inputs", "lessons", "steps")
 ITEM = ("item", "index")  # what a map step's prompt names besides
 FILTERS = (
-    "default", "first", "join", "last", "length", "list", "lower", "selectattr", "sort", "title", "tojson", "trim", "upper",
+    "default", "first", "join", "last", "length", "list", "lower", "selectattr", "sort", "title", "tojson", "trim",
+    "upper",
 )  # fmt: skip
 # What a prompt needs; calls, macros, imports and operators that multiply text are not among it.
 _ALLOWED = (
@@ -30,7 +31,7 @@ _ALLOWED = (
 
 
 class Reference(NamedTuple):
-    """A use of ``inputs.NAME``, ``steps.NAME.output`` or ``steps.NAME.digest`` (its ``part``) on a line of the template (from 1)."""
+    """A use of ``inputs.NAME``, ``steps.NAME.output`` or ``steps.NAME.digest`` (its ``part``) on a line (from 1)."""
 
     root: str
     name: str

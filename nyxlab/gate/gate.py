@@ -126,6 +126,8 @@ class Gate(Provider):
         outcomes, excluded = await self._outcomes(request, resolution, scores)
         alternatives = [outcome.alternative for outcome in outcomes]
         answers = [Answer(o.provider.id, o.provider.vendor, o.reply) for o in outcomes if o.reply]
+        if self.comparison is None:
+            answers = answers[:1]  # a hedge may bring two at the same moment
         ruling = await self._ruling(request, answers, scores) if answers else None
         if ruling and ruling.written:
             answers.append(Answer(ruling.selected, "", ruling.written))

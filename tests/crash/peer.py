@@ -1,5 +1,4 @@
-"""A server on loopback for the crash tests: answers by what it is asked, and keeps count of every question it has
-seen."""
+"""A server on loopback for the crash tests: answers by what it is asked, and counts every question it has seen."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A comparing workflow is killed at every named point and at random moments.
-
-Resumed, it equals one that was left alone.
-"""
+"""A comparing workflow is killed at every named point and at random moments; resumed, it equals one left alone."""
 
 from __future__ import annotations
 
@@ -15,13 +12,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
+import postgres as postgres_server
 import pytest
 from peer import ITEMS, Peer, peer
 
 from nyxlab.engine.crash import POINTS
+from nyxlab.engine.records import Run, RunSummary
+from nyxlab.lab.lab import Lab
+from nyxlab.settings import load_settings
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX's")
-KILLS = int(os.environ.get("NYXLAB_KILLS", "30"))
+KILLS = int(os.environ.get("NYXLAB_KILLS", "30")) // 2  # on each kind of store
 A_RUN = 10  # kills that one run has to survive
 BOTH = 'compare: ["mine:one", "mine:two"], judge: "mine:judge"'
 FLOW = f"""\
@@ -36,7 +38,8 @@ steps:
     judge: null
     policy: first
     schema: {{type: object, required: [items], properties: {{items: {{type: array, items: {{type: string}}}}}}}}
-  - {{id: parts, kind: map, over: "steps.outline.output['items']", prompt: "Write {{{{ item }}}}", provider: "mine:one"}}
+  - {{id: parts, kind: map, over: "steps.outline.output['items']", prompt: "Write {{{{ item }}}}",
+     provider: "mine:one"}}
   - {{id: risks, prompt: "Risks of {{{{ steps.draft.output }}}}", {BOTH}}}
   - {{id: tests, prompt: "Tests for {{{{ steps.draft.output }}}}", {BOTH}}}
   - {{id: whole, prompt: "Join {{{{ steps.parts.output | join(' ') }}}}", {BOTH}}}
@@ -51,13 +54,23 @@ def server() -> Iterator[Peer]:
         yield running
 
 
-def project(folder: Path, server: Peer) -> Path:
+@pytest.fixture(params=["sqlite", "postgres"])
+def folder(request: pytest.FixtureRequest, server: Peer, tmp_path: Path) -> Path:
+    """A project with a ledger of its own, once of each kind."""
+    url = f"sqlite:///{tmp_path}/l.db"
+    if request.param == "postgres":
+        url = postgres_server.database(request.getfixturevalue("postgres"))
+    return project(tmp_path, server, url)
+
+
+def project(folder: Path, server: Peer, store: str) -> Path:
     url = f"http://127.0.0.1:{server.server_address[1]}"
     models = "".join(
         f'[endpoints.mine.models.{name}]\nprice = {{input = "1", output = "1"}}\n' for name in ("one", "two", "judge")
     )
     (folder / "nyxlab.toml").write_text(
-        f'[endpoints.mine]\nkind = "openai"\nbase_url = "{url}"\napi_key_env = "MINE_API_KEY"\nallow_private = true\n{models}'
+        f'store = "{store}"\n[endpoints.mine]\nkind = "openai"\nbase_url = "{url}"\napi_key_env = "MINE_API_KEY"\n'
+        f"allow_private = true\n{models}"
     )
     (folder / "flow.yaml").write_text(FLOW)
     (folder / "a.txt").write_text("a file\n")
@@ -65,7 +78,8 @@ def project(folder: Path, server: Peer) -> Path:
 
 
 def start(folder: Path, *words: str, crash: str = "") -> subprocess.Popen[str]:
-    env = {**os.environ, "MINE_API_KEY": "k", "NYXLAB_CRASH": crash, "NYXLAB_STORE": f"sqlite:///{folder}/l.db"}
+    env = {**os.environ, "MINE_API_KEY": "k", "NYXLAB_CRASH": crash}
+    env.pop("NYXLAB_STORE", None)
     return subprocess.Popen(
         [sys.executable, "-m", "nyxlab.cli", *words, "--json"],
         cwd=folder, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -79,8 +93,24 @@ def ended(process: subprocess.Popen[str]) -> dict | None:
     return json.loads(out) if process.returncode == 0 else None
 
 
-def runs(folder: Path) -> list[dict]:
-    return ended(start(folder, "runs")) or []
+def runs(folder: Path) -> list[RunSummary]:
+    """Return the runs that the ledger has."""
+
+    async def look() -> list[RunSummary]:
+        async with Lab(settings=load_settings(folder)) as lab:
+            return await lab.runs()
+
+    return anyio.run(look)
+
+
+def stored(folder: Path, run_id: str) -> Run:
+    """Return a run as the ledger has it."""
+
+    async def look() -> Run:
+        async with Lab(settings=load_settings(folder)) as lab:
+            return await lab.show(run_id)
+
+    return anyio.run(look)
 
 
 def essence(told: dict) -> dict:
@@ -100,20 +130,12 @@ def essence(told: dict) -> dict:
     return plain(told)
 
 
-def recorded(folder: Path, run_id: str) -> list[dict]:
-    """Return the calls of a run as the ledger has them."""
-    env = {**os.environ, "NYXLAB_STORE": f"sqlite:///{folder}/l.db"}
-    done = subprocess.run(
-        [sys.executable, "-m", "nyxlab.cli", "export", run_id], cwd=folder, env=env, capture_output=True, text=True, check=True
-    )  # fmt: skip
-    return json.loads(done.stdout)["calls"]
-
-
 @pytest.fixture(scope="module")
 def untouched(server: Peer, tmp_path_factory: pytest.TempPathFactory) -> dict:
     """The checkpoint of a run that nobody killed; each question was asked once."""
     server.seen.clear()
-    told = ended(start(project(tmp_path_factory.mktemp("whole"), server), "run", "flow.yaml"))
+    folder = tmp_path_factory.mktemp("whole")
+    told = ended(start(project(folder, server, f"sqlite:///{folder}/l.db"), "run", "flow.yaml"))
     assert told
     assert told["status"] == "completed"
     assert len(told["steps"]) == 9
@@ -125,25 +147,25 @@ def untouched(server: Peer, tmp_path_factory: pytest.TempPathFactory) -> dict:
 def survived(folder: Path, server: Peer, told: dict, untouched: dict) -> None:
     """The run equals the one that nobody killed, and no recorded reply was bought twice."""
     assert essence(told) == essence(untouched)
-    calls = recorded(folder, told["runId"])
-    answered = [call for call in calls if call["status"] == "ok"]
+    run = stored(folder, told["runId"])
+    assert run.checkpoint() == told
+    answered = [call for call in run.calls if call.status == "ok"]
     assert len(answered) == untouched["totals"]["calls"]
-    assert len({call["key"] for call in answered}) == len(answered)
-    lost = [call for call in calls if call["status"] == "lost"]
-    assert len(calls) == len(answered) + len(lost)
+    assert len({call.key for call in answered}) == len(answered)
+    lost = [call for call in run.calls if call.status == "lost"]
+    assert len(run.calls) == len(answered) + len(lost)
     again = sum(count - 1 for count in server.seen.values())
     assert again <= len(lost)  # asked twice: only what was under way when the process died, shown as possibly billed
-    assert all(call["possiblyBilled"] for call in lost)
+    assert all(call.possibly_billed for call in lost)
     assert all(len(keys) == 1 for keys in server.keys.values())  # asked again under the same idempotency key
 
 
-@pytest.mark.parametrize("times", [1, 7])
+@pytest.mark.parametrize(("folder", "times"), [("sqlite", 1), ("sqlite", 7), ("postgres", 7)], indirect=["folder"])
 @pytest.mark.parametrize("point", POINTS)
-def test_killed_at_a_named_point(point: str, times: int, server: Peer, untouched: dict, tmp_path: Path) -> None:
+def test_killed_at_a_named_point(point: str, times: int, server: Peer, untouched: dict, folder: Path) -> None:
     """Wherever the process dies, the resumed run equals the whole one, and each recorded call was made once."""
     if point == "run.ended" and times > 1:
         pytest.skip("a run ends once")
-    folder = project(tmp_path, server)
     server.seen.clear()
     server.keys.clear()
     killed = ended(start(folder, "run", "flow.yaml", crash=f"{point}:{times}"))
@@ -152,22 +174,18 @@ def test_killed_at_a_named_point(point: str, times: int, server: Peer, untouched
     if not known:  # it died before the run was on disk, so nothing was asked
         assert not server.seen
         return
-    if known[0]["status"] == "completed":
-        told = ended(start(folder, "show", known[0]["runId"]))
+    if known[0].status == "completed":
+        told = stored(folder, known[0].run_id).checkpoint()
     else:
-        told = ended(start(folder, "resume", known[0]["runId"]))
+        told = ended(start(folder, "resume", known[0].run_id))
     assert told
     survived(folder, server, told, untouched)
 
 
-def test_killed_at_random_moments(server: Peer, untouched: dict, tmp_path: Path) -> None:
-    """Killed again and again at random moments, each run is whole in the end and has paid for no recorded reply
-    twice."""
-    dice = random.Random()
-    for number in range(-(-KILLS // A_RUN)):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        project(folder, server)
+def test_killed_at_random_moments(server: Peer, untouched: dict, folder: Path) -> None:
+    """Killed again and again at random moments, each run is whole in the end and has paid for no reply twice."""
+    dice, done = random.Random(), set()
+    for _ in range(-(-KILLS // A_RUN)):
         server.seen.clear()
         server.keys.clear()
         run_id, killed, told = "", 0, None
@@ -178,8 +196,9 @@ def test_killed_at_random_moments(server: Peer, untouched: dict, tmp_path: Path)
                 process.kill()
             told = ended(process)
             killed += told is None
-            if not run_id and (known := runs(folder)):
-                run_id = known[0]["runId"]
-            if run_id and told is None and runs(folder)[0]["status"] == "completed":
-                told = ended(start(folder, "show", run_id))
+            if not run_id and (known := [run for run in runs(folder) if run.run_id not in done]):
+                run_id = known[0].run_id
+            if run_id and told is None and stored(folder, run_id).status == "completed":
+                told = stored(folder, run_id).checkpoint()
         survived(folder, server, told, untouched)
+        done.add(run_id)

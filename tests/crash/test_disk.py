@@ -12,11 +12,19 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import anyio
+import postgres as postgres_server
 import pytest
+
+from nyxlab.engine.records import StepDone
+from nyxlab.errors import StoreBroken
+from nyxlab.lab.lab import Lab
+from nyxlab.settings import load_settings
 
 SCRIPT = "# scripted replies, written by hand: no model produced this text\na: [{text: '%s'}]\n"
 FLOW = "name: w\nsteps:\n" + "".join(
-    f"  - {{id: s{n}, prompt: 'step {n}{f' {{{{ steps.s{n - 1}.output }}}}' if n else ''}', provider: 'script:s.yaml#a'}}\n"
+    f"  - {{id: s{n}, prompt: 'step {n}{f' {{{{ steps.s{n - 1}.output }}}}' if n else ''}',"
+    " provider: 'script:s.yaml#a'}\n"
     for n in range(6)
 )
 
@@ -118,3 +126,54 @@ def test_a_locked_store_is_said(folder: Path) -> None:
         done = nyxlab(folder, "run", "w.yaml")
     assert done.returncode == 1
     assert "is locked by another program" in sentence(done)
+
+
+def test_a_store_that_is_deleted_while_it_is_used(folder: Path) -> None:
+    """When the store's file is removed under a run, the run ends with one sentence and nothing is said to be done."""
+
+    def deleting(event) -> None:
+        if isinstance(event, StepDone) and event.record.id == "s2":
+            for file in folder.glob("l.db*"):
+                file.unlink()
+
+    async def check() -> None:
+        async with Lab(f"sqlite:///{folder}/l.db", settings=load_settings(folder)) as lab:
+            with pytest.raises(StoreBroken, match="was removed or replaced while it was in use; put it back"):
+                await lab.run("w.yaml", on_event=deleting)
+            assert await lab.runs() == []
+
+    with pytest.raises(StoreBroken, match="was removed"):  # nor is the closing said to have gone well
+        anyio.run(check)
+
+
+@pytest.mark.skipif(postgres_server.programs() is None, reason="no PostgreSQL server is installed here")
+def test_a_server_that_restarts_in_mid_run(folder: Path) -> None:
+    """A run whose server restarts waits, reconnects and carries on; where it stays away, one sentence says so."""
+    (folder / "w.yaml").write_text(FLOW.replace("'script:s.yaml#a'", "'script:s.yaml#a', deadline: 30"))
+
+    def restarting(event) -> None:
+        if isinstance(event, StepDone) and event.record.id == "s2":
+            server.stop("fast")
+            server.start()
+
+    def stopping(event) -> None:
+        if isinstance(event, StepDone) and event.record.id == "s2":
+            server.stop("fast")
+
+    async def check() -> None:
+        async with Lab(postgres_server.database(server.url), settings=load_settings(folder)) as lab:
+            run = await lab.run("w.yaml", on_event=restarting)
+            assert run.status == "completed"
+            assert [call.status for call in run.calls] == ["ok"] * 6
+            assert await lab.show(run.run_id) == run
+            (folder / "w.yaml").write_text(FLOW.replace("'script:s.yaml#a'", "'script:s.yaml#a', deadline: 0.5"))
+            with pytest.raises(StoreBroken, match=r"cannot be reached|server was stopped") as caught:
+                await lab.run("w.yaml", on_event=stopping)
+            assert "\n" not in str(caught.value)
+            server.start()
+            carried = await lab.resume((await lab.runs())[0].run_id)
+            assert carried.status == "completed"
+            assert [call.status for call in carried.calls].count("ok") == 6
+
+    with postgres_server.server() as server:
+        anyio.run(check)

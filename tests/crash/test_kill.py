@@ -31,7 +31,8 @@ from nyxlab.providers.scripted import ScriptedProvider
 
 folder, run_id = Path(sys.argv[1]), sys.argv[2]
 STEPS = "".join(
-    f"  - {{id: s{n}, prompt: 'step {n}: {{{{ steps.s{n - 1}.output }}}}'}}\\n" if n else "  - {id: s0, prompt: 'step 0:'}\\n"
+    f"  - {{id: s{n}, prompt: 'step {n}: {{{{ steps.s{n - 1}.output }}}}'}}\\n" if n
+    else "  - {id: s0, prompt: 'step 0:'}\\n"
     for n in range(9)
 )
 flow = parse_workflow("name: chain\\nsteps:\\n" + STEPS, "chain.yaml")
@@ -47,7 +48,7 @@ async def runner(context):
 
 
 async def main():
-    store = open_store(f"sqlite:///{folder}/s.db")
+    store = open_store(sys.argv[3])
     name = run_id if run_id != "new" else await start_run(store, flow, {})
     await execute(store, name, flow, runner)
     await store.aclose()
@@ -57,15 +58,15 @@ anyio.run(main)
 """
 
 
-def child(folder: Path, run_id: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", CHILD, str(folder), run_id])
+def child(folder: Path, run_id: str, url: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", CHILD, str(folder), run_id, url])
 
 
-def state(folder: Path):
+def state(url: str):
     """Load the only run the way a user would: through a store of our own."""
 
     async def load():
-        store = open_store(f"sqlite:///{folder}/s.db")
+        store = open_store(url)
         runs = await store.runs()
         run = await store.load(runs[0].run_id) if runs else None
         await store.aclose()
@@ -81,25 +82,25 @@ def progress(folder: Path) -> int:
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX's")
 @pytest.mark.parametrize("finished", [0, 5])
-def test_killed_and_resumed(tmp_path: Path, finished: int):
+def test_killed_and_resumed(tmp_path: Path, store_url: str, finished: int):
     """SIGKILL in a call: finished steps are byte for byte the same and not run again, and the run completes."""
-    process = child(tmp_path, "new")
+    process = child(tmp_path, "new", store_url)
     deadline = time.monotonic() + 60
-    while progress(tmp_path) < finished or not (tmp_path / "s.db-wal").exists():
+    while progress(tmp_path) < finished or state(store_url) is None:
         assert process.poll() is None, "the child ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.005)
     time.sleep(0.05)  # half a call's latency
     process.send_signal(signal.SIGKILL)
     process.wait()
-    before = state(tmp_path)
+    before = state(store_url)
     done = {name: step for name, step in before.steps.items() if step.status == "completed"}
     assert before.status == "running"
     assert len(done) >= finished - 1  # the last one may have run without its outcome on disk
     ran = progress(tmp_path)
 
-    assert child(tmp_path, before.run_id).wait(timeout=60) == 0
-    after = state(tmp_path)
+    assert child(tmp_path, before.run_id, store_url).wait(timeout=60) == 0
+    after = state(store_url)
     assert after.status == "completed"
     for name, step in done.items():
         assert json.dumps(after.steps[name].to_json()) == json.dumps(step.to_json())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 
 import anyio
 import pytest
 
-from nyxlab.engine.ledger import Budget, Ledger
+from nyxlab.engine.ledger import Book, Budget, Ledger
 from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.records import CallRecord
 from nyxlab.engine.run import start_run
@@ -51,9 +52,15 @@ async def store(store_url):
     await store.aclose()
 
 
-async def ledger(store: Store, *, run_id: str = "", budget: Budget | None = None, definition: str = "d") -> Ledger:
+async def recorded(store: Store, run_id: str) -> list[CallRecord]:
+    """Return the calls of a run as the disk has them, once what was noted is there."""
+    await store.flush()
+    return await store.calls(run_id)
+
+
+async def ledger(store: Store, *, run_id: str = "", budget: Budget | None = None, step: str = "a", **how) -> Ledger:
     run_id = run_id or await start_run(store, FLOW, {})
-    return Ledger(store, run_id, "a", definition, budget, calls=await store.calls(run_id))
+    return Ledger(Book(store, run_id, budget=budget, calls=await recorded(store, run_id)), step, **how)
 
 
 async def test_a_recorded_reply_is_not_bought_again(store):
@@ -61,50 +68,52 @@ async def test_a_recorded_reply_is_not_bought_again(store):
     provider = Counting([{"text": "yes", "usage": {"input_tokens": 5, "output_tokens": 5}, "price": PRICE}])
     first = await ledger(store)
     bought = await first.wrap(provider).ask(ask())
-    again = await (await ledger(store, run_id=first.run_id)).wrap(provider).ask(ask(deadline=99))
+    again = await (await ledger(store, run_id=first.book.run_id)).wrap(provider).ask(ask(deadline=99))
     assert provider.asked == ["hi"]
     assert again == bought.model_copy(update={"cached": True})
-    assert [(call.status, call.cost.usd) for call in await store.calls(first.run_id)] == [("ok", Decimal("0.01"))]
+    assert [(call.status, call.cost.usd) for call in await recorded(store, first.book.run_id)] == [
+        ("ok", Decimal("0.01"))
+    ]
 
 
 async def test_what_makes_a_call_another_one(store):
-    """Another request, another definition, another run and a second sample are each paid for by themselves."""
+    """Another request, another step, another run and a second sample are each paid for by themselves."""
     provider = Counting(["yes"])
     first = await ledger(store)
     wrapped = first.wrap(provider)
     for request in (ask(), ask(), ask("ho")):
         await wrapped.ask(request)
-    await (await ledger(store, run_id=first.run_id, definition="e")).wrap(provider).ask(ask())
+    await (await ledger(store, run_id=first.book.run_id, step="b")).wrap(provider).ask(ask())
     await (await ledger(store)).wrap(provider).ask(ask())
     assert len(provider.asked) == 5
-    assert [call.sample for call in await store.calls(first.run_id)] == [0, 1, 0, 0]
+    assert [call.sample for call in await recorded(store, first.book.run_id)] == [0, 1, 0, 0]
 
 
 async def test_the_intent_comes_first(store):
     """While the provider is at work, the call is on disk as sent; afterwards the reply is."""
-    book = await ledger(store)
+    steps = await ledger(store)
     seen: list[CallRecord] = []
 
     class Looking(Counting):
         async def ask(self, request: Request) -> Reply:
-            seen.extend(await store.calls(book.run_id))
+            seen.extend(await store.calls(steps.book.run_id))
             return await super().ask(request)
 
-    await book.wrap(Looking(["yes"]), role="judge").ask(ask())
+    await steps.wrap(Looking(["yes"]), role="judge").ask(ask())
     assert [(call.status, call.role, call.number) for call in seen] == [("sent", "judge", 1)]
-    assert (await store.calls(book.run_id))[0].reply is not None
+    assert (await recorded(store, steps.book.run_id))[0].reply is not None
 
 
 async def test_an_error_is_no_reply(store):
     """An error is recorded with its status, asked again, and the later reply takes the same place."""
-    book = await ledger(store)
+    steps = await ledger(store)
     provider = Counting([{"error": "busy"}, {"text": "yes"}])
     with pytest.raises(ProviderBusy):
-        await book.wrap(provider).ask(ask())
-    assert (await book.wrap(provider).ask(ask())).text == "yes"
-    resumed = await ledger(store, run_id=book.run_id)
+        await steps.wrap(provider).ask(ask())
+    assert (await steps.wrap(provider).ask(ask())).text == "yes"
+    resumed = await ledger(store, run_id=steps.book.run_id)
     assert (await resumed.wrap(provider).ask(ask())).cached
-    calls = await store.calls(book.run_id)
+    calls = await recorded(store, steps.book.run_id)
     assert [(call.status, call.sample, call.possibly_billed) for call in calls] == [
         ("error", 0, False),
         ("ok", 0, False),
@@ -115,14 +124,14 @@ async def test_an_error_is_no_reply(store):
 async def test_a_broken_call_may_have_been_billed(store):
     """A call that broke or was cancelled half-way costs an unknown amount, unless the provider is free."""
     paid = {"price": PRICE, "latency": 30}
-    book = await ledger(store)
+    steps = await ledger(store)
     with pytest.raises(ProviderBroken):
-        await book.wrap(Counting([{"error": "broken", "price": PRICE}])).ask(ask())
+        await steps.wrap(Counting([{"error": "broken", "price": PRICE}])).ask(ask())
     with anyio.move_on_after(0.1):
-        await book.wrap(Counting([{"text": "late", **paid}])).ask(ask())
+        await steps.wrap(Counting([{"text": "late", **paid}])).ask(ask())
     with anyio.move_on_after(0.1):
-        await book.wrap(Counting([{"text": "late", "latency": 30}])).ask(ask())
-    calls = await store.calls(book.run_id)
+        await steps.wrap(Counting([{"text": "late", "latency": 30}])).ask(ask())
+    calls = await recorded(store, steps.book.run_id)
     assert [(call.status, call.possibly_billed, call.cost.certainty) for call in calls] == [
         ("error", True, "unknown"),
         ("cancelled", True, "unknown"),
@@ -132,14 +141,16 @@ async def test_a_broken_call_may_have_been_billed(store):
 
 async def test_a_lost_call_is_asked_again(store):
     """An intent that a dead process left behind is lost, possibly billed, and the question is asked again."""
-    book = await ledger(store)
+    steps = await ledger(store)
     provider = Counting([{"text": "yes", "price": PRICE}])
     estimate = provider.estimate(ask())
-    orphan = (await ledger(store, run_id=book.run_id)).wrap(provider)
-    await store.open_call(book.run_id, orphan._intent("asked", "k", 0, estimate).model_copy(update={"number": 1}))
-    await store.begin(book.run_id)
-    await (await ledger(store, run_id=book.run_id)).wrap(provider).ask(ask())
-    run = await store.load(book.run_id)
+    orphan = (await ledger(store, run_id=steps.book.run_id)).wrap(provider)
+    await store.open_call(steps.book.run_id, orphan._intent("asked", "k", 0, estimate).model_copy(update={"number": 1}))
+    await store.begin(steps.book.run_id)
+    await store.release(steps.book.run_id)
+    await (await ledger(store, run_id=steps.book.run_id)).wrap(provider).ask(ask())
+    await store.flush()
+    run = await store.load(steps.book.run_id)
     assert [(call.status, call.possibly_billed) for call in run.calls] == [("lost", True), ("ok", False)]
     assert run.checkpoint()["totals"]["certainty"] == "unknown"
 
@@ -151,10 +162,10 @@ async def test_a_fault_leaves_no_secret(store):
         async def ask(self, request: Request) -> Reply:
             raise RuntimeError("header x-api-key: sk-secret")
 
-    book = await ledger(store)
+    steps = await ledger(store)
     with pytest.raises(RuntimeError):
-        await book.wrap(Leaking(["x"])).ask(ask())
-    assert [call.error for call in await store.calls(book.run_id)] == ["RuntimeError"]
+        await steps.wrap(Leaking(["x"])).ask(ask())
+    assert [call.error for call in await recorded(store, steps.book.run_id)] == ["RuntimeError"]
 
 
 async def test_calls_at_once_reserve_first(store):
@@ -184,11 +195,11 @@ async def test_calls_at_once_reserve_first(store):
 async def test_the_unknown_never_passes_a_budget(store):
     """A provider without a price is not called under a budget, however large; without a budget it is."""
     provider = Counting(["yes"], estimate=Cost.unknown())
-    book = await ledger(store, budget=Budget(Decimal(1_000_000)))
+    steps = await ledger(store, budget=Budget(Decimal(1_000_000)))
     with pytest.raises(BudgetExhausted, match="price of script:counted is unknown"):
-        await book.wrap(provider).ask(ask())
+        await steps.wrap(provider).ask(ask())
     assert provider.asked == []
-    assert await store.calls(book.run_id) == []
+    assert await recorded(store, steps.book.run_id) == []
     await (await ledger(store)).wrap(provider).ask(ask())
     assert provider.asked == ["hi"]
 
@@ -196,13 +207,42 @@ async def test_the_unknown_never_passes_a_budget(store):
 async def test_a_replay_costs_no_budget(store):
     """What is on disk is handed out even when nothing is left to spend, and nothing else is sent."""
     provider = Counting([{"text": "yes", "usage": {"input_tokens": 10}, "price": PRICE}])
-    book = await ledger(store, budget=Budget(Decimal("0.03")))
-    await book.wrap(provider).ask(ask())
-    spent = Budget(Decimal("0.01"), await store.calls(book.run_id))
+    steps = await ledger(store, budget=Budget(Decimal("0.03")))
+    await steps.wrap(provider).ask(ask())
+    spent = Budget(Decimal("0.01"), await recorded(store, steps.book.run_id))
     assert spent.left() == 0
-    resumed = await ledger(store, run_id=book.run_id, budget=spent)
+    resumed = await ledger(store, run_id=steps.book.run_id, budget=spent)
     assert resumed.left() == Decimal("0.01")  # as much as it saw before it asked
     assert (await resumed.wrap(provider).ask(ask())).cached
     assert resumed.left() == 0
     with pytest.raises(BudgetExhausted):
         await resumed.wrap(provider).ask(ask("ho"))
+
+
+async def test_no_two_runs_send_the_same_idempotency_key(store):
+    """Two runs that ask the same question send different keys, and one that asks again sends its own again."""
+    keys: list[str | None] = []
+
+    class Listening(Counting):
+        async def ask(self, request: Request) -> Reply:
+            keys.append(request.idempotency_key)
+            raise ProviderBusy("later", provider=self.id)
+
+    one, two = [await start_run(store, FLOW, {}) for _ in range(2)]
+    for run_id, secret in ((one, "a"), (one, "a"), (two, "a"), (one, "b")):
+        with pytest.raises(ProviderBusy):
+            await Ledger(Book(store, run_id, secret=secret), "a").wrap(Listening(["x"])).ask(ask())
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 3
+
+
+async def test_a_native_timeout_leaves_no_call_that_was_never_sent(store):
+    """Cancelled by asyncio's own timeout while the intent is written, a call is not sent and costs nothing."""
+    book = Book(store, await start_run(store, FLOW, {}))
+    provider = Counting([{"text": "yes", "price": PRICE}])
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await Ledger(book, "a").wrap(provider).ask(ask())
+    assert provider.asked == []
+    assert [(call.status, call.cost.usd) for call in await recorded(store, book.run_id)] == [("cancelled", 0)]
+    assert book.budget.left() is None

@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from nyxlab.engine import schema
 from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.records import Pause, StepRecord
 from nyxlab.engine.run import start_run
@@ -18,6 +19,13 @@ from nyxlab.errors import InputRefused, StoreBroken
 
 FLOW = parse_workflow("name: w\ninputs: {t: {}}\nsteps: [{id: b, prompt: '{{ inputs.t }}'}, {id: a, prompt: y}]\n", "w")
 pytestmark = pytest.mark.anyio
+
+
+def fetched(store: Store, sql: str) -> object:
+    """Return the one value that a statement finds, over a connection as the store makes them."""
+    with closing(store._database.connect()) as connection:
+        (row,) = connection.execute(sql).fetchall()
+        return next(iter(dict(row).values()))
 
 
 def at(path: Path) -> Store:
@@ -29,16 +37,15 @@ async def test_a_run_is_read_back_as_written(store_url):
     store = open_store(store_url)
     odd = "quote ' \" \\ newline \n nul \x00 lone \ud800 emoji 😀"
     run_id = await start_run(store, FLOW, {"t": odd}, options={"providers": ["a:b"]})
-    await store.finish_step(
-        run_id, StepRecord(id="b", kind="prompt", status="completed", output={"x": [odd, 1.5, None]})
-    )
+    told = {"x": [odd, 1.5, None, 10**30, True], "\x00": -(2**63)}
+    store.end_step(run_id, StepRecord(id="b", kind="prompt", status="completed", output=told))
     pause = Pause(kind="budget", step="a", reason="no money")
     await store.finish_run(run_id, "paused", pause=pause, skipped=[], duration=1.5)
     await store.aclose()
     run = await open_store(store_url).load(run_id)
     assert (run.inputs, run.options, run.source) == ({"t": odd}, {"providers": ["a:b"]}, FLOW.source)
     assert list(run.steps) == ["b", "a"]
-    assert run.steps["b"].output == {"x": [odd, 1.5, None]}
+    assert run.steps["b"].output == told
     assert (run.status, run.pause, run.duration_seconds) == ("paused", pause, 1.5)
     assert run.seed not in repr(run)
     assert run.checkpoint()["pause"]["reason"] == "no money"
@@ -52,28 +59,28 @@ async def test_runs_newest_first(store_url):
 
 
 async def test_a_long_text_is_kept_once(store_url):
-    """A text that stands in several places of a run is stored once, whatever it holds, and read back wherever it
-    stood."""
+    """A text that stands in several places of a run is stored once and read back wherever it stood."""
     store = open_store(store_url)
     run_id = await start_run(store, FLOW, {"t": "x"})
     odd = "\x00 marks, \ud800 half a character, 😀 " * 50
     payload = {"alternatives": [{"output": odd}, {"output": odd}], "\x00key": "\x00short", "deep": [[odd]]}
-    await store.finish_step(run_id, StepRecord(id="b", kind="prompt", status="completed", output=odd, payload=payload))
+    for _ in range(2):
+        store.end_step(run_id, StepRecord(id="b", kind="prompt", status="completed", output=odd, payload=payload))
+        await store.flush()
     step = (await store.load(run_id)).steps["b"]
     assert (step.output, step.payload) == (odd, payload)
-    with store.database.engine.connect() as conn:
-        assert conn.exec_driver_sql("SELECT count(*) FROM texts").scalar() == 2
+    assert fetched(store, "SELECT count(*) FROM texts") == 2
     await store.forget([run_id])
-    with store.database.engine.connect() as conn:
-        assert conn.exec_driver_sql("SELECT count(*) FROM texts").scalar() == 0
+    assert fetched(store, "SELECT count(*) FROM texts") == 0
 
 
 async def test_an_odd_error_is_kept(store_url):
-    """An error with characters that a database does not take is kept without them, and the step's end is on disk."""
+    """An error with characters that a database does not take is read back as it was."""
     store = open_store(store_url)
     run_id = await start_run(store, FLOW, {"t": "x"})
-    await store.finish_step(run_id, StepRecord(id="b", kind="prompt", status="failed", error="odd \x00 \ud800 ü"))
-    assert (await store.load(run_id)).steps["b"].error == "odd ? ? ü"
+    store.end_step(run_id, StepRecord(id="b", kind="prompt", status="failed", error="odd \x00 \ud800 ü"))
+    await store.flush()
+    assert (await store.load(run_id)).steps["b"].error == "odd \x00 \ud800 ü"
 
 
 async def test_many_processes_may_find_an_empty_store(store_url):
@@ -87,11 +94,16 @@ async def test_many_processes_may_find_an_empty_store(store_url):
         await store.aclose()
 
 
-async def test_newest_runs_before_one(store_url):
-    """A few of the newest runs that began before another one are found without the rest."""
+async def test_runs_that_had_ended_before_one(store_url):
+    """What had ended for good when a run began is found, the last first; what ended later, or still waits, is not."""
     store = open_store(store_url)
     ids = [await start_run(store, FLOW, {"t": "x"}) for _ in range(5)]
-    assert [run.run_id for run in await store.runs(newest=2, before=ids[3])] == [ids[2], ids[1]]
+    for number, status in ((2, "completed"), (0, "failed"), (1, "completed"), (3, "paused")):
+        await store.finish_run(ids[number], status, pause=None, skipped=[], duration=1.0)
+    last = await start_run(store, FLOW, {"t": "x"})
+    await store.finish_run(ids[4], "completed", pause=None, skipped=[], duration=1.0)
+    assert [run.run_id for run in await store.ended_before(last, 2)] == [ids[1], ids[0]]
+    assert [run.run_id for run in await store.ended_before(None, 2)] == [ids[4], ids[1]]
 
 
 async def test_reading_writes_nothing(tmp_path):
@@ -115,9 +127,8 @@ async def test_durability_is_on(tmp_path):
     """The store is in WAL mode, and every connection waits for the disk."""
     store = at(tmp_path / "s.db")
     await start_run(store, FLOW, {"t": "x"})
-    with store.database.engine.connect() as conn:
-        assert conn.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-        assert conn.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+    assert fetched(store, "PRAGMA journal_mode") == "wal"
+    assert fetched(store, "PRAGMA synchronous") == 2
 
 
 async def test_a_started_write_completes(tmp_path):
@@ -131,6 +142,7 @@ async def test_a_started_write_completes(tmp_path):
         await anyio.sleep(0.2)
         tasks.cancel_scope.cancel()
         holder.execute("ROLLBACK")
+    await store.flush()
     newest = (await store.runs())[0]
     assert len(await store.runs()) == 2
     assert (await store.load(newest.run_id)).steps.keys() == {"a", "b"}
@@ -185,7 +197,7 @@ def _truncated(path: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (_newer, "was written by a newer nyxlab (store version 99, known here: 4); upgrade nyxlab"),
+        (_newer, "was written by a newer nyxlab (store version 99, known here: 1); upgrade nyxlab"),
         (_foreign, "is the database of another program"),
         (_wrong_types, "holds a row that nyxlab did not write"),
         (_not_json, "holds a row that nyxlab did not write"),
@@ -248,15 +260,18 @@ async def test_urls_that_name_no_store(url: str):
         open_store(url)
 
 
-async def test_an_older_store_is_brought_to_todays_shape_by_reading_it(tmp_path):
-    """A store of version 1, which had no column for what was asked, is migrated when it is first read."""
-    path = tmp_path / "s.db"
-    await _written(path)
-    with closing(sqlite3.connect(path)) as old, old:
-        old.execute("ALTER TABLE calls DROP COLUMN asked")
-        old.execute("DELETE FROM migrations WHERE version > 1")
-    store = at(path)
-    run = await store.load((await store.runs())[0].run_id)
-    assert {call.asked for call in run.calls} <= {""}
-    with closing(sqlite3.connect(path)) as new:
-        assert new.execute("SELECT max(version) FROM migrations").fetchone() == (4,)
+async def test_an_older_store_is_brought_to_todays_shape_by_reading_it(store_url):
+    """A store that has not seen the newest migration sees it when it is first read, and only then."""
+    await start_run(open_store(store_url), FLOW, {"t": "x"})
+    seen = []
+    schema.MIGRATIONS.append(lambda run: seen.append(run("CREATE TABLE later (x INTEGER)")))
+    schema.MIGRATIONS[-1].__name__ = "later"
+    try:
+        store = open_store(store_url)
+        assert len(await store.runs()) == len(await store.runs()) == 1
+        assert len(seen) == 1
+        assert fetched(store, "SELECT max(version) FROM migrations") == 2
+    finally:
+        schema.MIGRATIONS.pop()
+    with pytest.raises(StoreBroken, match="newer nyxlab"):
+        await open_store(store_url).runs()

@@ -13,7 +13,7 @@ import pytest
 from wire_peer import http, serve
 
 import nyxlab.providers.wire
-from nyxlab.engine.ledger import Ledger
+from nyxlab.engine.ledger import Book, Ledger
 from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.run import start_run
 from nyxlab.engine.store import open_store
@@ -261,7 +261,7 @@ async def test_cancelling_closes_the_line_and_keeps_what_came(tmp_path) -> None:
     run_id = await start_run(store, workflow, {})
     async with serve(talk) as peer, provider(peer.url) as asked:
         with anyio.move_on_after(0.5):
-            await Ledger(store, run_id, "a", "d").wrap(asked).ask(request())
+            await Ledger(Book(store, run_id), "a").wrap(asked).ask(request())
         with anyio.fail_after(3):
             await closed.wait()
     (call,) = (await store.load(run_id)).calls

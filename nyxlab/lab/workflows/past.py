@@ -28,9 +28,9 @@ class Past:
 
     @classmethod
     async def read(cls, store: Store, run_id: str | None = None) -> Past:
-        """Read the newest runs, those that began before ``run_id`` so that a resume routes as the first start did."""
+        """Read the newest runs that had ended when ``run_id`` began, so that a resume routes as the first start did."""
         past = cls()
-        for earlier in await store.runs(newest=RECENT, before=run_id):
+        for earlier in await store.ended_before(run_id, RECENT):
             past._learn(await store.load(earlier.run_id))
             if sum(map(len, past.latencies.values())) > ENOUGH:
                 break
