@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
 import typer
 
-from nyxlab.cli.base import app
+from nyxlab.cli.base import FAILED, AsJson, Store, app
 from nyxlab.errors import InputRefused
 from nyxlab.lab.console import out, print_json
 
@@ -38,6 +39,35 @@ def token(
     if not {"sub", "email"} & claims.keys():
         raise InputRefused("say whose session it is: --sub ID or --email ADDRESS")
     return out(make_cookie(secrets, cookie, claims, hours * 3_600))
+
+
+@app.command(epilog="Example: nyxlab health --url https://lab.example.org")
+def health(
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Compare the certificate served there with the one on disk.")
+    ] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="That on disk; else HOST's under /etc/letsencrypt/live.")
+    ] = None,
+    as_json: AsJson = False,
+    store: Store = None,
+) -> None:
+    """Say whether this installation is well: ledger, kernel, reports, disk; exit code 1 where something is not."""
+    from nyxlab.lab.health import checks
+    from nyxlab.settings import load_settings
+
+    address = _address(url) if url else None
+    if address and address.scheme != "https":
+        raise InputRefused(f"{url} serves no certificate: give --url an address that begins with https://")
+    settings = load_settings()
+    file = certificate or Path("/etc/letsencrypt/live") / (address.hostname or "" if address else "") / "fullchain.pem"
+    seen = list(checks(settings, store or settings.store, address, file.absolute()))
+    well = all(each.well for each in seen)
+    if as_json:
+        print_json({"schema": "nyxlab.health/1", "well": well, "checks": [each._asdict() for each in seen]})
+    else:
+        out(*(f"{'well' if each.well else 'ILL '}  {each.name}: {each.said}" for each in seen))
+    raise typer.Exit(0 if well else FAILED)
 
 
 def _address(url: str) -> SplitResult:
