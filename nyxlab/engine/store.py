@@ -10,7 +10,7 @@ import gc
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -130,14 +130,24 @@ class Store:
         if before is not None:
             began = sa.select(RUNS.c.created_at).where(RUNS.c.run_id == before).scalar_subquery()
             query = query.where(RUNS.c.created_at < began)
-        rows = await self.database.read(
-            lambda conn: [_record(RunSummary, row) for row in conn.execute(query).mappings()]
-        )
+        rows = await self.database.read(lambda conn: [_record(RunSummary, r) for r in conn.execute(query).mappings()])
         return rows or []
 
     async def calls(self, run_id: str | None = None) -> list[CallRecord]:
         """Return the calls of one run, or of all runs one after another, in the order in which they were sent."""
         return await self.database.read(lambda conn: _read_calls(conn, run_id, _shelf(conn, run_id))) or []
+
+    async def calls_since(self, moment: datetime) -> list[tuple[str, CallRecord]]:
+        """Return the calls of the runs that began at ``moment`` or later, each with its run's id."""
+        begun = sa.select(RUNS.c.run_id).where(RUNS.c.created_at >= moment.astimezone(UTC).isoformat())
+        bodies = sa.select(TEXTS.c.hash, TEXTS.c.body).where(TEXTS.c.run_id.in_(begun))
+        query = CALLS.select().where(CALLS.c.run_id.in_(begun)).order_by(CALLS.c.run_id, CALLS.c.number)
+
+        def work(conn: sa.Connection) -> list[tuple[str, CallRecord]]:
+            shelf = {name: body for name, body in conn.execute(bodies)}  # noqa: C416 - rows are no pairs to `dict`
+            return [(row["run_id"], _record(CallRecord, row, shelf)) for row in conn.execute(query).mappings()]
+
+        return await self.database.read(work) or []
 
     async def set_options(self, run_id: str, options: Mapping[str, Json]) -> None:
         """Replace what the caller wants to find again at a resume."""

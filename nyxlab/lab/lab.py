@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
+from nyxlab.lab import drafting
 from nyxlab.lab.bench import Bench
 from nyxlab.lab.gates import Gates
+from nyxlab.lab.letters import Letter, read_letter
 from nyxlab.lab.plans import Plans
+from nyxlab.lab.report import render_letter
+from nyxlab.lab.reviews import Paths
 
 
 class Lab(Gates, Plans, Bench):
@@ -14,3 +21,23 @@ class Lab(Gates, Plans, Bench):
     to its verbs are taken from the project's root (the nearest folder upwards with a ``nyxlab.toml``), so that a
     notebook in ``notebooks/`` and a command at the root mean the same file.
     """
+
+    async def letter(self, since: str | None = None, *, providers: str | None = None) -> Letter:
+        """Return a letter made of what is recorded ``since`` a date or a run; unless told, since the last letter's end.
+
+        ``providers`` write the sentences that open it; each number, id and name in them must stand in the facts.
+        """
+        ask = partial(self.compare, providers=providers) if providers else None
+        return await drafting.write(self._store, self.settings.root, since, ask)
+
+    async def look_up(self, letter: Letter) -> tuple[list[str], list[bool]]:
+        """Hold a letter against the ledger, the files and git: what is wrong in it, and which next steps are done."""
+        return await drafting.look_up(letter, self._store, self.settings.root)
+
+    async def report(self, target: Paths) -> str:
+        """Return one HTML page for a run (its id), a review (its JSON), an executed notebook or a letter (Markdown)."""
+        path = self.settings.resolve(Path(target))
+        if path.suffix != ".md":
+            return await super().report(target)
+        letter = read_letter(path)
+        return render_letter(letter.to_json(), path.stem[:10], (await self.look_up(letter))[1], "html")

@@ -18,7 +18,7 @@ from nyxlab.lab.tables import Json
 from nyxlab.reviewer.prompt import ImplementationPrompt
 from nyxlab.reviewer.review import headline as verdict_line
 
-__all__ = ["Format", "headline", "render_batch", "render_index", "render_review", "render_run"]
+__all__ = ["Format", "headline", "render_batch", "render_index", "render_letter", "render_review", "render_run"]
 
 Format = Literal["text", "md", "html"]
 WHOLE_PLAN = 400_000  # characters of plan that a review page carries; past it, only the lines around each finding
@@ -89,6 +89,25 @@ def render_batch(name: str, results: Sequence[Any], *, theme: Path | None = None
         for each in sorted(results, key=lambda each: each.error is None)
     ]
     return page.render("batch.html.j2", theme=theme, name=name, rows=rows)
+
+
+def render_letter(letter: Json, date: str, done: Sequence[bool], fmt: Format, *, prose: str = "") -> str:
+    """Return a letter ("nyxlab.letter/1" or the original's form) as text, HTML, or Markdown that ends in its JSON.
+
+    ``done`` says of each next step whether it is; ``prose`` opens the Markdown.
+    """
+    told: dict[str, Any] = {
+        "letter": letter,
+        "date": date,
+        "steps": list(zip(letter.get("next", ()), done, strict=True)),
+    }
+    if fmt == "html":
+        return page.render("letter.html.j2", **told)
+    world = page.environment(autoescape=False, finalize=page.plain if fmt == "text" else _markdown)
+    world.filters["code"] = lambda told: Markup(f"`{' '.join(page.plain(told).replace('`', ' ').split())}`")  # noqa: S704 - literal in its ticks
+    block = f"```json\n{json.dumps(letter, ensure_ascii=False, indent=1)}\n```" if fmt == "md" else ""
+    text = world.get_template("letter.md.j2").render(**told, prose=prose, json=Markup(block))  # noqa: S704 - Markdown
+    return re.sub(r"\n{3,}", "\n\n", text)
 
 
 def render_run(checkpoint: Json, review: Json | None = None, *, theme: Path | None = None) -> str:

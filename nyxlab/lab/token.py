@@ -74,9 +74,7 @@ def read_cookie(secrets: Sequence[str], name: str, text: str) -> dict[str, Json]
     except (ValueError, AttributeError):
         raise InputRefused("what was read is no session token: paste the cookie's value or the whole header") from None
     if kid not in keys:
-        raise InputRefused(
-            f"no secret here made this token for {name}: check AUTH_SECRET, and that --url is http or https as the application's"
-        )
+        raise InputRefused(f"no secret here made this token for {name}: check AUTH_SECRET, and http or https of --url")
     try:
         claims = json.loads(jwe.decrypt_compact(token, keys[kid], algorithms=ALGORITHMS).plaintext or b"")
     except (JoseError, ValueError):
@@ -91,7 +89,7 @@ def read_cookie(secrets: Sequence[str], name: str, text: str) -> dict[str, Json]
 
 
 def _key(secret: str, name: str) -> tuple[OctKey, str]:
-    """Return the key that a secret gives under a cookie's name, and its thumbprint: by SHA-512, joserfc's is SHA-256."""
+    """Return the key that a secret gives under a cookie's name, and its thumbprint, by SHA-512 (joserfc's: SHA-256)."""
     try:
         from cryptography.hazmat.primitives.hashes import SHA256
         from cryptography.hazmat.primitives.kdf.hkdf import HKDF
