@@ -163,6 +163,26 @@ def timeline(checkpoint: Json, palette: dict[str, str] | None = None) -> go.Figu
     return _dress(figure, "When each step ran", "time since the start (s)", rows=len(table))
 
 
+def days(checkpoints: Iterable[Json]) -> go.Figure:
+    """Return what the runs of each day cost (USD), one bar for each way in which runs ended, with how many did."""
+    rows = [
+        (min(began)[:10], run["status"], float(run["totals"]["usd"] or 0))
+        for run in checkpoints
+        if (began := [step["startedAt"] for step in run["steps"] if step["startedAt"]])
+    ]
+    table = pd.DataFrame(rows, columns=["day", "status", "usd"])
+    hues = {"completed": PALETTE[2], "failed": PALETTE[5], "paused": PALETTE[1]}
+    figure = go.Figure()
+    for (day, status), own in table.groupby(["day", "status"]):
+        said = f"{len(own)} {status}"
+        figure.add_bar(
+            x=[own["usd"].sum()], y=[day], orientation="h", marker={"color": hues.get(str(status), INK)}, text=[said],
+            name=str(status), hovertemplate=f"%{{y}}: {said}, $%{{x:.4f}}<extra></extra>",
+        )  # fmt: skip
+    drawn = _dress(figure, "What each day cost", "cost of its runs (USD)", rows=table["day"].nunique())
+    return drawn.update_layout(barmode="stack").update_yaxes(type="category", autorange="reversed")
+
+
 def recall_and_precision(measurement: Json) -> go.Figure:
     """Return each provider's and lens's share of planted faults found, with its 95 % interval, and its precision, in percent."""
     table = frames.scores(measurement)
