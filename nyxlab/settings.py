@@ -34,6 +34,7 @@ VENDOR_KEYS = {
     "google": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
     "openai": ("OPENAI_API_KEY",),
 }
+SESSION_SECRETS = ("AUTH_SECRET_3", "AUTH_SECRET_2", "AUTH_SECRET_1", "AUTH_SECRET")  # of an application with Auth.js
 TAKEN = frozenset({*VENDOR_KEYS, "hand", "local", "script", "replay"})
 Location = tuple[int | str, ...]
 
@@ -144,6 +145,7 @@ def load_settings(start: Path | None = None) -> Settings:
     root = next((folder for folder in (start, *start.parents) if (folder / FILE).is_file()), start)
     given = _read(root / FILE)
     variables = {name for names in VENDOR_KEYS.values() for name in names}
+    variables |= {*SESSION_SECRETS}
     variables |= {endpoint.api_key_env for endpoint in given.endpoints.values() if endpoint.api_key_env}
     found = _environment({*variables, "NYXLAB_STORE"}, root / ".env")
     override = found.pop("NYXLAB_STORE", None)

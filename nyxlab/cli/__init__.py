@@ -9,12 +9,12 @@ import typer
 
 from nyxlab import __version__
 
-from nyxlab.cli import runs, plans, amend, bench  # isort: skip  # in the order of --help; importing them registers their commands
+from nyxlab.cli import runs, plans, amend, bench, ops  # isort: skip  # in the order of --help; importing them registers their commands
 from nyxlab.cli.base import FAILED, INTERRUPTED, app
 from nyxlab.errors import NyxlabError
 from nyxlab.lab.views.console import out, say
 
-__all__ = ["amend", "app", "bench", "main", "plans", "runs"]
+__all__ = ["amend", "app", "bench", "main", "ops", "plans", "runs"]
 
 
 def main() -> None:

@@ -17,7 +17,9 @@ app.add_typer(routes.app, name="route")
 
 @app.command(epilog="Example: nyxlab report 20261123-181255-k3f9 --output run.html")
 def report(
-    target: Annotated[str, typer.Argument(metavar="RUN|REVIEW.json|NOTEBOOK.ipynb", help="What the page is about.")],
+    target: Annotated[
+        str, typer.Argument(metavar="RUN|REVIEW.json|NOTEBOOK.ipynb|LETTER.md", help="What it is about.")
+    ],
     output: Output = None,
     store: Store = None,
 ) -> None:

@@ -121,3 +121,10 @@ def read_calls(
     shelf = _shelf(transaction, run_id) if shelf is None else shelf
     rows = transaction.rows(schema.CALLS, run_id=run_id) if run_id else transaction.rows(schema.ALL_CALLS)
     return [record(CallRecord, row, shelf) for row in rows]
+
+
+def read_calls_since(transaction: Transaction, begun: str) -> list[tuple[str, CallRecord]]:
+    """Return the calls of the runs that began at a moment (ISO 8601) or later, each with its run's id."""
+    shelf = {row["hash"]: row["body"] for row in transaction.rows(schema.TEXTS_SINCE, begun=begun)}
+    rows = transaction.rows(schema.CALLS_SINCE, begun=begun)
+    return [(row["run_id"], record(CallRecord, row, shelf)) for row in rows]

@@ -93,11 +93,15 @@ CLOSE_CALL = """
     UPDATE calls SET status = :status, possibly_billed = :possibly_billed, reply = :reply, error = :error,
         error_status = :error_status WHERE run_id = :run_id AND number = :number"""
 CALLS = "SELECT * FROM calls WHERE run_id = :run_id ORDER BY number"
+CALLS_SINCE = """
+    SELECT * FROM calls WHERE run_id IN (SELECT run_id FROM runs WHERE created_at >= :begun) ORDER BY run_id, number"""
 ALL_CALLS = "SELECT * FROM calls ORDER BY run_id, number"
 
 # Long texts, once each
 KEEP_TEXT = "INSERT INTO texts VALUES (:run_id, :hash, :body) ON CONFLICT DO NOTHING"
 TEXTS = "SELECT hash, body FROM texts WHERE run_id = :run_id"
+TEXTS_SINCE = """
+    SELECT hash, body FROM texts WHERE run_id IN (SELECT run_id FROM runs WHERE created_at >= :begun)"""
 ALL_TEXTS = "SELECT hash, body FROM texts"
 
 # In one transaction the rows of one statement go together, and the statements in this order.

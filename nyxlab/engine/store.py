@@ -17,7 +17,17 @@ import anyio
 from nyxlab.engine import schema
 from nyxlab.engine.database import Database, Transaction
 from nyxlab.engine.records import CallRecord, Pause, Run, RunStatus, RunSummary, StepRecord
-from nyxlab.engine.rows import call_row, ended_row, read_calls, read_run, record, run_row, step_row, text_rows
+from nyxlab.engine.rows import (
+    call_row,
+    ended_row,
+    read_calls,
+    read_calls_since,
+    read_run,
+    record,
+    run_row,
+    step_row,
+    text_rows,
+)
 from nyxlab.engine.snapshots import OlderStore, Reader
 from nyxlab.engine.texts import text
 from nyxlab.engine.writer import Change, Guard, Writer
@@ -115,6 +125,11 @@ class Store:
     async def calls(self, run_id: str | None = None) -> list[CallRecord]:
         """Return the calls of one run, or of all runs one after another, in the order in which they were sent."""
         return await self._read(lambda transaction: read_calls(transaction, run_id)) or []
+
+    async def calls_since(self, moment: datetime) -> list[tuple[str, CallRecord]]:
+        """Return the calls of the runs that began at ``moment`` or later, each with its run's id."""
+        begun = moment.astimezone(UTC).isoformat()
+        return await self._read(lambda transaction: read_calls_since(transaction, begun)) or []
 
     async def set_options(self, run_id: str, options: Mapping[str, Json]) -> None:
         """Replace what the caller wants to find again at a resume."""

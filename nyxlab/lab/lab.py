@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -15,6 +16,8 @@ from nyxlab.engine.records import Event, Run, RunSummary
 from nyxlab.engine.workflow import Workflow
 from nyxlab.gate.policy import Policy
 from nyxlab.lab.desk import Desk, Paths, provider_names
+from nyxlab.lab.drafting import look_up, write_letter
+from nyxlab.lab.letters import Letter
 from nyxlab.lab.pages import page_of
 from nyxlab.lab.reviews.documents import read_review, unchanged_documents
 from nyxlab.lab.reviews.measuring import Case, Measurement, measure_here, planted_cases
@@ -27,14 +30,7 @@ from nyxlab.lab.routing.training import train_from_ledger, train_router
 from nyxlab.lab.views.rows import Row, provider_rows
 from nyxlab.lab.workflows.comparison import Prompts, comparison, read_prompts
 from nyxlab.lab.workflows.options import Changes, Corrected, Options
-from nyxlab.lab.workflows.prepared import (
-    OnCosts,
-    OnEvent,
-    Prepared,
-    prepare,
-    prepare_fork,
-    prepare_resume,
-)
+from nyxlab.lab.workflows.prepared import OnCosts, OnEvent, Prepared, prepare, prepare_fork, prepare_resume
 from nyxlab.lab.workflows.records import chosen_by_person, exported, older_than
 from nyxlab.providers.base import Provider
 from nyxlab.providers.hand import Question, open_questions
@@ -46,7 +42,7 @@ from nyxlab.reviewer.review import Review
 from nyxlab.settings import Settings
 
 if TYPE_CHECKING:
-    from nyxlab.lab.batch.jobs import OnCell, OnJob, Result
+    from nyxlab.lab.batch.jobs import Batching, Result
 
 Inputs = Mapping[str, object]
 Budget = Decimal | str
@@ -278,25 +274,17 @@ class Lab:
             review, beside = read_review(path).to_json(), [*beside, path.parent]
         return ImplementationPrompt.of(review, unchanged_documents(review, *beside, outside=True), budget_tokens)
 
-    async def batch(
-        self,
-        grid: Paths,
-        *,
-        reports: Paths = "reports",
-        workers: int | None = None,
-        dask: str | None = None,
-        on_job: OnJob | None = None,
-        on_cell: OnCell | None = None,
-    ) -> list[Result]:
+    async def batch(self, grid: Paths, **options: Unpack[Batching]) -> list[Result]:
         """Run the notebooks of a grid, each in a process of its own, and export each and an index that compares them.
 
-        Every job is checked before the first starts. ``workers`` processes run at once, one a core unless given;
-        ``dask`` is the address of a scheduler: then its workers run them, and they must see this folder and the same
-        ledger. A job that ended well before with the same code, parameters and files is not run again.
+        Every job is checked before the first starts; one that ended well before with the same code, parameters and
+        files is not run again. ``options`` are ``reports`` (the folder), ``workers`` (processes at once, one a core
+        unless given), ``dask`` (the address of a scheduler, whose workers must see this folder and the same ledger),
+        ``on_job`` and ``on_cell``.
         """
         from nyxlab.lab.batch.jobs import run_grid  # with papermill's company, which only this needs
 
-        return await run_grid(self.desk, Path(grid), Path(reports), workers, dask, on_job, on_cell)
+        return await run_grid(self.desk, Path(grid), **options)
 
     async def report(self, target: Paths) -> str:
         """Return one self-contained HTML page for a run (its id), a review (its JSON file) or an executed notebook."""
@@ -330,6 +318,18 @@ class Lab:
         if labels is None:
             return train_from_ledger(await self._all(), self.settings, file)
         return train_router(self.settings.resolve(Path(labels)), file)
+
+    async def letter(self, since: str | None = None, *, providers: str | None = None) -> Letter:
+        """Return a letter made of what is recorded ``since`` a date or a run; unless told, since the last letter's end.
+
+        ``providers`` write the sentences that open it; each number, id and name in them must stand in the facts.
+        """
+        ask = partial(self.compare, providers=providers) if providers else None
+        return await write_letter(self.desk.store, self.settings.root, since, ask)
+
+    async def look_up(self, letter: Letter) -> tuple[list[str], list[bool]]:
+        """Hold a letter against the ledger, the files and git: what is wrong in it, and which next steps are done."""
+        return await look_up(letter, self.desk.store, self.settings.root)
 
     async def export(self, run_id: str) -> dict[str, Json]:
         """Return all that the ledger has of a run as one JSON document: checkpoint, workflow, inputs and every call."""

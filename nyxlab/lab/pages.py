@@ -1,4 +1,4 @@
-"""Which page a target makes: a run's, a review's, or an executed notebook's."""
+"""Which page a target makes: a run's, a review's, an executed notebook's, or a letter's."""
 
 from __future__ import annotations
 
@@ -9,20 +9,26 @@ from typing import Any
 
 from nyxlab import __version__
 from nyxlab.lab.desk import Desk, Paths
+from nyxlab.lab.drafting import look_up
+from nyxlab.lab.letters import read_letter
 from nyxlab.lab.own import TEMPLATES
 from nyxlab.lab.reviews.documents import read_review, unchanged_documents
 from nyxlab.lab.reviews.prepared import goal_of
-from nyxlab.lab.views.report import Charts, render_review, render_run
+from nyxlab.lab.views.report import Charts, render_letter, render_review, render_run
 from nyxlab.lab.views.rows import RunLike, call_rows, provider_rows
 
 
 async def page_of(desk: Desk, target: Paths) -> str:
-    """Return the page of a run (its id), a review (its JSON file) or an executed notebook."""
+    """Return the page of a run (its id), a review (its JSON file), an executed notebook or a letter (``.md``)."""
     path, theme = desk.settings.resolve(Path(target)), desk.settings.root / TEMPLATES
     if path.suffix == ".ipynb":
         from nyxlab.lab.views.export import export_notebook  # with what it brings
 
         return export_notebook(path, theme=theme)
+    if path.suffix == ".md":
+        letter = read_letter(path)
+        _, done = await look_up(letter, desk.store, desk.settings.root)
+        return render_letter(letter.to_json(), path.stem[:10], done, "html", theme=theme)
     if path.suffix == ".json" or path.exists():
         review = read_review(path).to_json()
         texts = unchanged_documents(review, path.parent, Path.cwd(), desk.settings.root)

@@ -15,7 +15,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from nyxlab.lab import frames
-from nyxlab.lab.views.rows import Json, RunLike, percentile
+from nyxlab.lab.views.rows import Json, RunLike, checkpoint_of, percentile
 from nyxlab.lab.views.wording import money, seconds
 from nyxlab.providers.messages import Usage
 from nyxlab.providers.registry import tariff_of
@@ -214,6 +214,28 @@ def timeline(run: RunLike, palette: dict[str, str] | None = None) -> go.Figure |
         )  # fmt: skip
     figure.update_yaxes(autorange="reversed")
     return _dress(figure, "When each step ran", "time since the start (s)", rows=len(table))
+
+
+def days(runs: Iterable[RunLike]) -> go.Figure | Note:
+    """Return what the runs of each day cost (USD), one bar for each way in which runs ended, with how many did."""
+    rows = [
+        (min(began)[:10], run["status"], float(run["totals"]["usd"] or 0))
+        for run in map(checkpoint_of, runs)
+        if (began := [step["startedAt"] for step in run["steps"] if step["startedAt"]])
+    ]
+    if not rows:
+        return Note("No run has begun in this time.")
+    table = pd.DataFrame(rows, columns=["day", "status", "usd"])
+    hues = {"completed": PALETTE[2], "failed": PALETTE[5], "paused": PALETTE[1]}
+    figure = go.Figure()
+    for (day, status), own in table.groupby(["day", "status"]):
+        said = f"{len(own)} {status}"
+        figure.add_bar(
+            x=[own["usd"].sum()], y=[day], orientation="h", marker={"color": hues.get(str(status), INK)}, text=[said],
+            name=str(status), hovertemplate=f"%{{y}}: {said}, $%{{x:.4f}}<extra></extra>",
+        )  # fmt: skip
+    drawn = _dress(figure, "What each day cost", "cost of its runs (USD)", rows=table["day"].nunique())
+    return drawn.update_layout(barmode="stack").update_yaxes(type="category", autorange="reversed")
 
 
 def recall_and_precision(measurement: Json) -> go.Figure:

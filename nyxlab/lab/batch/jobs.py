@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import anyio
 from pydantic import Field
@@ -15,7 +16,7 @@ from nyxlab.errors import InputRefused
 from nyxlab.lab.batch.execute import execute
 from nyxlab.lab.batch.grid import Job, index_name, read_grid, renamed
 from nyxlab.lab.batch.summary import Summary, read_summary
-from nyxlab.lab.desk import Desk
+from nyxlab.lab.desk import Desk, Paths
 from nyxlab.lab.own import TEMPLATES
 from nyxlab.lab.views.export import export_notebook
 from nyxlab.lab.views.report import render_batch
@@ -40,21 +41,24 @@ class Result(Record):
     skipped: bool = False  # it was done before, by the same hash
 
 
-async def run_grid(
-    desk: Desk,
-    grid: Path,
-    reports: Path,
-    workers: int | None,
-    dask: str | None,
-    on_job: OnJob | None,
-    on_cell: OnCell | None,
-) -> list[Result]:
+class Batching(TypedDict, total=False):
+    """How a grid is run: into which folder, in how many processes or on which Dask cluster, and who is told."""
+
+    reports: Paths
+    workers: int | None
+    dask: str | None
+    on_job: OnJob | None
+    on_cell: OnCell | None
+
+
+async def run_grid(desk: Desk, grid: Path, **options: Unpack[Batching]) -> list[Result]:
     """Run a grid's jobs as ``Lab.batch`` says, and write the page that compares them."""
+    workers, dask = options.get("workers"), options.get("dask")
     if workers is not None and not 1 <= workers <= 256:
         raise InputRefused(f"{workers} workers: give a number from 1 to 256")
-    folder, root = desk.settings.resolve(reports), desk.settings.root
+    folder, root = desk.settings.resolve(Path(options.get("reports", "reports"))), desk.settings.root
     jobs = [renamed(job, folder, grid.stem) for job in read_grid(desk.settings.resolve(grid), root)]
-    started, at_cell = on_job or (lambda _: None), on_cell or (lambda *_: None)
+    started, at_cell = options.get("on_job") or (lambda _: None), options.get("on_cell") or (lambda *_: None)
     if dask is not None:
         results = await run_jobs_on_dask(jobs, folder, dask, started, desk.store_url)
     else:

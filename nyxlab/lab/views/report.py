@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections import Counter
@@ -19,7 +20,7 @@ from nyxlab.lab.views.wording import plain
 from nyxlab.reviewer.prompt import ImplementationPrompt
 from nyxlab.reviewer.review import headline as verdict_line
 
-__all__ = ["Format", "headline", "render_batch", "render_index", "render_review", "render_run"]
+__all__ = ["Format", "headline", "render_batch", "render_index", "render_letter", "render_review", "render_run"]
 
 Format = Literal["text", "md", "html"]
 WHOLE_PLAN = 400_000  # characters of plan that a review page carries; past it, only the lines around each finding
@@ -92,6 +93,27 @@ def render_batch(name: str, results: Sequence[Any], *, theme: Path | None = None
         for each in sorted(results, key=lambda each: each.error is None)
     ]
     return page.render("batch.html.j2", theme=theme, name=name, rows=listed)
+
+
+def render_letter(
+    letter: Json, date: str, done: Sequence[bool], fmt: Format, *, prose: str = "", theme: Path | None = None
+) -> str:
+    """Return a letter ("nyxlab.letter/1" or the original's form) as text, HTML, or Markdown that ends in its JSON.
+
+    ``done`` says of each next step whether it is; ``prose`` opens the Markdown.
+    """
+    told: dict[str, Any] = {
+        "letter": letter,
+        "date": date,
+        "steps": list(zip(letter.get("next", ()), done, strict=True)),
+    }
+    if fmt == "html":
+        return page.render("letter.html.j2", theme=theme, **told)
+    world = page.environment(theme, autoescape=False, finalize=plain if fmt == "text" else _markdown)
+    world.filters["code"] = _code
+    block = f"```json\n{json.dumps(letter, ensure_ascii=False, indent=1)}\n```" if fmt == "md" else ""
+    text = world.get_template("letter.md.j2").render(**told, prose=prose, json=Markup(block))  # noqa: S704 - Markdown
+    return re.sub(r"\n{3,}", "\n\n", text)
 
 
 class Charts(NamedTuple):
@@ -271,3 +293,8 @@ def _fence(text: str) -> Markup:
     """Return the text in a code fence that nothing inside it can close."""
     ticks = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
     return Markup(f"{ticks}text\n{plain(text)}\n{ticks}")  # noqa: S704 - Markdown, not HTML: literal in its fence
+
+
+def _code(text: str) -> Markup:
+    """Return the text as a code span of Markdown."""
+    return Markup(f"`{' '.join(plain(text).replace('`', ' ').split())}`")  # noqa: S704 - literal in its ticks
