@@ -61,8 +61,8 @@ class PairVerdict(Record):
 class CaelReview(Record):
     """How the answer was chosen: failed checks, verdicts in both orders, what the judge said and what it took.
 
-    ``calls`` are the judge's replies, one a verdict in the same order; their costs add up to ``cost``. ``swap_consistent``
-    says whether every pair was judged alike in both orders; None where the judge was not asked.
+    ``calls`` are the judge's replies, one a verdict in the same order; their costs add up to ``cost``.
+    ``swap_consistent`` says whether every pair was judged alike in both orders; None where the judge was not asked.
     """
 
     selected: str
