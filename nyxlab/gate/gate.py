@@ -126,8 +126,6 @@ class Gate(Provider):
         outcomes, excluded = await self._outcomes(request, resolution, scores)
         alternatives = [outcome.alternative for outcome in outcomes]
         answers = [Answer(o.provider.id, o.provider.vendor, o.reply) for o in outcomes if o.reply]
-        if self.comparison is None:
-            answers = answers[:1]  # a hedge may bring two at the same moment
         ruling = await self._ruling(request, answers, scores) if answers else None
         if ruling and ruling.written:
             answers.append(Answer(ruling.selected, "", ruling.written))
@@ -203,7 +201,7 @@ class Gate(Provider):
         return self.options.deadline or request.deadline + GRACE
 
     async def _ruling(self, request: Request, answers: Sequence[Answer], scores: Mapping[str, float]) -> Ruling:
-        """Choose among the usable answers; one alone is never judged."""
+        """Choose among the usable answers; one alone is never judged. A hedge may bring two: the first one counts."""
         if self.comparison and len(answers) > 1:
             return await self._compared(request, answers, scores, self.comparison)
         name = answers[0].provider

@@ -155,14 +155,14 @@ async def test_a_fork_leaves_a_models_own_words_alone(lab: Lab) -> None:
 async def test_a_broken_store_is_never_taken_for_a_silent_judge(lab: Lab) -> None:
     """Where the intent to ask the judge cannot be written, the run ends with that sentence."""
     path = flow(lab, "id: a, prompt: x, compare: ['script:quick', 'script:other'], judge: 'script:judge'")
-    open_call = lab._store.open_call
+    open_call = lab.desk.store.open_call
 
     async def full(run_id, call, **how) -> None:
         if call.role == "judge":
             raise StoreBroken("the disk is full")
         await open_call(run_id, call, **how)
 
-    lab._store.open_call = full
+    lab.desk.store.open_call = full
     async with lab:
         with pytest.raises(StoreBroken, match="the disk is full"):
             await lab.run(path)
