@@ -202,7 +202,7 @@ def read_code(fence: Fence) -> Code:
 
 def _lines(found: Code, text: str) -> None:
     """Read a block by its lines, keeping the types that are open: their depth (braces, or indentation) and name."""
-    fence, script = found.fence, _language(found.fence) in _SCRIPTS
+    fence, script, cut = found.fence, _language(found.fence) in _SCRIPTS, "..." in text
     open_: list[tuple[int, str]] = []
     start = depth = 0
     for number, (line, source) in enumerate(zip(text.split("\n"), fence.text.split("\n"), strict=True), fence.line + 1):
@@ -215,7 +215,7 @@ def _lines(found: Code, text: str) -> None:
             own = m["name"]
             open_.append((at, own))
             found.declared.append(Declared(own, fence, number, "type"))
-            found.records[own] = Record(own, fence, number, "..." in text, m["word"] == "class", "extends" in m["rest"])
+            found.records[own] = Record(own, fence, number, cut, m["word"] == "class", "extends" in m["rest"])
         else:
             in_body = script and owner and at == open_[-1][0] + 1
             m = _FUNCTION.match(line) or (_METHOD.match(line) if in_body else None)
