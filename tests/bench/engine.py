@@ -310,9 +310,7 @@ def main() -> None:
         few, lots = anyio.run(among, folder, 1), anyio.run(among, folder, 100_000)
         with server(0.0) as url:
             bare, gated = anyio.run(through_gate, url, folder)
-    print(
-        f"9 steps in a row      {row * 1e3:.2f} ms a step, {row / one:.1f} x a raw insert of {one * 1e3:.2f} ms (reach 3.5)"
-    )
+    print(f"9 steps in a row      {row * 1e3:.2f} ms a step, {row / one:.1f} x a raw {one * 1e3:.2f} ms (reach 3.5)")
     print(
         f"200 runs at once      {1 / many:,.0f} steps/s, {group / many:.3f} of {1 / group:,.0f} raw inserts/s in groups"
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = {"pandas", "plotly", "papermill", "sklearn", "dask", "nbconvert", "IPython", "ipywidgets"}
+HEAVY = {"pandas", "plotly", "papermill", "orjson", "sqlite3", "sklearn", "dask", "nbconvert", "IPython", "ipywidgets"}
 
 
 def test_import_contracts() -> None:

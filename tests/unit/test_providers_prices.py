@@ -60,6 +60,6 @@ def test_the_sheet_is_loaded_by_need() -> None:
     """Opening the registry loads neither the price sheet, nor the model, nor anything of the lab."""
     code = (
         "import sys, nyxlab.providers.registry; "
-        "print([m for m in ('genai_prices', 'xllamacpp', 'pandas', 'sqlalchemy', 'plotly') if m in sys.modules])"
+        "print([m for m in ('genai_prices', 'xllamacpp', 'pandas', 'orjson', 'plotly') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -290,7 +290,7 @@ def test_a_review_of_files_loads_no_database_and_no_client(tmp_path: Path) -> No
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in done.stderr.split()}
     assert "nyxlab" in loaded
-    heavy = {"sqlalchemy", "httpx", "jsonschema", "rfc3987", "pandas", "plotly", "nbformat", "genai_prices", "stamina"}
+    heavy = {"orjson", "httpx", "jsonschema", "rfc3987", "pandas", "plotly", "nbformat", "genai_prices", "stamina"}
     assert not heavy & loaded
 
 
