@@ -86,6 +86,8 @@ async def test_a_week(lab, tmp_path):
         assert commands[asks.run_id] == f"nyxlab choose {asks.run_id} draft PROVIDER"
         assert commands[failed[0].run_id] == f"nyxlab resume {failed[0].run_id}"
         assert commands[short.run_id] == f"nyxlab resume {short.run_id} --budget USD"
+        assert (await lab.resume(short.run_id, budget="1")).status == "completed"
+        assert (await lab.look_up(letter))[0] == []  # what a run costs after the letter is not the letter's
         assert set(letter.state.runs) == {run.run_id for run in (quick, *failed, asks, short)}
         assert str(letter.state.spend.usd) == str(sum(r.cost.usd for r in (quick, *failed, asks)))
 
