@@ -60,10 +60,18 @@ async def write_letter(
 
 
 async def look_up(letter: Letter, store: Store, root: Path) -> tuple[list[str], list[bool]]:
-    """Hold a letter against the ledger, the files and git: what is wrong in it, and which next steps are done."""
+    """Hold a letter against ledger, files and git: what is wrong in it, which next steps are done.
+
+    What its runs have cost since it was written is no matter of the letter's.
+    """
     recorded = {run.run_id: run for run in await store.runs()}
-    begun = [recorded[run].created_at for run in (letter.state.runs if letter.state else ()) if run in recorded]
-    bills = dict.fromkeys(recorded, (Cost.total([]), 0)) | bill(await store.calls_since(min(begun)) if begun else [])
+    bills = dict.fromkeys(recorded, (Cost.total([]), 0))
+    if letter.state:
+        begun = min(
+            (recorded[run].created_at for run in letter.state.runs if run in recorded), default=datetime.now(UTC)
+        )
+        until = letter.state.until
+        bills |= bill(told for told in await store.calls_since(begun) if told[1].started_at <= until)
     completed = {run_id for run_id, run in recorded.items() if run.status == "completed"}
     return mistakes(letter, bills), [_is_done(step, completed, root) for step in letter.next]
 

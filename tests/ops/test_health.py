@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import ssl
-import subprocess
 import sys
 import threading
 from contextlib import contextmanager, suppress
@@ -15,12 +13,12 @@ from socketserver import BaseRequestHandler, ThreadingTCPServer
 import postgres as postgres_server
 import pytest
 import servers
+from inside import nyxlab
 
 
 def health(folder: Path, *words: str, **environment: str) -> tuple[int, dict[str, dict], str]:
     """Ask in a folder; return the exit code, the checks by name and what was said on standard error."""
-    command = [sys.executable, "-m", "nyxlab.cli", "health", "--json", *words]
-    done = subprocess.run(command, cwd=folder, env=os.environ | environment, capture_output=True, text=True)
+    done = nyxlab(folder, "health", "--json", *words, **environment)
     told = json.loads(done.stdout) if done.stdout else {"checks": []}
     assert done.returncode == (2 if not done.stdout else 0 if told["well"] else 1)
     return done.returncode, {each["name"]: each for each in told["checks"]}, done.stderr
@@ -59,8 +57,7 @@ def test_well(tmp_path: Path) -> None:
 def test_a_ledger_in_use_is_well(tmp_path: Path) -> None:
     """A ledger that exists is read and written; its rows stay as they are."""
     for words in (["init"], ["run", "data/workflows/first.yaml"]):
-        command = [sys.executable, "-m", "nyxlab.cli", *words]
-        subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+        assert nyxlab(tmp_path, *words).returncode == 0
     code, seen, _ = health(tmp_path)
     assert code == 0
     assert seen["store"]["said"].endswith("can be read and written")
@@ -103,10 +100,10 @@ def test_reports_that_cannot_be_written(tmp_path: Path) -> None:
     assert "cannot be written" in seen["reports"]["said"]
 
 
-def test_a_lean_build(tmp_path: Path) -> None:
+def test_a_lean_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An installation without the notebooks' kernel is ill: a lean build shows before its first user."""
-    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['ipykernel'] = None\n")
-    code, seen, _ = health(tmp_path, PYTHONPATH=str(tmp_path))
+    monkeypatch.setitem(sys.modules, "ipykernel", None)  # as where it is not installed
+    code, seen, _ = health(tmp_path)
     assert code == 1
     assert "nyxlab[lab]" in seen["kernel"]["said"]
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inside import nyxlab
 
 from nyxlab.errors import InputRefused
 from nyxlab.lab.token import CHUNK, cookie_name, make_cookie, read_cookie
@@ -149,9 +148,7 @@ def test_without_an_end(claims: object) -> None:
 
 
 def _run(folder: Path, *words: str, given: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("AUTH_SECRET")}
-    command = [sys.executable, "-m", "nyxlab.cli", "token", *words]
-    return subprocess.run(command, cwd=folder, env=clean | variables, input=given, capture_output=True, text=True)
+    return nyxlab(folder, "token", *words, given=given, **variables)
 
 
 def test_command(tmp_path: Path) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inside import nyxlab
 from markdown_it import MarkdownIt
 
 from nyxlab.engine.reading import parse_workflow
@@ -47,11 +47,6 @@ def lab(tmp_path):
     (tmp_path / "s.yaml").write_text(SCRIPT)
     (tmp_path / "nyxlab.toml").write_text('store = "sqlite:///l.db"\n')
     return Lab(settings=load_settings(tmp_path))
-
-
-def _nyxlab(folder: Path, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "nyxlab.cli", *arguments]
-    return subprocess.run(command, cwd=folder, input=given, capture_output=True, text=True)
 
 
 def _file(folder: Path, value: object) -> Path:
@@ -91,6 +86,8 @@ async def test_a_week(lab, tmp_path):
         assert commands[asks.run_id] == f"nyxlab choose {asks.run_id} draft PROVIDER"
         assert commands[failed[0].run_id] == f"nyxlab resume {failed[0].run_id}"
         assert commands[short.run_id] == f"nyxlab resume {short.run_id} --budget USD"
+        assert (await lab.resume(short.run_id, budget="1")).status == "completed"
+        assert (await lab.look_up(letter))[0] == []  # what a run costs after the letter is not the letter's
         assert set(letter.state.runs) == {run.run_id for run in (quick, *failed, asks, short)}
         assert str(letter.state.spend.usd) == str(sum(r.cost.usd for r in (quick, *failed, asks)))
 
@@ -227,27 +224,27 @@ def test_lessons(tmp_path):
 
 def test_commands(tmp_path):
     """new, show, check, lessons and report work on one another's files; a person's no keeps nothing."""
-    _nyxlab(tmp_path, "init")
-    assert _nyxlab(tmp_path, "letter", "show").returncode == 2
-    assert _nyxlab(tmp_path, "run", "data/workflows/first.yaml").returncode == 0
+    nyxlab(tmp_path, "init")
+    assert nyxlab(tmp_path, "letter", "show").returncode == 2
+    assert nyxlab(tmp_path, "run", "data/workflows/first.yaml").returncode == 0
     for _ in range(2):
-        assert _nyxlab(tmp_path, "letter", "new", "--since", "2026-01-01").returncode == 0
+        assert nyxlab(tmp_path, "letter", "new", "--since", "2026-01-01").returncode == 0
     assert len(list((tmp_path / "data" / "letters").glob("20*-letter*.md"))) == 2  # none is written over
-    assert _nyxlab(tmp_path, "letter", "check").returncode == 0
-    assert "first: 1 run completed" in _nyxlab(tmp_path, "letter", "show").stdout
-    shown = json.loads(_nyxlab(tmp_path, "letter", "show", "--json").stdout)
+    assert nyxlab(tmp_path, "letter", "check").returncode == 0
+    assert "first: 1 run completed" in nyxlab(tmp_path, "letter", "show").stdout
+    shown = json.loads(nyxlab(tmp_path, "letter", "show", "--json").stdout)
     assert shown["schema"] == "nyxlab.letter/1"
     path = _file(tmp_path, {**shown, "pains": ["Rapid logins were refused"]})
-    refused = _nyxlab(tmp_path, "letter", "lessons", str(path), given="n\n")
+    refused = nyxlab(tmp_path, "letter", "lessons", str(path), given="n\n")
     assert "0 kept" in refused.stdout
     assert not (tmp_path / "lessons").exists()
-    assert _nyxlab(tmp_path, "letter", "lessons", str(path)).returncode != 0  # nobody there to say yes
+    assert nyxlab(tmp_path, "letter", "lessons", str(path)).returncode != 0  # nobody there to say yes
     assert not (tmp_path / "lessons").exists()
-    assert "1 kept" in _nyxlab(tmp_path, "letter", "lessons", str(path), given="y\n").stdout
-    assert "0 kept, 1 known" in _nyxlab(tmp_path, "letter", "lessons", str(path), "--yes").stdout
-    assert _nyxlab(tmp_path, "report", str(path), "-o", "letter.html").returncode == 0
+    assert "1 kept" in nyxlab(tmp_path, "letter", "lessons", str(path), given="y\n").stdout
+    assert "0 kept, 1 known" in nyxlab(tmp_path, "letter", "lessons", str(path), "--yes").stdout
+    assert nyxlab(tmp_path, "report", str(path), "-o", "letter.html").returncode == 0
     assert "Rapid logins were refused" in (tmp_path / "letter.html").read_text()
-    wrong = _nyxlab(tmp_path, "letter", "check", str(_file(tmp_path, {"pains": [{"what": "x", "run": "y"}]})))
+    wrong = nyxlab(tmp_path, "letter", "check", str(_file(tmp_path, {"pains": [{"what": "x", "run": "y"}]})))
     assert wrong.returncode == 2
     assert len(wrong.stderr.splitlines()) == 1
 
