@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
@@ -12,7 +13,7 @@ import typer
 
 from nyxlab.cli.base import FAILED, AsJson, Store, app, ask_lab, open_lab
 from nyxlab.errors import InputRefused
-from nyxlab.lab.console import out, print_json, write
+from nyxlab.lab.console import out, print_json, say_who_reads, write
 from nyxlab.lab.letters import FOLDER, Letter, keep_lessons, last_letter, lessons_of, read_letter
 from nyxlab.lab.project import project_root
 from nyxlab.lab.report import render_letter
@@ -96,7 +97,8 @@ def new(
     """Draft a letter from what is recorded, into data/letters/; a person finishes it: lessons, what comes next."""
     lab = open_lab(store)
     root = lab.settings.root
-    made = ask_lab(lab, lambda lab: lab.letter(since, providers=providers))
+    tell = partial(say_who_reads, what="what is recorded")
+    made = ask_lab(lab, lambda lab: lab.letter(since, providers=providers, on_costs=tell))
     name = f"{datetime.now(UTC):%Y-%m-%d}-letter"
     paths = (root / FOLDER / f"{name}{f'-{number}' if number > 1 else ''}.md" for number in range(1, 1_000))
     path = next(path for path in paths if not path.exists())

@@ -75,7 +75,7 @@ def _ledger(url: str) -> Check:
 
 
 def _kernel() -> Check:
-    """Look for the kernel of the notebooks, which is this Python's own; a lean build starts without it, and runs none."""
+    """Look for the kernel of the notebooks, which is this Python's own; a lean build starts without it."""
     well = find_spec("ipykernel") is not None
     return Check("kernel", well, "python3" if well else "none, so no notebook runs here: pip install 'nyxlab[lab]'")
 
