@@ -144,8 +144,9 @@ class Store:
         query = CALLS.select().where(CALLS.c.run_id.in_(begun)).order_by(CALLS.c.run_id, CALLS.c.number)
 
         def work(conn: sa.Connection) -> list[tuple[str, CallRecord]]:
-            shelf = {name: body for name, body in conn.execute(bodies)}  # noqa: C416 - rows are no pairs to `dict`
-            return [(row["run_id"], _record(CallRecord, row, shelf)) for row in conn.execute(query).mappings()]
+            with _uncollected():
+                shelf = {name: body for name, body in conn.execute(bodies)}  # noqa: C416 - rows are no pairs to `dict`
+                return [(row["run_id"], _record(CallRecord, row, shelf)) for row in conn.execute(query).mappings()]
 
         return await self.database.read(work) or []
 
