@@ -9,8 +9,7 @@ import typer
 
 from nyxlab.cli.base import CARRIES_ON, PAUSED, REFUSED, Store, app, open_lab, watch_lab
 from nyxlab.errors import InputRefused
-from nyxlab.lab.reviews.documents import read_review
-from nyxlab.lab.views.console import out, say, say_who_reads
+from nyxlab.lab.views.console import out, say
 from nyxlab.lab.views.wording import money
 
 if TYPE_CHECKING:
@@ -49,6 +48,7 @@ def amend(
     words stand there once, or it is refused by name. The exit code is 3 while answers by hand are missing, 2 when an
     edit was refused.
     """
+    from nyxlab.lab.reviews.documents import read_review  # with the reviewer, which --help needs not
     from nyxlab.lab.reviews.mending import (  # with YAML and git, which no other command needs
         DECISIONS,
         is_form,
@@ -65,6 +65,7 @@ def amend(
     refuse_over_plan(folder, Path.cwd(), [each.path for each in read_review(review_file).documents])
     if provider and is_form(folder / DECISIONS):
         raise InputRefused(f"{folder / DECISIONS} is a person's: give it with --decisions, or name another --output")
+    from nyxlab.lab.views.tables import say_who_reads
 
     async def work(lab: Lab, progress: RunProgress) -> Amendment:
         return await lab.amend(
@@ -88,6 +89,7 @@ def amend(
 
 
 def _form(review_file: Path, wanted: list[str], file: Path) -> None:
+    from nyxlab.lab.reviews.documents import read_review  # as above
     from nyxlab.lab.reviews.mending import chosen_findings, decisions_form
 
     review = read_review(review_file)

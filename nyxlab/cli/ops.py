@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import SplitResult, urlsplit
 
 import typer
 
 from nyxlab.cli.base import FAILED, AsJson, Store, app, ask_lab, open_lab
 from nyxlab.errors import InputRefused
-from nyxlab.lab.letters import FOLDER, Letter, keep_lessons, last_letter, lessons_of, read_letter
-from nyxlab.lab.own import project_rules
 from nyxlab.lab.project import project_root
 from nyxlab.lab.views.console import out, print_json, write
-from nyxlab.lab.views.report import render_letter
+
+if TYPE_CHECKING:
+    from nyxlab.lab.letters import Letter
 
 letter = typer.Typer(
     no_args_is_help=True,
@@ -94,9 +95,14 @@ def new(
     store: Store = None,
 ) -> None:
     """Draft a letter from what is recorded, into data/letters/; a person finishes it: lessons, what comes next."""
+    from nyxlab.lab.letters import FOLDER  # what a letter needs is loaded for it, not for --help
+    from nyxlab.lab.views.report import render_letter
+    from nyxlab.lab.views.tables import say_who_reads
+
     lab = open_lab(store)
     root = lab.settings.root
-    made = ask_lab(lab, lambda lab: lab.letter(since, providers=providers))
+    tell = partial(say_who_reads, what="what is recorded")
+    made = ask_lab(lab, lambda lab: lab.letter(since, providers=providers, on_costs=tell))
     name = f"{datetime.now(UTC):%Y-%m-%d}-letter"
     paths = (root / FOLDER / f"{name}{f'-{number}' if number > 1 else ''}.md" for number in range(1, 1_000))
     path = next(path for path in paths if not path.exists())
@@ -108,6 +114,8 @@ def new(
 @letter.command("show", epilog="Example: nyxlab letter show")
 def show(file: File = None, as_json: AsJson = False, store: Store = None) -> None:
     """Show a letter, the last one unless told, with each next step that is done by now marked."""
+    from nyxlab.lab.views.report import render_letter  # as above
+
     lab = open_lab(store)
     path, told = _letter(file, lab.settings.root)
     if as_json:
@@ -132,6 +140,9 @@ def lessons(
     file: File = None, yes: Annotated[bool, typer.Option("--yes", help="Keep every one, without asking.")] = False
 ) -> None:
     """Make pains that taught something lessons in lessons/own.yaml, after your yes; {{ lessons }} tells them."""
+    from nyxlab.lab.letters import keep_lessons, lessons_of  # as above
+    from nyxlab.lab.own import project_rules
+
     root = project_root(Path.cwd())
     path, told = _letter(file, root)
     found, known = lessons_of(told), {rule.id for rule in project_rules(root)}
@@ -144,6 +155,8 @@ def lessons(
 
 
 def _letter(file: Path | None, root: Path) -> tuple[Path, Letter]:
+    from nyxlab.lab.letters import FOLDER, last_letter, read_letter  # as above
+
     path = file or last_letter(root)
     if path is None:
         raise InputRefused(f"no letter in {FOLDER}/ yet: nyxlab letter new drafts one")

@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nyxlab.cli.base import (
-    CARRIES_ON,
-    FAILED,
-    FAILED_VERDICT,
-    PAUSED,
-    REFUSED,
-    AsJson,
-    Forecast,
-    Judge,
-    Lenses,
-    Store,
-    app,
-    ask_lab,
-    is_run,
-    open_lab,
-    watch_lab,
-)
+from nyxlab.cli.base import CARRIES_ON, AsJson, Forecast, Judge, Lenses, Store, app, open_lab, watch_lab
 from nyxlab.errors import InputRefused
-from nyxlab.lab.own import TEMPLATES, project_rules
-from nyxlab.lab.project import SETTINGS, project_root
-from nyxlab.lab.reviews.terms import Asked, Reviewed, Target, Terms, named, review_files
-from nyxlab.lab.views.console import out, print_json, say, say_forecast, say_who_reads, scores_table, write
-from nyxlab.lab.views.written import FORMATS, write_each, written
+from nyxlab.lab.project import project_root
+from nyxlab.lab.views.console import out, print_json, write
+from nyxlab.lab.views.wording import FORMATS
 
 if TYPE_CHECKING:
     from nyxlab.lab.lab import Lab
@@ -87,107 +68,18 @@ def review(
         raise InputRefused(f"--each writes a page for each plan: name their folder with --output DIR/ for {form}")
     if rules_alone and providers:
         raise InputRefused("--rules leaves models out, and --providers names some: give one of the two")
-    root = project_root(Path.cwd())
-    asked = None if rules_alone else _asked(root, providers, judge, lens or (), budget)
+    from nyxlab.cli import reviewing  # what a review needs is loaded for it, not for --help
+
+    asked = None if rules_alone else reviewing.asked_of(providers, judge, lens or (), budget)
     if not asked and (judge or lens or budget or forecast):
         raise InputRefused(
             "--judge, --lens, --budget and --forecast are about models: name them with --providers A[,B]"
         )
-    terms = Terms.of(root, Path.cwd(), fail_on=fail_on, repo=repo, baseline=baseline)
-    sets: list[str | list[str]] = [one if is_run(one) else [one] for one in target]
-    if not each and (len(target) > 1 or isinstance(sets[0], list)):
-        sets = [list(target)]
-    if asked:
-        reviewed = _read_by_models(sets, terms, asked, store, form if forecast else None)
-    else:
-        reviewed = _held_to_rules(sets, terms, store)
-    if each:
-        write_each(reviewed, form, terms.rules, output, root / TEMPLATES)
-    else:
-        write(written(reviewed[0], form, terms.rules, root / TEMPLATES), Path(output) if output else None)
-        for reason in reviewed[0].unread:
-            say(f"not read: {reason}")
-    raise typer.Exit(_code(reviewed))
-
-
-def _asked(
-    root: Path, providers: str | None, judge: str | None, lenses: Sequence[str], budget: str | None
-) -> Asked | None:
-    """Return what is asked of models: of those that the command names, else of those in ``[review]``.
-
-    None of nobody.
-    """
-    if not providers and not (root / SETTINGS).is_file():
-        return None
-    from nyxlab.settings import reviewing  # the rules alone need no settings
-
-    named = reviewing(root)
-    who = providers or named.providers
-    return Asked(who, judge or named.judge, lenses, budget if budget is not None else named.budget) if who else None
-
-
-def _code(reviewed: Sequence[Reviewed]) -> int:
-    """Return the exit code that speaks for the worst of some reviews."""
-    reviews = [each.review for each in reviewed if each.review]
-    silent = dict.fromkeys(review.unheard for review in reviews if review.unheard)
-    for reason in silent:
-        say(f"no model has read the plan: {reason}")
-    if any(each.verdict is None or each.unread for each in reviewed):
-        return REFUSED
-    if waiting := dict.fromkeys(review.waits for review in reviews if review.waits):
-        say(f"paused: {'; '.join(waiting)}; put the answers there, and the same command carries on")
-        return PAUSED
-    return FAILED if silent else FAILED_VERDICT if any(each.verdict == "FAIL" for each in reviewed) else 0
-
-
-def _read_by_models(
-    sets: Sequence[Target], terms: Terms, asked: Asked, store: str | None, forecast: str | None
-) -> list[Reviewed]:
-    """Review with models too, after saying who reads and what it may cost.
-
-    ``forecast`` (a form) says no more than that.
-    """
-
-    async def work(lab: Lab, progress: RunProgress) -> list[Reviewed]:
-        prepared = await lab.prepare_review(sets, terms, asked, base=Path.cwd())
-        costs = prepared.costs
-        for name, reason in prepared.not_asked.items():
-            say(f"{name} is not asked: {reason}")
-        if forecast:
-            say_forecast(costs, as_json=forecast == "json")
-            raise typer.Exit
-        say_who_reads(prepared.readers, "the plan")
-        return await prepared.run(progress)
-
-    return watch_lab(open_lab(store), work, lambda _: CARRIES_ON)
-
-
-def _held_to_rules(sets: Sequence[Target], terms: Terms, store: str | None) -> list[Reviewed]:
-    """Review by the rules alone; of several sets, one that cannot be read does not stop the others."""
-    if len(sets) == 1:
-        return [_by_rules(sets[0], terms, store)]
-    from nyxlab.lab.views.progress import counted  # its bars load slowly
-
-    reviewed = []
-    with counted(len(sets)) as tell:
-        for target in sets:
-            try:
-                reviewed.append(_by_rules(target, terms, store))
-            except InputRefused as error:
-                reviewed.append(Reviewed(named(target), refused=str(error)))
-            tell(f"{reviewed[-1].name}: {reviewed[-1].outcome}")
-    return reviewed
-
-
-def _by_rules(target: Target, terms: Terms, store: str | None) -> Reviewed:
-    if not isinstance(target, str):
-        return review_files(target, terms, Path.cwd())
-    (reviewed,) = ask_lab(open_lab(store), lambda lab: _of_run(lab, target, terms))
-    return reviewed
-
-
-async def _of_run(lab: Lab, target: str, terms: Terms) -> list[Reviewed]:
-    return await (await lab.prepare_review([target], terms, Asked())).run()
+    code = reviewing.review(
+        target, asked, each=each, form=form, output=output, fail_on=fail_on, repo=repo, baseline=baseline,
+        forecast=forecast, store=store,
+    )  # fmt: skip
+    raise typer.Exit(code)
 
 
 CAUTION = (
@@ -214,6 +106,7 @@ def measure(
     store: Store = None,
 ) -> None:
     """Plant labelled faults in copies of clean plans and show who finds them: recall, precision and cost of each."""
+    from nyxlab.lab.views.tables import say_who_reads, scores_table  # as above
 
     async def work(lab: Lab, progress: RunProgress) -> Measurement:
         return await lab.measure(
@@ -233,6 +126,8 @@ def measure(
 @app.command(epilog="Example: nyxlab rules --json")
 def rules(as_json: AsJson = False) -> None:
     """List every rule and lesson of Cael's: what it claims, the severities it can give, an example."""
+    from nyxlab.lab.own import project_rules  # with the reviewer
+
     listed = [rule.to_json() for rule in project_rules(project_root(Path.cwd()))]
     if as_json:
         return print_json(listed)

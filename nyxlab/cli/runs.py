@@ -28,17 +28,7 @@ from nyxlab.cli.base import (
 )
 from nyxlab.errors import InputRefused
 from nyxlab.lab.project import create_project
-from nyxlab.lab.views.console import (
-    costs_table,
-    out,
-    plain_table,
-    print_json,
-    say,
-    say_forecast,
-    say_prepared,
-    show,
-    write,
-)
+from nyxlab.lab.views.console import out, plain_table, print_json, say, write
 from nyxlab.lab.views.wording import csv_text, seconds
 
 if TYPE_CHECKING:
@@ -205,6 +195,8 @@ def show_run(
         from nyxlab.lab.workflows.records import flow_chart
 
         return out(flow_chart(run))
+    from nyxlab.lab.views.tables import show  # as below
+
     print_json(run.checkpoint()) if as_json else show(run, whole=True)
     if run.status == "running":
         say(f"not finished; if no process is at work on it any more: nyxlab resume {run_id}")
@@ -256,6 +248,8 @@ def cost(
     elif as_csv:
         sys.stdout.write(csv_text(list(rows[0]), (list(row.values()) for row in rows)) if rows else "")
     elif rows:
+        from nyxlab.lab.views.tables import costs_table  # as below
+
         out(costs_table(rows))
     else:
         out("No call yet. Start a run: nyxlab run WORKFLOW")
@@ -266,6 +260,7 @@ def _run(
     lab: Lab, prepared: Prepared | Awaitable[Prepared], as_json: bool, *, forecast: bool = False, whole: bool = False
 ) -> None:
     """Run what is prepared, after saying what it may cost and who reads it; the exit code tells how it ended."""
+    from nyxlab.lab.views.tables import say_forecast, say_prepared, show  # what a run needs, not --help
 
     async def work(_: Lab, progress: RunProgress) -> Run:
         decided = await prepared if isinstance(prepared, Awaitable) else prepared

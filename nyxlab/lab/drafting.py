@@ -22,9 +22,11 @@ from nyxlab.providers.messages import Cost, Json
 
 OPENING = (
     "Write three to six sentences that open this hand-off from one work session to the next: what was reached, what "
-    "hurt, what comes first. Use only what stands below: no other number, name or id, and no advice.\n\n"
+    "hurt, what comes first. Use only what stands below: no other number, name, id or hyphenated word, no advice.\n\n"
 )
-CLAIM = re.compile(r"\w*\d[\w.:/#-]*\w|\d|\w+(?:[./:_#-]\w+)+|(?<=[a-z,;] )[A-Z]\w+")  # a number, an id, a name
+CLAIM = re.compile(  # a number or an id; words joined by signs; a name inside a sentence
+    r"(?<!\w)(?:\w*[\d_][\w.:/#-]*\w|\d|\w+(?:[./:#-]\w+)+)|(?<=[a-z,;] )[A-Z]\w+"
+)
 
 
 async def since_when(text: str | None, store: Store, root: Path) -> datetime:

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -97,10 +96,7 @@ class Lab:
         return await self.prepare(workflow, inputs=inputs, budget=budget, **changes).run(on_event)
 
     async def stream(self, workflow: Paths | Workflow, **options: Any) -> AsyncGenerator[Event, None]:
-        """Run a workflow (``options`` as in ``run``) and yield its events as they come; the last one says how it ended.
-
-        Close it (``contextlib.aclosing``) where the loop may be left early: the run can then be resumed.
-        """
+        """Run a workflow (``options`` as in ``run``) and yield its events; close it (``aclosing``) to leave early."""
         async with aclosing(self.prepare(workflow, **options).stream()) as events:
             async for event in events:
                 yield event
@@ -110,7 +106,7 @@ class Lab:
         return await prepare_resume(self.desk, run_id, **corrected)
 
     async def prepare_fork(self, run_id: str, step_id: str, **corrected: Unpack[Corrected]) -> Prepared:
-        """Decide a new run that would begin at a step of this one, as ``fork`` runs it."""
+        """Decide a new run that would begin at a step of this one."""
         return await prepare_fork(self.desk, run_id, step_id, **corrected)
 
     async def resume(self, run_id: str, *, on_event: OnEvent | None = None, **corrected: Unpack[Corrected]) -> Run:
@@ -213,8 +209,8 @@ class Lab:
         ``baseline`` is an earlier review, or a file with its JSON, that tells new findings from old. ``base`` is where
         relative paths start, the project's root unless given.
 
-        With ``providers``, each of them reads the whole plan, or looks through each of the ``lenses``, for at most
-        ``budget`` USD, and ``judge`` tries to refute what they find; without, the rules alone speak.
+        With ``providers``, each of them reads the plan, or looks through each of the ``lenses``, for at most ``budget``
+        USD, and ``judge`` tries to refute what they find; without, the rules alone speak.
         """
         root = self.settings.root
         terms = Terms.of(root, base or root, fail_on=fail_on, repo=repo, baseline=baseline)
@@ -247,9 +243,8 @@ class Lab:
     ) -> Measurement:
         """Return who finds the faults that are planted in copies of these clean plans: recall, precision, cost.
 
-        ``plans`` may also be cases whose faults are known. ``seed`` chooses the faults and their places. ``budget``
-        (USD) is shared out evenly over the reviews that it takes; ``on_costs`` is told, before
-        anything leaves this machine, to whom, and the most that each may cost.
+        ``plans`` may also be cases whose faults are known; ``seed`` chooses faults and places. ``budget`` (USD) is
+        shared out evenly over the reviews; ``on_costs`` is told who reads, and the most that it may cost.
         """
         cases = [each for each in plans if isinstance(each, Case)]
         if not cases:
@@ -263,8 +258,7 @@ class Lab:
     ) -> ImplementationPrompt:
         """Return the phased implementation prompt of a review, its JSON, or a file that holds its JSON.
 
-        The plan is read again from where it was reviewed, and has to be as it was. A phase over ``budget_tokens`` is
-        split between its tasks.
+        The plan has to be as it was reviewed. A phase over ``budget_tokens`` is split between its tasks.
         """
         beside = [Path.cwd(), self.settings.root]
         if isinstance(review, Review):
@@ -301,7 +295,7 @@ class Lab:
     async def explain(
         self, prompt: str, *, providers: str | Sequence[str] | None = None, policy: Policy = "balanced"
     ) -> str:
-        """Return in lines how a prompt would be routed and why: scores, what they rest on, who is left out; no call."""
+        """Return in lines how a prompt would be routed and why: scores, what they rest on, who is left out."""
         return await explained(self.desk, prompt, provider_names(providers), policy)
 
     async def check(self, names: Iterable[str]) -> list[Checked]:
@@ -319,13 +313,21 @@ class Lab:
             return train_from_ledger(await self._all(), self.settings, file)
         return train_router(self.settings.resolve(Path(labels)), file)
 
-    async def letter(self, since: str | None = None, *, providers: str | None = None) -> Letter:
+    async def letter(
+        self, since: str | None = None, *, providers: str | None = None, on_costs: OnCosts | None = None
+    ) -> Letter:
         """Return a letter made of what is recorded ``since`` a date or a run; unless told, since the last letter's end.
 
         ``providers`` write the sentences that open it; each number, id and name in them must stand in the facts.
         """
-        ask = partial(self.compare, providers=providers) if providers else None
-        return await write_letter(self.desk.store, self.settings.root, since, ask)
+
+        async def ask(prompt: str) -> Run:
+            prepared = self.prepare_comparison(prompt, providers=providers)
+            if on_costs:
+                on_costs(prepared.readers)
+            return await prepared.run()
+
+        return await write_letter(self.desk.store, self.settings.root, since, ask if providers else None)
 
     async def look_up(self, letter: Letter) -> tuple[list[str], list[bool]]:
         """Hold a letter against the ledger, the files and git: what is wrong in it, and which next steps are done."""
@@ -336,10 +338,7 @@ class Lab:
         return exported(await self.show(run_id))
 
     async def prune(self, older: timedelta | str, *, dry_run: bool = False) -> list[RunSummary]:
-        """Forget the runs that began longer ago than ``older`` (a span, or text such as ``90d``, ``12h``); return them.
-
-        What is not finished stays: somebody may still carry it on.
-        """
+        """Forget the finished runs that began longer ago than ``older`` (a span, or text such as ``90d``)."""
         old = older_than(await self.runs(), older)
         if old and not dry_run:
             await self.desk.store.forget([run.run_id for run in old])

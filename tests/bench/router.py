@@ -24,8 +24,8 @@ from nyxlab import Message, Request
 from nyxlab.gate.candidates import resolve
 from nyxlab.gate.policy import asked_text, rank
 from nyxlab.gate.router import Router
-from nyxlab.gate.tables import read_table
-from nyxlab.gate.training import train
+from nyxlab.lab.routing.fitting import train
+from nyxlab.lab.routing.outcomes import read_table
 from nyxlab.lab.workflows.past import Past
 from nyxlab.providers.scripted import ScriptedProvider
 

@@ -26,8 +26,9 @@ from nyxlab import Lab
 from nyxlab.errors import NyxlabError
 from nyxlab.lab.reviews.measuring import Case, Measurement
 from nyxlab.lab.reviews.planting import Fault
-from nyxlab.lab.views.console import out, say_who_reads, scores_table
+from nyxlab.lab.views.console import out
 from nyxlab.lab.views.progress import RunProgress
+from nyxlab.lab.views.tables import say_who_reads, scores_table
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "data" / "expected" / "semantic"

@@ -15,8 +15,8 @@ from gate_players import Player, gate_of
 
 from nyxlab.errors import InputRefused
 from nyxlab.gate.router import load_router
-from nyxlab.gate.tables import read_table, score
-from nyxlab.gate.training import train
+from nyxlab.lab.routing.fitting import train
+from nyxlab.lab.routing.outcomes import read_table, score
 from nyxlab.providers.messages import Message, Request
 
 EASY, HARD = "What colour is the {} on the table today?", "Prove that the integral of {} squared converges, please."
@@ -115,7 +115,7 @@ def test_file_that_is_no_router_is_refused(tmp_path):
 
 def test_scoring_loads_no_scikit_learn():
     """A decision needs NumPy alone, and importing nyxlab not even that."""
-    code = "import sys, nyxlab.gate.gate; assert 'numpy' not in sys.modules; import nyxlab.gate.tables; assert 'sklearn' not in sys.modules"
+    code = "import sys, nyxlab.gate.gate; assert 'numpy' not in sys.modules; import nyxlab.lab.routing.outcomes; assert 'sklearn' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

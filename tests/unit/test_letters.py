@@ -156,7 +156,9 @@ async def test_prose_adds_no_fact(lab):
     async with lab:
         await lab.run(parse_workflow(QUICK, "quick"))
         await lab.run(parse_workflow(ASKS, "asks"))
-        told = await lab.letter(providers="script:s.yaml#honest")
+        heard = []
+        told = await lab.letter(providers="script:s.yaml#honest", on_costs=heard.append)
+        assert [list(costs) for costs in heard] == [["script:s.yaml#honest"]]
         assert told.prose.startswith("One run of quick")
         assert "prose" not in told.to_json()
         with pytest.raises(ToolFailed, match=r"17, .*gpt-5") as refused:
@@ -172,6 +174,8 @@ async def test_prose_adds_no_fact(lab):
         ("It cost $12 in 30 runs.", ["12", "30"]),
         ("Step draft of quick-plan failed.", ["quick-plan"]),
         ("We thank Ana. Then we rest.", ["Ana"]),
+        ("a" * 200_000, []),
+        ("a_" * 20_000 + " 7", ["a_" * 20_000, "7"]),
     ],
 )
 def test_unfounded(prose, added):

@@ -11,7 +11,8 @@ import pytest
 from wire_peer import Peer, serve
 
 from nyxlab import Lab
-from nyxlab.lab.views.console import costs_table, out
+from nyxlab.lab.views.console import out
+from nyxlab.lab.views.tables import costs_table
 from nyxlab.settings import load_settings
 
 pytestmark = pytest.mark.anyio

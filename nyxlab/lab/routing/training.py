@@ -21,7 +21,7 @@ from nyxlab.lab.workflows.steps import question
 from nyxlab.settings import Settings
 
 if TYPE_CHECKING:
-    from nyxlab.gate.tables import Table
+    from nyxlab.lab.routing.outcomes import Table
 
 NO_TRAINING = "training needs scikit-learn: pip install 'nyxlab[learn]'"
 
@@ -29,8 +29,8 @@ NO_TRAINING = "training needs scikit-learn: pip install 'nyxlab[learn]'"
 def train_router(labels: Path | Table, output: Path) -> str:
     """Train a router on a CSV or a table of outcomes, write it, and return in one line what it was trained on."""
     try:
-        from nyxlab.gate.tables import read_table
-        from nyxlab.gate.training import train  # scikit-learn takes a second to load
+        from nyxlab.lab.routing.fitting import train  # scikit-learn takes a second to load
+        from nyxlab.lab.routing.outcomes import read_table
     except ImportError:
         raise InputRefused(NO_TRAINING) from None
 
@@ -48,7 +48,7 @@ def score_prompts(router: Path, prompts: Path) -> str:
     """Return a router's predictions for a CSV of prompts, as CSV."""
     try:
         from nyxlab.gate.router import load_router
-        from nyxlab.gate.tables import read_table, score
+        from nyxlab.lab.routing.outcomes import read_table, score
     except ImportError:
         raise InputRefused("a learned router needs NumPy: pip install 'nyxlab[learn]'") from None
 
@@ -64,7 +64,7 @@ def ledger_table(runs: Iterable[Run], settings: Settings) -> Table:
     try:
         import numpy as np
 
-        from nyxlab.gate.tables import Table
+        from nyxlab.lab.routing.outcomes import Table
     except ImportError:
         raise InputRefused(NO_TRAINING) from None
 

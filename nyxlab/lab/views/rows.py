@@ -14,18 +14,19 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from nyxlab.engine.reading import parse_workflow
-from nyxlab.engine.records import Run
 from nyxlab.gate.policy import interval
 from nyxlab.providers.messages import Cost
-from nyxlab.reviewer.review import Review
+
+if TYPE_CHECKING:
+    from nyxlab.engine.records import Run
+    from nyxlab.reviewer.review import Review
 
 Row = dict[str, Any]
 Json = Mapping[str, Any]
-RunLike = Run | Json
-ReviewLike = Review | Json
+RunLike: TypeAlias = "Run | Json"
+ReviewLike: TypeAlias = "Review | Json"
 
 SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "INFO")
 TOKENS = ("inputTokens", "outputTokens", "cacheReadTokens", "cacheWriteTokens")
@@ -33,12 +34,12 @@ TOKENS = ("inputTokens", "outputTokens", "cacheReadTokens", "cacheWriteTokens")
 
 def checkpoint_of(run: RunLike) -> Json:
     """Return a run as the JSON document ``nyxlab.run/1``."""
-    return run.checkpoint() if isinstance(run, Run) else run
+    return run if isinstance(run, Mapping) else run.checkpoint()
 
 
 def review_json(review: ReviewLike) -> Json:
     """Return a review as the JSON document ``nyxlab.review/1``."""
-    return review.to_json() if isinstance(review, Review) else review
+    return review if isinstance(review, Mapping) else review.to_json()
 
 
 def call_rows(run: RunLike) -> list[Row]:
@@ -227,8 +228,10 @@ def verdict_rows(run: RunLike) -> list[Row]:
 
 def asked(run: RunLike, step_id: str) -> list[str]:
     """Return what each item of a comparison's map step asks; nothing where the run, or its items, do not tell."""
-    if not isinstance(run, Run):
+    if isinstance(run, Mapping):
         return []
+    from nyxlab.engine.reading import parse_workflow  # where there is a run, it is loaded
+
     items = parse_workflow(run.source, run.workflow).step(step_id).over
     if not isinstance(items, tuple):
         return []

@@ -11,6 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+FORMATS = ("text", "json", "sarif", "md", "html")  # of a review
 CHOSEN = {
     "judge": "chosen by Cael",
     "policy": "chosen by the policy",

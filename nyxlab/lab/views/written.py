@@ -14,8 +14,6 @@ from nyxlab.lab.views.sarif import to_sarif
 from nyxlab.providers.messages import Json
 from nyxlab.reviewer.rules import Rule
 
-FORMATS = ("text", "json", "sarif", "md", "html")
-
 
 def written(found: Reviewed, form: str, rules: Sequence[Rule], theme: Path | None = None) -> str:
     """Return a review as text in one of the forms; ``rules`` are those it ran, ``theme`` the project's templates."""

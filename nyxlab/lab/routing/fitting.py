@@ -16,7 +16,7 @@ from sklearn.linear_model import Ridge
 
 from nyxlab.errors import InputRefused
 from nyxlab.gate.router import MARKS, Floats, Origin, Router, bag, surface, terms_of, weighed
-from nyxlab.gate.tables import Table
+from nyxlab.lab.routing.outcomes import Table
 
 MAX_TERMS, RARE = 60_000, 2  # a term seen in fewer prompts than RARE tells nothing
 TOPICS = 150  # dimensions in which the probe looks at words
