@@ -18,7 +18,7 @@ from nyxlab.reviewer.rules.base import Claim, Document, Place, Plan, Rule
 from nyxlab.reviewer.text.blocks import Fence
 from nyxlab.reviewer.text.standing import Standing
 
-_UNBOUNDED = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\]){0,99}+\]|([*+](?!\+)|\{\d*,\})")
+_UNBOUNDED = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\[\]\\]){0,99}+\]|([*+](?!\+)|\{\d*,\})")
 _DENIED = re.compile(
     r"\b(?:never|not|no|without|avoid\w{0,3}|instead of|rather than|no longer|forbid\w{0,5}|remov\w{1,4}|replac\w{1,4}"
     r"|refus\w{1,4}|reject\w{0,4}|prevent\w{0,3}|stop\w{0,4}|disallow\w{0,3}|cannot|forget|unlike|if|used to|previously"

@@ -123,7 +123,7 @@ def test_a_comparing_run_is_started_watched_and_chosen_by_hand(page) -> None:
     panel.get_by_role("button", name="Run", exact=True).focus()
     page.keyboard.press("Enter")  # reachable without a mouse
     panel.locator("text=completed.").wait_for(state="attached", timeout=60_000)
-    assert "chosen by the judge" in panel.inner_text()
+    assert "chosen by Cael" in panel.inner_text()
     panel.locator("details.nyxlab-cost > summary").first.click()
     table = panel.locator("details.nyxlab-cost table")
     before = table.inner_text()

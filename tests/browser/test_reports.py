@@ -110,8 +110,8 @@ def test_reads_on_a_phone(visit, name, scripts):
                  if (box := part.bounding_box())]  # fmt: skip
         assert max(right) <= 390
         assert opened.page.locator(".filters").count() == opened.page.locator(".filters:not(:visible)").count()
-    if name != "notebook":
-        assert opened.page.locator("article.finding h3").first.is_visible()
+    words = {"review": "article.finding h3", "run": "article.alternative h4", "notebook": "h1"}
+    assert opened.page.locator(words[name]).first.is_visible()
 
 
 @pytest.mark.parametrize("dark", [True, False])

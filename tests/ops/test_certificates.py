@@ -133,7 +133,14 @@ async def _load(url: str, stop: asyncio.Event) -> list[object]:
         async with httpx.AsyncClient(verify=False, limits=limits, timeout=20) as asking:
             while not stop.is_set():
                 try:
-                    answer = await asking.get(url)
+                    try:
+                        answer = await asking.get(url)
+                    except httpx.RemoteProtocolError:
+                        if not keeps:
+                            raise
+                        # A kept connection may be closed just as it is used: whoever keeps one asks again, as browsers
+                        # do (RFC 9112, 9.3.1).
+                        answer = await asking.get(url)
                     wrong.extend([answer.status_code] if answer.status_code != 200 else [])
                 except httpx.HTTPError as error:
                     wrong.append(error)

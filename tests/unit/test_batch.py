@@ -88,7 +88,7 @@ async def test_job_is_executed_exported_and_summed_up(tmp_path: Path) -> None:
     result = await run_job(job, tmp_path / "reports", lambda _name, cell, _of: seen.append(cell))
     assert result.error is None
     assert result.summary == Summary(tokens=7, cost=Cost(usd="0.5", certainty="exact"), seconds=1.5, verdict="fine")
-    assert str(result.summary) == "7 tokens · $0.5000 · 1.5 s · fine"
+    assert str(result.summary) == "7 tokens · $0.5000 · 1.50 s · fine"
     assert seen == sorted(seen)
     assert result.report.read_text().startswith("<!doctype html>")
 
