@@ -144,8 +144,8 @@ class LabPanel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         try:
             self.run = await work
             pause = self.run.pause
-            self.status.value = _said(f"{self.run.status}. {pause.reason if pause else ''}")
             self._show(self.run)
+            self.status.value = _said(f"{self.run.status}. {pause.reason if pause else ''}")
         except NyxlabError as error:
             self.status.value = _said(str(error), error=True)
         except asyncio.CancelledError:
