@@ -216,8 +216,8 @@ class LabPanel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
             button.on_click(partial(self._chosen, str(waits), name))
             buttons.append(button)
         asked = self.lab.questions(run) if run.pause and run.pause.kind == "answers" else ()
-        self.choice.children = (*buttons, *map(self._question, asked))
         self.result.value = str(cost_line(run) + side_by_side(run, [waits] if waits else None, folded=True))
+        self.choice.children = (*buttons, *map(self._question, asked))
 
     def _question(self, question: Question) -> widgets.VBox:
         """Return a question by hand with a field for its answer; the last one answered carries the run on."""

@@ -17,6 +17,8 @@ STYLE = Markup("""<style>
 .nyxlab-answers .chosen { border-color: #2a86cc }
 .nyxlab-answers .written, .nyxlab-answers pre { max-height: 22em; overflow: auto; overflow-wrap: anywhere }
 .nyxlab-answers pre { white-space: pre-wrap }
+.nyxlab-answers h4, .nyxlab-answers h5, .nyxlab-answers h6 { font-size: 1em; margin: .6em 0 .2em }
+.nyxlab-answers p, .nyxlab-answers li { line-height: 1.4; margin: .3em 0 }
 .nyxlab-answers .quiet { opacity: .7 }
 </style>""")
 

@@ -34,12 +34,12 @@ TOKENS = ("inputTokens", "outputTokens", "cacheReadTokens", "cacheWriteTokens")
 
 def checkpoint_of(run: RunLike) -> Json:
     """Return a run as the JSON document ``nyxlab.run/1``."""
-    return run if isinstance(run, Mapping) else run.checkpoint()
+    return run.checkpoint() if hasattr(run, "checkpoint") else run
 
 
 def review_json(review: ReviewLike) -> Json:
     """Return a review as the JSON document ``nyxlab.review/1``."""
-    return review if isinstance(review, Mapping) else review.to_json()
+    return review.to_json() if hasattr(review, "to_json") else review
 
 
 def call_rows(run: RunLike) -> list[Row]:
