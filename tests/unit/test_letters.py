@@ -31,7 +31,7 @@ a: [{text: the first plan, price: {input: "3.00", output: "15.00"}, usage: {inpu
 b: [{text: the second plan}]
 c: [{error: broken}]
 honest: [{text: "One run of quick was completed, and asks waits for a choice."}]
-boasts: [{text: "All 17 runs went well, as Ana said on gpt-5."}]
+boasts: [{text: "All 98765 runs went well, as Ana said on gpt-5."}]
 """
 QUICK = 'name: quick\nsteps: [{id: draft, prompt: "Draft it.", provider: "script:s.yaml#a"}]\n'
 FAILS = 'name: fails\nsteps: [{id: draft, prompt: "Draft it.", provider: "script:s.yaml#c"}]\n'
@@ -161,7 +161,7 @@ async def test_prose_adds_no_fact(lab):
         assert heard == [{}]  # told before the call, and of nobody: a script stays on this machine
         assert told.prose.startswith("One run of quick")
         assert "prose" not in told.to_json()
-        with pytest.raises(ToolFailed, match=r"17, .*gpt-5") as refused:
+        with pytest.raises(ToolFailed, match=r"98765, .*gpt-5") as refused:
             await lab.letter(providers="script:s.yaml#boasts")
         assert "Ana" in str(refused.value)
 
