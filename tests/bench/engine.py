@@ -33,6 +33,8 @@ from nyxlab.engine.run import StepContext, execute, start_run
 from nyxlab.engine.store import open_store
 from nyxlab.engine.writer import Writer as StoreWriter
 from nyxlab.gate.gate import Gate
+from nyxlab.lab.desk import Desk
+from nyxlab.lab.workflows.options import Options
 from nyxlab.lab.workflows.past import Past as LedgerPast
 from nyxlab.lab.workflows.steps import StepRunner
 from nyxlab.providers.base import Provider
@@ -216,7 +218,9 @@ async def mapped(folder: Path, items: int) -> tuple[float, float]:
     store = open_store(f"sqlite:///{folder}/map.db")
     step = {"id": "m", "kind": "map", "over": list(range(items)), "prompt": "x {{ item }}", "provider": "bench:writer"}
     flow = parse_workflow(json.dumps({"name": "map", "steps": [step]}), "map")
-    runner = StepRunner(lambda _: WRITER, load_settings(folder), LedgerPast())
+    desk = Desk(settings=load_settings(folder))
+    desk.open = lambda _: WRITER  # type: ignore[method-assign]
+    runner = StepRunner(desk, Options(), LedgerPast())
     run_id = await start_run(store, flow, {})
     began = time.perf_counter()
     await execute(store, run_id, flow, runner)
