@@ -103,7 +103,9 @@ class Book:
         return self._last
 
     async def open(self, call: CallRecord, patience: float) -> None:
-        """Write the intent to make a call."""
+        """Write the intent to make a call; once that has failed, no other call is made either."""
+        if self.fault is not None:
+            raise self.fault
         try:
             await self.store.open_call(self.run_id, call, patience=patience)
         except NyxlabError as error:

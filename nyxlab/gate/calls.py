@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import TaskGroup
 
-from nyxlab.errors import AnswerWanted, NoCandidate, NyxlabError, ProviderError, ProviderPassed, StoreBroken
+from nyxlab.errors import AnswerWanted, NoCandidate, NyxlabError, ProviderError, ProviderPassed
 from nyxlab.gate.candidates import Alternative, Status
 from nyxlab.gate.checks import Problem
 from nyxlab.providers.base import Provider, Receipt, receipt
@@ -125,8 +125,6 @@ class Round:
             took = {"attempts": error.attempts, "wait_seconds": error.wait_seconds}
             status: Status = "cancelled" if isinstance(error, ProviderPassed) else "error"
             return Outcome(provider, Alternative(provider=provider.id, status=status, error=why, **took))
-        except StoreBroken:
-            raise
         except NyxlabError as error:
             # A gate behind this one with nobody to call is a provider that fails, unless a larger budget would do.
             stopped = None if isinstance(error, NoCandidate) and not error.only_budget else error

@@ -59,7 +59,7 @@ class Gate(Provider):
     """A provider in front of several: whoever asks it never learns whether one or five stand behind it.
 
     An error that is not about one provider (``BudgetExhausted`` between two calls) is shown beside the candidate that
-    it struck, and raised as it is when no other answer can be used; ``StoreBroken`` is raised at once.
+    it struck, and raised as it is when no other answer can be used.
     """
 
     def __init__(self, candidates: Sequence[Provider], options: GateOptions | None = None) -> None:

@@ -16,7 +16,7 @@ from typing import Literal
 
 import anyio
 
-from nyxlab.errors import AnswerWanted, NyxlabError, StoreBroken
+from nyxlab.errors import AnswerWanted, NyxlabError
 from nyxlab.gate.calls import together
 from nyxlab.gate.candidates import Alternative, incapable
 from nyxlab.gate.checks import Check, failed_checks
@@ -276,8 +276,6 @@ async def _verdicts(
             replies[pair] = await bench.judge.ask(request)
         except AnswerWanted as error:
             waiting.append(error)
-        except StoreBroken:
-            raise
         except NyxlabError as error:
             obstacles.append(str(error))
 

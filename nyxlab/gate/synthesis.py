@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nyxlab.errors import AnswerWanted, NyxlabError, StoreBroken
+from nyxlab.errors import AnswerWanted, NyxlabError
 from nyxlab.gate.checks import usability
 from nyxlab.gate.judge import Answer, Bench, CaelReview, Ruling, fenced, kinship, obstacle, plain
 from nyxlab.providers.messages import Message, Request
@@ -31,7 +31,7 @@ async def synthesise(request: Request, answers: Sequence[Answer], bench: Bench) 
         return f"{author.id} cannot write one: {reason}"
     try:
         reply = await author.ask(asked)
-    except (AnswerWanted, StoreBroken):
+    except AnswerWanted:
         raise
     except NyxlabError as error:
         return f"{author.id} wrote none: {error}"

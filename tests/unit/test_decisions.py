@@ -152,13 +152,27 @@ async def test_a_fork_leaves_a_models_own_words_alone(lab: Lab) -> None:
     assert fork.steps["m"].payload["items"][0]["alternatives"][0]["cached"] is True
 
 
-async def test_a_broken_store_is_never_taken_for_a_silent_judge(lab: Lab) -> None:
-    """Where the intent to ask the judge cannot be written, the run ends with that sentence."""
-    path = flow(lab, "id: a, prompt: x, compare: ['script:quick', 'script:other'], judge: 'script:judge'")
-    open_call = lab.desk.store.open_call
+ASKING = {
+    "compared": ("", "compare: ['script:quick', 'script:other']"),
+    "in turn": ("", "provider: 'script:quick', fallback: ['script:other']"),
+    "hedged": ("", "provider: 'script:never', fallback: ['script:quick'], hedge: 0.1"),
+    "map": ("", "kind: map, over: [1, 2], provider: 'script:quick', fallback: ['script:other']"),
+    "judge": ("judge", "compare: ['script:quick', 'script:other'], judge: 'script:judge'"),
+    "synthesis": ("judge", "compare: ['script:quick', 'script:other'], judge: 'script:judge', select: synthesise"),
+}
+
+
+@pytest.mark.parametrize("asking", ASKING)
+async def test_a_broken_store_is_never_taken_for_a_providers_failure(lab: Lab, asking: str) -> None:
+    """Where an intent cannot be written, the run ends with that sentence, whoever was asked, and asks nobody else."""
+    role, step = ASKING[asking]
+    path = flow(lab, f"id: a, prompt: x, {step}")
+    open_call, refused = lab.desk.store.open_call, 0
 
     async def full(run_id, call, **how) -> None:
-        if call.role == "judge":
+        nonlocal refused
+        if call.role == (role or call.role):
+            refused += 1
             raise StoreBroken("the disk is full")
         await open_call(run_id, call, **how)
 
@@ -168,6 +182,7 @@ async def test_a_broken_store_is_never_taken_for_a_silent_judge(lab: Lab) -> Non
             await lab.run(path)
         (run,) = await lab.runs()
         assert run.status == "running"
+    assert refused <= 2  # two at the same moment at most
 
 
 async def test_the_run_that_is_returned_is_the_one_on_disk(lab: Lab) -> None:

@@ -8,7 +8,7 @@ import anyio
 import pytest
 from gate_players import ASK, Past, Player, gate_of, preferring, verdict
 
-from nyxlab.errors import GateFailed, InputRefused, NoCandidate, NyxlabError, ProviderBusy, ProviderError, StoreBroken
+from nyxlab.errors import GateFailed, InputRefused, NoCandidate, NyxlabError, ProviderBusy, ProviderError
 from nyxlab.providers.messages import Cost, Reply
 from nyxlab.providers.scripted import ScriptedProvider
 
@@ -173,42 +173,6 @@ async def test_own_stop_is_shown_and_raised_only_when_nothing_else_is_usable():
     with pytest.raises(NyxlabError) as caught:
         await gate_of([Player("a:x", stopped), Player("b:y", BUSY)], compare=True).decide(ASK)
     assert caught.value is stopped
-
-
-STORE = StoreBroken("the store is full")
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"compare": True},
-        {"policy": "first", "fallback": [Player("c:z")]},
-        {"policy": "first", "hedge": 5.0, "fallback": [Player("c:z")]},
-        {"candidates": [Player("a:x"), Player("b:y", "43")], "compare": True, "judge": Player("j:j", STORE)},
-        {
-            "candidates": [Player("a:x"), Player("b:y", "43")],
-            "compare": True,
-            "judge": Player("j:j", STORE),
-            "select": "synthesise",
-        },
-    ],
-    ids=["compared", "in turn", "hedged", "judge", "synthesis"],
-)
-async def test_broken_store_is_no_providers_failure(options):
-    """A ledger that cannot be written ends the decision, whoever was being asked and whatever others answered."""
-    candidates = options.pop("candidates", [Player("a:x", STORE), Player("b:y")])
-    with pytest.raises(StoreBroken, match="the store is full"):
-        await gate_of(candidates, **options).decide(ASK)
-
-
-async def test_broken_store_under_a_late_call_ends_the_run():
-    """A call that is too late for its comparison and meets a broken store ends the task group that it goes on in."""
-    slow = Player("a:x", STORE, seconds=0.1)
-    with pytest.raises(ExceptionGroup) as caught:
-        async with anyio.create_task_group() as late:
-            found = await gate_of([slow, Player("b:y")], compare=True, deadline=0.02, late=late).decide(ASK)
-    assert found.selected_provider == "b:y"
-    assert caught.value.exceptions == (STORE,)
 
 
 async def test_fault_in_a_provider_is_not_hidden():

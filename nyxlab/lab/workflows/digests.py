@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 
-from nyxlab.errors import AnswerWanted, NyxlabError, StoreBroken
+from nyxlab.errors import AnswerWanted, NyxlabError
 from nyxlab.gate.candidates import Alternative
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Json, Message, Record, Request
@@ -78,7 +78,7 @@ async def digest(output: Json, provider: Provider, fence: str) -> Digest:
     order = ORDER.format(fence=fence, words=words, text=original)
     try:
         reply = await provider.ask(Request(messages=(Message("user", order),), max_tokens=max(256, words * 2)))
-    except (AnswerWanted, StoreBroken):
+    except AnswerWanted:
         raise
     except NyxlabError as error:
         return Digest(of=len(original), error=str(error))

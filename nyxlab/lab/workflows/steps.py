@@ -13,7 +13,7 @@ from nyxlab.engine.records import Done, Failed, Outcome, Pause, Paused
 from nyxlab.engine.run import StepContext
 from nyxlab.engine.template import evaluate, filled, render
 from nyxlab.engine.workflow import Step
-from nyxlab.errors import AnswerWanted, BudgetExhausted, NoCandidate, NyxlabError, StoreBroken
+from nyxlab.errors import AnswerWanted, BudgetExhausted, NoCandidate, NyxlabError
 from nyxlab.gate.gate import ChoiceWanted, Gate, Verdict
 from nyxlab.gate.options import Comparison, GateOptions
 from nyxlab.lab.desk import Desk
@@ -155,8 +155,6 @@ class StepRunner:
             seed = hashlib.sha256(context.seed + str(index).encode()).digest()
             try:
                 verdicts[index] = await self._verdict(context, variables, context.ledger.for_item(index), seed)
-            except StoreBroken:
-                raise
             except NyxlabError as error:
                 failures[index] = error
 
