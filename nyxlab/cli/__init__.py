@@ -9,7 +9,8 @@ import typer
 
 from nyxlab import __version__
 
-from nyxlab.cli import runs, plans, amend, bench, ops  # isort: skip  # in the order of --help; importing them registers their commands
+# Importing them registers their commands, in the order of --help.
+from nyxlab.cli import runs, plans, amend, bench, ops  # isort: skip
 from nyxlab.cli.base import FAILED, INTERRUPTED, app
 from nyxlab.errors import NyxlabError
 from nyxlab.lab.views.console import out, say

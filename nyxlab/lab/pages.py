@@ -36,7 +36,8 @@ async def page_of(desk: Desk, target: Paths) -> str:
     run = await desk.store.load(str(target))
     versions = {"nyxlab": __version__} | {name: version(name) for name in ("genai-prices", "pydantic", "httpx")}
     facts = {"goal": goal_of(run), "inputs": run.inputs, "options": run.options, "versions": versions}
-    return render_run(run, charts_of(run), facts, theme=theme)
+    checkpoint = run.checkpoint()  # once: it is asked for rows and charts many times
+    return render_run(checkpoint, charts_of(checkpoint), facts, theme=theme)
 
 
 def charts_of(run: RunLike) -> Charts:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 
 import nbformat
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from report_inputs import Live, alternative, run, step
 from typer.testing import CliRunner
@@ -139,6 +141,19 @@ def test_templates_of_the_project_take_the_place_of_ours(project: Path) -> None:
     assert CliRunner().invoke(app, ["review", "plan.md"]).stdout.strip() == "|"
 
 
+@pytest.mark.parametrize("text", ["{% if %}", "{{ headline | nosuch }}", "{{ headline.upper('x') }}"])
+def test_a_template_that_cannot_be_filled_in_is_named(project: Path, text: str) -> None:
+    """A mistake in a project's template is one sentence with its file and line, and exit code 2."""
+    (project / "templates").mkdir()
+    (project / "templates" / "review.text.j2").write_text(f"first line\n{text}\n")
+    (project / "plan.md").write_text("# Plan\n\nBuild it.\n")
+    command = [sys.executable, "-m", "nyxlab.cli", "review", "plan.md"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "review.text.j2:2: this template cannot be filled in" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_nothing_to_show_is_a_sentence() -> None:
     """At no cost a chart says what the same tokens cost at a list price, as an estimate; with no call, that there was none."""
     free = {**run(), "steps": [step("a", 0, 1.0, alternatives=[alternative("x:y", "hi", "0", 1.0)])]}
@@ -185,6 +200,7 @@ def test_seconds_always_have_a_unit(value: float) -> None:
 
 
 @given(st.lists(st.lists(st.text(), min_size=1, max_size=3), max_size=4))
+@example([["\r="]])
 def test_no_cell_of_a_csv_is_a_formula(rows: list[list[str]]) -> None:
     """Whatever the cells, none begins a formula."""
     import csv

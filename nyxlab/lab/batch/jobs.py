@@ -18,6 +18,7 @@ from nyxlab.lab.batch.grid import Job, index_name, read_grid, renamed
 from nyxlab.lab.batch.summary import Summary, read_summary
 from nyxlab.lab.desk import Desk, Paths
 from nyxlab.lab.own import TEMPLATES
+from nyxlab.lab.project import project_root
 from nyxlab.lab.views.export import export_notebook
 from nyxlab.lab.views.report import render_batch
 from nyxlab.providers.messages import Json, Record, Seconds
@@ -113,7 +114,9 @@ async def run_jobs_on_dask(
     except (OSError, ValueError, ImportError):  # an address that is none, or one where nobody listens
         said = f"no Dask scheduler answers at {address[:200]}: start one with `dask scheduler`, and give its address"
         raise InputRefused(said) from None
-    client = await Client(address, asynchronous=True, timeout=REACHABLE, set_as_default=False)  # type: ignore[no-untyped-call]  # shipped without types
+    client = await Client(  # type: ignore[no-untyped-call]  # shipped without types
+        address, asynchronous=True, timeout=REACHABLE, set_as_default=False
+    )
     results: dict[str, Result] = {}
 
     async def run(job: Job) -> None:
@@ -176,7 +179,8 @@ async def run_job(job: Job, folder: Path, on_cell: OnCell, store: str | None = N
     if not executed.exists():
         return _not_run(job, folder, f"{job.notebook.name} did not start: {error}")
     try:
-        report.write_text(export_notebook(executed), encoding="utf-8")
+        theme = project_root(job.notebook.parent) / TEMPLATES
+        report.write_text(export_notebook(executed, theme=theme), encoding="utf-8")
     except OSError as failed:  # the notebook is there, its page is not: the disk is full, or the folder is not ours
         error = error or f"{report.name} cannot be written ({failed.strerror}): make room, and run the batch again"
     taken = time.perf_counter() - started

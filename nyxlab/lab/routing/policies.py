@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 
 from nyxlab.lab.views import rows
 from nyxlab.lab.views.rows import Json, Row, RunLike
@@ -74,11 +75,15 @@ def replay(runs: Iterable[RunLike]) -> list[Row]:
         "fastest": lambda d: min(d.seconds, key=lambda n: (d.seconds[n], n)),
         "cost-penalised": lambda d: max(sorted(d.usd), key=lambda n: won[n] - COST_WEIGHT * _share(d, n)),
     }
-    policies |= {f"always {name}": (lambda d, name=name: name if name in d.usd else None) for name in names}  # type: ignore[misc]  # mypy sees no type in the default
+    policies |= {f"always {name}": partial(_always, name) for name in names}
     replayed = [
         _row(name, [(d, pick) for d in known if (pick := policy(d))]) for name, policy in policies.items() if known
     ]
     return sorted(replayed, key=lambda row: (row["usd"] is None, row["usd"] or 0, row["policy"]))
+
+
+def _always(name: str, decision: Decision) -> str | None:
+    return name if name in decision.usd else None
 
 
 def _share(decision: Decision, name: str) -> float:

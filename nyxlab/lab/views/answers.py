@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from markupsafe import Markup
 
@@ -29,20 +30,20 @@ def answers(run: RunLike, steps: Iterable[str] | None = None, *, folded: bool = 
     With ``folded`` a step opens on a click, one that waits for a choice being open.
     """
     names = None if steps is None else set(steps)
-    shown = [_step(run, step, folded) for step in checkpoint_of(run)["steps"] if names is None or step["id"] in names]
+    parts = page.environment().get_template("parts.html.j2").module
+    steps_shown = [step for step in checkpoint_of(run)["steps"] if names is None or step["id"] in names]
+    shown = [_step(parts, step, asked(run, step["id"]), folded) for step in steps_shown]
     return Markup("{}<div class='nyxlab-answers'>{}</div>").format(STYLE, Markup().join(shown))
 
 
-def _step(run: RunLike, step: Json, folded: bool) -> Markup:
-    parts = page.environment().get_template("parts.html.j2").module
-    prompts = asked(run, step["id"])
+def _step(parts: Any, step: Json, prompts: Sequence[str], folded: bool) -> Markup:
     body = []
     for decided in decisions(step):
         if decided.get("alternatives"):
             item = decided.get("index")
             prompt = prompts[item] if item is not None and item < len(prompts) else item
             title = Markup() if prompt is None else Markup("<p><b>{}</b></p>").format(visible(str(prompt)))
-            body.append(title + parts.answers(decided, {}))  # type: ignore[attr-defined]  # a macro of the template
+            body.append(title + parts.answers(decided, {}))
     said = f"{step['id']}: {step['status']}"
     said += f", {chosen(step)}" if step.get("selectedProvider") else ""
     said += f". {step['error']}" if step.get("error") else ""

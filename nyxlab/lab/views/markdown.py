@@ -30,7 +30,8 @@ def rendered(text: str, *, below: int = 0) -> Markup:
     html = sanitised(_PARSER.render(text))
     if not below:
         return html
-    return Markup(_HEADING.sub(lambda found: f"{found[1]}{min(6, int(found[2]) + below)}", html))  # noqa: S704 - sanitised
+    lower = _HEADING.sub(lambda found: f"{found[1]}{min(6, int(found[2]) + below)}", html)
+    return Markup(lower)  # noqa: S704 - sanitised
 
 
 def sanitised(html: str) -> Markup:

@@ -12,15 +12,24 @@ import functools
 import gzip
 import hashlib
 import json
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import ChainableUndefined, ChoiceLoader, Environment, FileSystemLoader, PackageLoader
+from jinja2 import (
+    ChainableUndefined,
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    PackageLoader,
+    TemplateSyntaxError,
+)
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
 from nyxlab import __version__
+from nyxlab.errors import InputRefused
 from nyxlab.lab.views import wording
 from nyxlab.lab.views.markdown import rendered
 from nyxlab.lab.views.wording import seconds, visible
@@ -49,6 +58,24 @@ def environment(
     return world
 
 
+def fill(world: Environment, template: str, **context: object) -> str:
+    """Fill a template in. ``InputRefused`` names file and line where one of the project's own cannot be."""
+    try:
+        return world.get_template(template).render(**context)
+    except Exception as error:
+        steps = [(step.filename, step.lineno) for step in traceback.extract_tb(error.__traceback__)]
+        if isinstance(error, TemplateSyntaxError):
+            steps.append((error.filename or "", error.lineno))
+        folders = [
+            folder for each in getattr(world.loader, "loaders", ()) for folder in getattr(each, "searchpath", ())
+        ]
+        own = [step for step in steps if any(Path(step[0]).is_relative_to(folder) for folder in folders)]
+        if not own:
+            raise
+        file, line = own[-1]
+        raise InputRefused(f"{file}:{line}: this template cannot be filled in ({error}); mend or remove it") from error
+
+
 def render(
     template: str, *, figures: Sequence[Mapping[str, Any]] = (), theme: Path | None = None, **context: object
 ) -> str:
@@ -72,7 +99,9 @@ def render(
         f"default-src 'none'; script-src {' '.join(allowed)}; style-src {_digest(style)} {_digest(EMPTY_STYLE)}; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
-    return world.get_template(template).render(
+    return fill(
+        world,
+        template,
         policy=policy,
         style=Markup(style),  # noqa: S704 - ours
         scripts=[Markup(script) for script in scripts],  # noqa: S704 - ours
@@ -85,7 +114,8 @@ def render(
 def data_block(value: object) -> Markup:
     """Return JSON that can stand inside a ``<script type="application/json">``: no ``<`` ends it early."""
     text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
-    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))  # noqa: S704 - escaped here
+    escaped = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return Markup(escaped)  # noqa: S704 - escaped above
 
 
 def money(cost: Mapping[str, Any] | None) -> str:

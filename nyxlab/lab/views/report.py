@@ -47,7 +47,7 @@ def render_review(
     else:
         raise InputRefused(f"a review can be written as text, md or html, not as {fmt!r}")
     world.filters["fence"] = _fence
-    return world.get_template(f"review.{fmt}.j2").render(**context)
+    return page.fill(world, f"review.{fmt}.j2", **context)
 
 
 def render_index(
@@ -74,7 +74,7 @@ def render_index(
         return page.render("index.html.j2", theme=theme, rows=listed, totals=totals)
     finalize = plain if fmt == "text" else _markdown
     world = page.environment(theme, autoescape=False, finalize=finalize)
-    return world.get_template(f"index.{fmt}.j2").render(rows=listed, totals=totals)
+    return page.fill(world, f"index.{fmt}.j2", rows=listed, totals=totals)
 
 
 def render_batch(name: str, results: Sequence[Any], *, theme: Path | None = None) -> str:
@@ -112,7 +112,7 @@ def render_letter(
     world = page.environment(theme, autoescape=False, finalize=plain if fmt == "text" else _markdown)
     world.filters["code"] = _code
     block = f"```json\n{json.dumps(letter, ensure_ascii=False, indent=1)}\n```" if fmt == "md" else ""
-    text = world.get_template("letter.md.j2").render(**told, prose=prose, json=Markup(block))  # noqa: S704 - Markdown
+    text = page.fill(world, "letter.md.j2", **told, prose=prose, json=Markup(block))  # noqa: S704 - Markdown
     return re.sub(r"\n{3,}", "\n\n", text)
 
 

@@ -209,15 +209,15 @@ def standings(run: RunLike) -> list[Row]:
 
 def verdict_rows(run: RunLike) -> list[Row]:
     """Return one row a decision of a gate: a step, or an item of a map step with what it asked."""
-    found = []
-    for step in checkpoint_of(run)["steps"]:
+    found, checkpoint = [], checkpoint_of(run)
+    for step in checkpoint["steps"]:
         prompts = asked(run, step["id"])
         for decided in decisions(step):
             if decided.get("gate"):
                 cael, item = decided.get("caelReview") or {}, decided.get("index")
                 pairs = [pair["winner"] or "none" for pair in cael.get("verdicts") or ()]
                 found.append({
-                    "run_id": checkpoint_of(run)["runId"], "step": step["id"], "item": item,
+                    "run_id": checkpoint["runId"], "step": step["id"], "item": item,
                     "prompt": prompts[item] if item is not None and item < len(prompts) else None,
                     "selected_provider": decided.get("selectedProvider"), "selected_by": decided.get("selectedBy"),
                     "judged": " / ".join(pairs) or None, "consistent": cael.get("swapConsistent"),

@@ -28,7 +28,7 @@ HIDDEN = re.compile(f"[{CONTROL}{BIDI}{INVISIBLE}]")
 UNSAFE = re.compile(
     f"\x1b\\[[0-?]*[ -/]*[@-~]|\x1b\\][^\x07\x1b]*(?:\x07|\x1b\\\\)?|[{CONTROL}{BIDI}{INVISIBLE}{JOINERS}]"
 )
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t")
 
 
 def money(usd: object, certainty: str | None) -> str:
@@ -61,9 +61,15 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return a table as CSV; a cell that a spreadsheet would run as a formula is quoted as text."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    for row in (columns, *rows):
-        writer.writerow([f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell for cell in row])
+    writer.writerows([_cell(cell) for cell in row] for row in (columns, *rows))
     return text.getvalue()
+
+
+def _cell(cell: object) -> object:
+    if not isinstance(cell, str):
+        return cell
+    lines = cell.replace("\r\n", "\n").replace("\r", "\n")  # a bare \r would end the row, unquoted
+    return f"'{lines}" if lines.startswith(FORMULA) else lines
 
 
 def plain(text: object) -> str:

@@ -43,7 +43,8 @@ def written_all(
         for each, name in zip(found, names, strict=True)
     ]
     pages = {file: written(each, form, rules, theme) for each, review, file in rows if review}
-    index = render_index([(e.name, r, e.refused, f) for e, r, f in rows], form, theme=theme)  # type: ignore[arg-type]  # checked
+    listed = [(each.name, review, each.refused, file) for each, review, file in rows]
+    index = render_index(listed, form, theme=theme)  # type: ignore[arg-type]  # the form was checked
     return {f"index.{suffix}": index} | pages
 
 

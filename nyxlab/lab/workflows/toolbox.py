@@ -53,7 +53,8 @@ class Tool:
             first = error.errors(include_url=False, include_input=False)[0]
             raise ToolFailed(f"tool '{self.name}': {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
         scratch.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - one quick call
-        call = functools.partial(self.function, Workplace(root.resolve(), scratch.resolve()), **dict(given))  # noqa: ASYNC240
+        place = Workplace(root.resolve(), scratch.resolve())  # noqa: ASYNC240 - as above
+        call = functools.partial(self.function, place, **dict(given))
         try:
             if inspect.iscoroutinefunction(self.function):
                 return cast("Json", await cast("Awaitable[Json]", call()))
