@@ -74,7 +74,11 @@ class LocalProvider(HttpProvider):
 
     async def _connected(self) -> Wire:
         server = await anyio.to_thread.run_sync(_loaded, abandon_on_cancel=True)
-        self._base_url = f"{server.listening_address}/v1"
+        if self._wire is None:
+            from nyxlab.providers.wire import Wire
+
+            # Its server promises to keep a connection and closes it all the same: a race that no call need run.
+            self._wire = Wire(f"{server.listening_address}/v1", kept=0)
         return await super()._connected()
 
 

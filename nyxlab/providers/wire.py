@@ -28,13 +28,13 @@ _BROKEN = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError)  # a
 
 
 class Wire:
-    """Sends to one base URL. Connections are opened when first used, kept, and closed by ``aclose``.
+    """Sends to one base URL. Connections are opened when first used, kept for ``kept`` seconds, closed by ``aclose``.
 
     Bounding how many calls run at once is the caller's business (``Pace``), so there is no limit on connections here.
     """
 
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url
+    def __init__(self, base_url: str, *, kept: float = 15.0) -> None:
+        self.base_url, self.kept = base_url, kept
         self._transport: httpx.AsyncBaseTransport | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -91,7 +91,7 @@ class Wire:
         """Return the transport; making the first one takes up to a second, which is no part of anybody's latency."""
         loop = asyncio.get_running_loop()
         if self._transport is None or self._loop is not loop:  # connections of another loop are dead ones
-            self._transport, self._loop = _transport(self.base_url), loop
+            self._transport, self._loop = _transport(self.base_url, self.kept), loop
         return self._transport
 
     def _named(self, error: Exception) -> Exception:
@@ -105,7 +105,7 @@ class Wire:
         return Cut(f"the connection broke while the reply was awaited ({kind}); it may have been billed")
 
 
-def _transport(base_url: str) -> httpx.AsyncBaseTransport:
+def _transport(base_url: str, kept: float) -> httpx.AsyncBaseTransport:
     """Return httpx's transport on aiohttp: its own pool is quadratic in what is in flight (see CONTRIBUTING.md).
 
     It follows no redirect, which would carry x-api-key along to wherever it points, decompresses nothing, and keeps no
@@ -114,7 +114,7 @@ def _transport(base_url: str) -> httpx.AsyncBaseTransport:
     tls = _tls() if httpx.URL(base_url).scheme == "https" else True
 
     def session() -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=0, ssl=tls, keepalive_timeout=15.0)
+        connector = aiohttp.TCPConnector(limit=0, ssl=tls, keepalive_timeout=kept or None, force_close=not kept)
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
     return AiohttpTransport(client=session, proxy=proxy_for(base_url), verify=tls)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -201,3 +204,24 @@ def test_the_embedded_models_own_port_is_shut() -> None:
     reply = httpx.post(f"{address}/v1/chat/completions", json=body, headers={"origin": "https://evil.example"})
     assert reply.status_code == 401
     assert reply.headers.get("access-control-allow-origin") not in ("*", "https://evil.example")
+
+
+async def test_the_embedded_model_is_asked_over_a_new_connection_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its server says "keep-alive" and closes all the same, as this one does: no call may meet a closing door."""
+    event = {"choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": "stop"}]}
+    body = f"data: {json.dumps(event)}\n\ndata: [DONE]\n\n".encode()
+    head = "HTTP/1.1 200 OK\r\nkeep-alive: timeout=5\r\ncontent-type: text/event-stream\r\ncontent-length: "
+
+    async def answer_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        question = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(re.search(rb"content-length: (\d+)", question.lower())[1]))
+        writer.write(f"{head}{len(body)}\r\n\r\n".encode() + body)
+        await reader.read(1)  # a second question, or the end of the connection
+        writer.close()
+
+    listener = await asyncio.start_server(answer_one, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    monkeypatch.setattr(local, "_loaded", lambda: SimpleNamespace(listening_address=f"http://127.0.0.1:{port}"))
+    async with listener, open_provider("local:smollm2-135m") as provider:
+        for _ in range(3):
+            assert (await provider.ask(ask("hi"))).text == "hi"
