@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import socket
 import tomllib
@@ -21,10 +22,8 @@ from pydantic import (
     SecretStr,
     StringConstraints,
     ValidationError,
-    create_model,
     model_validator,
 )
-from rapidfuzz import process
 
 from nyxlab.errors import InputRefused
 
@@ -60,7 +59,7 @@ Alias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class UnitPrice(_Section):
@@ -206,6 +205,8 @@ def is_private(host: str) -> bool:
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest option, or nothing where none is near."""
+    from rapidfuzz import process  # only who mistypes waits for it
+
     best = process.extractOne(word, list(options), score_cutoff=60)
     return f"; did you mean '{best[0]}'?" if best else ""
 
@@ -267,23 +268,16 @@ def _line(text: str, where: Location) -> int:
 
 def _environment(variables: Iterable[str], dotenv: Path) -> dict[str, SecretStr]:
     """Return those variables that the environment or ``.env`` sets to something."""
-    from pydantic_settings import BaseSettings, SettingsConfigDict  # slow to load; a review of files needs no key
-
-    class Environment(BaseSettings):
-        model_config = SettingsConfigDict(
-            env_file=dotenv, env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", case_sensitive=True
-        )
-
-    fields: dict[str, Any] = {
-        f"variable{number}": (SecretStr | None, Field(default=None, validation_alias=name))
-        for number, name in enumerate(sorted(variables))
-    }
+    own: dict[str, str | None] = {}
     try:
-        values = create_model("Environment", __base__=Environment, **fields)()
+        if dotenv.exists():
+            from dotenv import dotenv_values  # most projects have none when they begin
+
+            own = dotenv_values(dotenv, encoding="utf-8")
     except (UnicodeDecodeError, OSError):
         raise InputRefused(".env: cannot be read as UTF-8 text; write one NAME=value a line") from None
-    found = {str(fields[name][1].validation_alias): value for name, value in values}
-    return {name: SecretStr(value.get_secret_value().strip()) for name, value in found.items() if value}
+    found = {name: (os.environ.get(name) or own.get(name) or "").strip() for name in variables}
+    return {name: SecretStr(value) for name, value in found.items() if value}
 
 
 def _absolute(store: str, root: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import timedelta
@@ -15,14 +14,6 @@ from nyxlab.engine.records import Event, Run, RunSummary
 from nyxlab.engine.workflow import Workflow
 from nyxlab.gate.policy import Policy
 from nyxlab.lab.desk import Desk, Paths, provider_names
-from nyxlab.lab.drafting import look_up, write_letter
-from nyxlab.lab.letters import Letter
-from nyxlab.lab.pages import page_of
-from nyxlab.lab.reviews.documents import read_review, unchanged_documents
-from nyxlab.lab.reviews.measuring import Case, Measurement, measure_here, planted_cases
-from nyxlab.lab.reviews.mending import Amending, Amendment, amend
-from nyxlab.lab.reviews.prepared import PreparedReviews, prepare_reviews, read_target
-from nyxlab.lab.reviews.terms import Asked, Target, Terms
 from nyxlab.lab.routing.advice import Advice, advise
 from nyxlab.lab.routing.check import Checked, ProviderState, check, explained, provider_states
 from nyxlab.lab.routing.training import train_from_ledger, train_router
@@ -30,18 +21,22 @@ from nyxlab.lab.views.rows import Row, provider_rows
 from nyxlab.lab.workflows.comparison import Prompts, comparison, read_prompts
 from nyxlab.lab.workflows.options import Changes, Corrected, Options
 from nyxlab.lab.workflows.prepared import OnCosts, OnEvent, Prepared, prepare, prepare_fork, prepare_resume
-from nyxlab.lab.workflows.records import chosen_by_person, exported, older_than
+from nyxlab.lab.workflows.records import chosen_by_person, exported, older_than, questions_of
 from nyxlab.providers.base import Provider
-from nyxlab.providers.hand import Question, open_questions
+from nyxlab.providers.hand import Question
 from nyxlab.providers.messages import Json
-from nyxlab.reviewer.cut import BUDGET
-from nyxlab.reviewer.findings import Severity
-from nyxlab.reviewer.prompt import ImplementationPrompt
-from nyxlab.reviewer.review import Review
 from nyxlab.settings import Settings
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what only some verbs need is loaded by those: papermill's company, the reviewer with its rules
     from nyxlab.lab.batch.jobs import Batching, Result
+    from nyxlab.lab.letters import Letter
+    from nyxlab.lab.reviews.measuring import Case, Measurement
+    from nyxlab.lab.reviews.mending import Amending, Amendment
+    from nyxlab.lab.reviews.prepared import PreparedReviews
+    from nyxlab.lab.reviews.terms import Asked, Target, Terms
+    from nyxlab.reviewer.findings import Severity
+    from nyxlab.reviewer.prompt import ImplementationPrompt
+    from nyxlab.reviewer.review import Review
 
 Inputs = Mapping[str, object]
 Budget = Decimal | str
@@ -138,10 +133,7 @@ class Lab:
 
     def questions(self, run: Run) -> list[Question]:
         """Return the questions by hand that wait for those whom a run asks, or whose answers it could not use."""
-        named = f"{run.source} {run.options} {self.settings.defaults!r}"
-        named += " ".join(ref for alias, ref in self.settings.aliases.items() if re.search(rf"\b{alias}\b", named))
-        names = re.findall(r"\bhand:([a-z0-9][a-z0-9_-]*)", named)
-        return open_questions(self.settings.root, dict.fromkeys(names), run.pause.reason if run.pause else "")
+        return questions_of(run, self.settings)
 
     async def show(self, run_id: str) -> Run:
         """Return one run as the ledger has it."""
@@ -187,6 +179,8 @@ class Lab:
         self, targets: Sequence[Target], terms: Terms, asked: Asked, *, base: Path | None = None
     ) -> PreparedReviews:
         """Decide the reviews of some sets of files (or of runs, by their ids): who reads them, for how much at most."""
+        from nyxlab.lab.reviews.prepared import prepare_reviews
+
         return await prepare_reviews(self.desk, targets, terms, asked, base)
 
     async def review(
@@ -194,7 +188,7 @@ class Lab:
         target: Target,
         *,
         repo: Paths | None = None,
-        fail_on: Severity | str = Severity.CRITICAL,
+        fail_on: Severity | str = "critical",
         baseline: Review | Paths | None = None,
         base: Path | None = None,
         providers: str | Sequence[str] | None = None,
@@ -212,6 +206,8 @@ class Lab:
         With ``providers``, each of them reads the plan, or looks through each of the ``lenses``, for at most ``budget``
         USD, and ``judge`` tries to refute what they find; without, the rules alone speak.
         """
+        from nyxlab.lab.reviews.terms import Asked, Terms
+
         root = self.settings.root
         terms = Terms.of(root, base or root, fail_on=fail_on, repo=repo, baseline=baseline)
         prepared = await self.prepare_review([target], terms, Asked(providers, judge, lenses, budget), base=base)
@@ -226,6 +222,8 @@ class Lab:
         by ``provider`` too where models had read the plan. Nothing is written. ``InputRefused`` where the plan is no
         longer as it was reviewed.
         """
+        from nyxlab.lab.reviews.mending import amend
+
         return await amend(self.desk, review, **options)
 
     async def measure(
@@ -246,27 +244,22 @@ class Lab:
         ``plans`` may also be cases whose faults are known; ``seed`` chooses faults and places. ``budget`` (USD) is
         shared out evenly over the reviews; ``on_costs`` is told who reads, and the most that it may cost.
         """
-        cases = [each for each in plans if isinstance(each, Case)]
-        if not cases:
-            document = await read_target(self.desk, [each for each in plans if not isinstance(each, Case)], base)
-            cases = planted_cases({path: file.text for path, file in document.files.items()}, seed)
+        from nyxlab.lab.reviews.measuring import measure_here
+        from nyxlab.lab.reviews.terms import Asked
+
         asked = Asked(providers, judge, lenses, budget)
-        return await measure_here(self.desk, cases, asked, seed, on_costs, on_event)
+        return await measure_here(self.desk, plans, asked, seed, base, on_costs, on_event)
 
     def prompt(
-        self, review: Review | Mapping[str, Json] | Paths, *, budget_tokens: int = BUDGET
+        self, review: Review | Mapping[str, Json] | Paths, *, budget_tokens: int | None = None
     ) -> ImplementationPrompt:
         """Return the phased implementation prompt of a review, its JSON, or a file that holds its JSON.
 
-        The plan has to be as it was reviewed. A phase over ``budget_tokens`` is split between its tasks.
+        The plan has to be as it was reviewed. A phase over ``budget_tokens`` (8,000 unless told) is split at a task.
         """
-        beside = [Path.cwd(), self.settings.root]
-        if isinstance(review, Review):
-            review = review.to_json()
-        if not isinstance(review, Mapping):
-            path = self.settings.resolve(Path(review))
-            review, beside = read_review(path).to_json(), [*beside, path.parent]
-        return ImplementationPrompt.of(review, unchanged_documents(review, *beside, outside=True), budget_tokens)
+        from nyxlab.lab.reviews.documents import phased_prompt
+
+        return phased_prompt(self.settings, review, budget_tokens)
 
     async def batch(self, grid: Paths, **options: Unpack[Batching]) -> list[Result]:
         """Run the notebooks of a grid, each in a process of its own, and export each and an index that compares them.
@@ -276,12 +269,14 @@ class Lab:
         unless given), ``dask`` (the address of a scheduler, whose workers must see this folder and the same ledger),
         ``on_job`` and ``on_cell``.
         """
-        from nyxlab.lab.batch.jobs import run_grid  # with papermill's company, which only this needs
+        from nyxlab.lab.batch.jobs import run_grid
 
         return await run_grid(self.desk, Path(grid), **options)
 
     async def report(self, target: Paths) -> str:
         """Return one self-contained HTML page for a run (its id), a review (its JSON file) or an executed notebook."""
+        from nyxlab.lab.pages import page_of
+
         return await page_of(self.desk, target)
 
     def open(self, ref: str) -> Provider:
@@ -320,6 +315,7 @@ class Lab:
 
         ``providers`` write the sentences that open it; each number, id and name in them must stand in the facts.
         """
+        from nyxlab.lab.drafting import write_letter
 
         async def ask(prompt: str) -> Run:
             prepared = self.prepare_comparison(prompt, providers=providers)
@@ -331,6 +327,8 @@ class Lab:
 
     async def look_up(self, letter: Letter) -> tuple[list[str], list[bool]]:
         """Hold a letter against the ledger, the files and git: what is wrong in it, and which next steps are done."""
+        from nyxlab.lab.drafting import look_up
+
         return await look_up(letter, self.desk.store, self.settings.root)
 
     async def export(self, run_id: str) -> dict[str, Json]:

@@ -17,7 +17,6 @@ from pydantic import AwareDatetime, Field, StringConstraints, ValidationError
 
 from nyxlab.errors import InputRefused
 from nyxlab.providers.messages import Cost, Count, Json, Record
-from nyxlab.reviewer.lessons import read_lessons
 
 FOLDER, OWN_LESSONS = "data/letters", "lessons/own.yaml"
 BLOCK = re.compile(r"^```json[ \t]*\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
@@ -140,6 +139,8 @@ def lessons_of(letter: Letter) -> dict[str, dict[str, Json]]:
 
 def keep_lessons(root: Path, lessons: Iterable[Mapping[str, Json]]) -> None:
     """Add lessons at the end of ``lessons/own.yaml``, what stands there left as it is; all of them or none."""
+    from nyxlab.reviewer.lessons import read_lessons  # the reviewer with its rules: to read a letter needs none
+
     path = root / OWN_LESSONS
     before = path.read_text(encoding="utf-8") if path.exists() else "# What our own letters taught."
     after = f"{before.rstrip()}\n{yaml.safe_dump([*lessons], allow_unicode=True, sort_keys=False, width=1_000)}"

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nyxlab.errors import InputRefused
-from nyxlab.reviewer.lessons import all_rules
-from nyxlab.reviewer.rules import Rule
 
 if TYPE_CHECKING:
+    from nyxlab.reviewer.rules import Rule
     from nyxlab.settings import Settings
 
 LESSONS, LENSES, TEMPLATES = "lessons", "lenses", "templates"
@@ -20,6 +19,8 @@ _LENS = re.compile(r"[a-z][a-z0-9-]{0,40}")
 
 def project_rules(root: Path) -> tuple[Rule, ...]:
     """Return every rule and lesson that holds in a project: the shipped ones and those of its ``lessons/*.yaml``."""
+    from nyxlab.reviewer.lessons import all_rules  # the reviewer with its rules: a run of prompts needs none
+
     return all_rules({f"{LESSONS}/{path.name}": _text(path) for path in sorted((root / LESSONS).glob("*.yaml"))})
 
 

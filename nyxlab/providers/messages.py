@@ -33,7 +33,9 @@ def looks_like_key(text: str) -> bool:
 class Record(BaseModel):
     """A frozen record: snake_case in Python, camelCase in JSON, either spelling read, nothing unknown accepted."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, defer_build=True
+    )
 
     def to_json(self) -> dict[str, Json]:
         """Return the record as JSON values with camelCase keys; money is a string."""

@@ -6,12 +6,19 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from nyxlab.errors import InputRefused
 from nyxlab.providers.messages import Json
+from nyxlab.reviewer.cut import BUDGET
+from nyxlab.reviewer.prompt import ImplementationPrompt
 from nyxlab.reviewer.review import Review
+
+if TYPE_CHECKING:
+    from nyxlab.lab.desk import Paths
+    from nyxlab.settings import Settings
 
 
 def read_review(path: Path) -> Review:
@@ -33,6 +40,18 @@ def read_json_file(path: Path, schema: str) -> dict[str, Json]:
     if not isinstance(value, dict) or value.get("schema") != schema:
         raise InputRefused(f"{path}: this is not a document with schema {schema}")
     return value
+
+
+def phased_prompt(
+    settings: Settings, review: Review | Mapping[str, Json] | Paths, budget_tokens: int | None
+) -> ImplementationPrompt:
+    """Return the prompt of a review, its JSON, or a file that holds its JSON (from the project's root if relative)."""
+    beside = [Path.cwd(), settings.root]
+    if not isinstance(review, Review | Mapping):
+        path = settings.resolve(Path(review))
+        review, beside = read_review(path), [*beside, path.parent]
+    told = review.to_json() if isinstance(review, Review) else review
+    return ImplementationPrompt.of(told, unchanged_documents(told, *beside, outside=True), budget_tokens or BUDGET)
 
 
 def unchanged_documents(review: Mapping[str, Json], *bases: Path, outside: bool = False) -> dict[str, str]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pydantic import Field
 
 from nyxlab.gate.policy import interval
-from nyxlab.lab.desk import Desk
+from nyxlab.lab.desk import Desk, Paths
 from nyxlab.lab.reviews.planting import Fault, planted, sets_of
-from nyxlab.lab.reviews.prepared import forecast, review_document, share_out
+from nyxlab.lab.reviews.prepared import forecast, read_target, review_document, share_out
 from nyxlab.lab.reviews.terms import Asked, Terms
 from nyxlab.lab.workflows.prepared import OnCosts, OnEvent
 from nyxlab.providers.messages import Cost, Record
@@ -76,13 +77,18 @@ def planted_cases(texts: Mapping[str, str], seed: int) -> list[Case]:
 
 async def measure_here(
     desk: Desk,
-    cases: Sequence[Case],
+    plans: Sequence[Paths] | Sequence[Case],
     asked: Asked,
     seed: int = 0,
+    base: Path | None = None,
     on_costs: OnCosts | None = None,
     on_event: OnEvent | None = None,
 ) -> Measurement:
     """Measure a project's rules, and the models that are asked; the budget is shared out evenly over the reviews."""
+    cases = [each for each in plans if isinstance(each, Case)]
+    if not cases:
+        document = await read_target(desk, [each for each in plans if not isinstance(each, Case)], base)
+        cases = planted_cases({path: file.text for path, file in document.files.items()}, seed)
     texts = {repr(text): text for case in cases for text in (case.clean, case.texts) if text}
     share, terms = share_out(asked, len(texts)), Terms.of(desk.settings.root, desk.settings.root)
     if asked.providers:  # refuses what cannot be before anything is paid

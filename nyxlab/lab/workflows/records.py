@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.records import Run, RunSummary
 from nyxlab.errors import InputRefused
+from nyxlab.providers.hand import Question, open_questions
 from nyxlab.providers.messages import Json
+from nyxlab.settings import Settings
 
 
 def chosen_by_person(run: Run, step_id: str, provider: str) -> dict[str, Json]:
@@ -58,3 +60,11 @@ def older_than(runs: Sequence[RunSummary], span: timedelta | str) -> list[RunSum
         span = timedelta(**{{"d": "days", "h": "hours", "m": "minutes"}[found[2]]: int(found[1])})
     before = datetime.now(UTC) - span
     return [run for run in runs if run.created_at < before and run.status in ("completed", "failed")]
+
+
+def questions_of(run: Run, settings: Settings) -> list[Question]:
+    """Return the questions by hand that wait for those whom a run asks, or whose answers it could not use."""
+    named = f"{run.source} {run.options} {settings.defaults!r}"
+    named += " ".join(ref for alias, ref in settings.aliases.items() if re.search(rf"\b{alias}\b", named))
+    names = re.findall(r"\bhand:([a-z0-9][a-z0-9_-]*)", named)
+    return open_questions(settings.root, dict.fromkeys(names), run.pause.reason if run.pause else "")

@@ -24,8 +24,6 @@ from nyxlab.lab.workflows.past import Past
 from nyxlab.lab.workflows.toolbox import registered
 from nyxlab.providers.messages import Json, Message, Request
 from nyxlab.providers.structured import read_json
-from nyxlab.reviewer.review import review_documents
-from nyxlab.reviewer.text.document import parse_documents
 from nyxlab.settings import Settings
 
 ITEMS_AT_ONCE = 256  # of a map step; the endpoints' own limits lie below
@@ -199,6 +197,9 @@ async def _review(context: StepContext) -> Outcome:
     texts = documents_of((name, context.outputs[name]) for name in context.step.of)
     if not texts:
         return Failed(error=f"step '{context.step.id}': there is no text to review in {', '.join(context.step.of)}")
+    from nyxlab.reviewer.review import review_documents  # the reviewer with its rules: other steps need none
+    from nyxlab.reviewer.text.document import parse_documents
+
     review = review_documents(parse_documents(texts))
     return Done(output=review.headline, payload={"review": review.to_json()})
 
