@@ -33,8 +33,8 @@ NEEDED = {
 }
 _EVERY = {"id", "kind", "needs", "when"}
 _ASKING = {
-    "persona", "context", "prompt", "provider", "compare", "select", "judge", "policy", "fallback", "output_schema",
-    "max_tokens", "deadline", "hedge",
+    "persona", "context", "prompt", "provider", "compare", "select", "judge", "expect", "policy", "fallback",
+    "output_schema", "max_tokens", "deadline", "hedge",
 }  # fmt: skip
 KEYS = {  # what each kind of step reads
     "prompt": _EVERY | _ASKING,

@@ -91,7 +91,8 @@ class Step(Part):
 
     A ``provider`` or ``judge`` that is None and not in ``model_fields_set`` was left to the settings; one that is in it
     was set to null on purpose. ``context`` is text that stands before the prompt and that other questions begin with as
-    well: a vendor that can is asked to keep it.
+    well: a vendor that can is asked to keep it. ``expect`` is a regular expression that a right answer holds somewhere,
+    in small letters or capitals: of answers compared, those that do go before those that do not.
     """
 
     id: Identifier
@@ -105,6 +106,7 @@ class Step(Part):
     compare: tuple[ProviderRef, ...] = ()
     select: Literal["auto", "ask", "synthesise"] = "auto"
     judge: ProviderRef | None = None
+    expect: Annotated[str, Field(min_length=1)] | None = None
     policy: Policy = "balanced"
     fallback: tuple[ProviderRef, ...] = ()
     hedge: Duration | None = None
@@ -124,7 +126,7 @@ class Step(Part):
     @property
     def templates(self) -> list[tuple[str, str]]:
         """Every text of the step that is filled in, with the field that holds it; expressions in braces."""
-        texts = [("prompt", self.prompt or ""), ("context", self.context or "")]
+        texts = [(key, getattr(self, key) or "") for key in ("prompt", "context", "expect")]
         texts += [(key, braced(value)) for key in ("when", "over") if isinstance(value := getattr(self, key), str)]
         return [*texts, *(("arguments", text) for text in _texts(self.arguments))]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
+from nyxlab.errors import InputRefused
 from nyxlab.providers.messages import Record, Reply, Request
 from nyxlab.providers.structured import fault_finder
 
@@ -43,8 +45,18 @@ def usability(request: Request) -> Problem:
     return problem
 
 
-def failed_checks(request: Request, answers: Sequence[tuple[str, Reply]]) -> list[Check]:
-    """Return every check that an answer fails: cut off, endless repetition."""
+def expected(text: str) -> re.Pattern[str]:
+    """Return the regular expression that a right answer holds, in small letters or capitals; InputRefused if none."""
+    try:
+        return re.compile(text, re.IGNORECASE)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise InputRefused(f"expect {text[:80]!r} is not a regular expression ({error}): put \\ before signs") from None
+
+
+def failed_checks(
+    request: Request, answers: Sequence[tuple[str, Reply]], expect: re.Pattern[str] | None = None
+) -> list[Check]:
+    """Return every check that an answer fails: cut off, endless repetition, without what is expected."""
     failed = []
     for provider, reply in answers:
         if reply.truncated:
@@ -52,6 +64,8 @@ def failed_checks(request: Request, answers: Sequence[tuple[str, Reply]]) -> lis
             failed.append(Check(provider=provider, check="whole", problem=problem))
         if request.output_schema is None and repeats_endlessly(reply.text):
             failed.append(Check(provider=provider, check="repetition", problem="ends in endless repetition"))
+        if expect and not expect.search(reply.text):
+            failed.append(Check(provider=provider, check="expect", problem=f"does not hold {expect.pattern[:80]!r}"))
     return failed
 
 

@@ -228,7 +228,7 @@ class Gate(Provider):
             if isinstance(written, Ruling):
                 return written
             why = written
-        ruling = await arbitrate(request, answers, scores, bench)
+        ruling = await arbitrate(request, answers, scores, bench, comparison.expect)
         return replace(ruling, note="; ".join(filter(None, (ruling.note, why))) or None)
 
     def _reason(

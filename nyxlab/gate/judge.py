@@ -110,14 +110,19 @@ class Bench:
 
 
 async def arbitrate(
-    request: Request, answers: Sequence[Answer], scores: Mapping[str, float], bench: Bench | None
+    request: Request,
+    answers: Sequence[Answer],
+    scores: Mapping[str, float],
+    bench: Bench | None,
+    expect: re.Pattern[str] | None = None,
 ) -> Ruling:
     """Choose among two or more usable answers.
 
-    The answers that fail the fewest checks go on; one alone is selected. Several go before the judge in pairs, in both
-    orders. Where that names no single winner (or there is no judge), the policy's score decides, then the name.
+    The answers that fail the fewest checks, ``expect`` among them, go on; one alone is selected. Several go before the
+    judge in pairs, in both orders. Where that names no single winner (or there is no judge), the policy's score
+    decides, then the name.
     """
-    checks = tuple(failed_checks(request, [(a.provider, a.reply) for a in answers]))
+    checks = tuple(failed_checks(request, [(a.provider, a.reply) for a in answers], expect))
     failures = Counter(check.provider for check in checks)
     fewest = min(failures[answer.provider] for answer in answers)
     left = sorted((a for a in answers if failures[a.provider] == fewest), key=lambda answer: answer.provider)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -24,13 +25,15 @@ class Comparison:
     By ``select``: *auto*, the ``judge`` chooses, or the policy where there is none; *ask*, a person does, whose
     ``choice`` is selected, and without one ``ChoiceWanted`` is raised; *synthesise*, the judge writes one answer out of
     all, and where it cannot, they are judged. ``late`` is where calls go on that miss the deadline: they were paid for,
-    so their replies are recorded while that task group lasts. Without one they are cancelled at the deadline.
+    so their replies are recorded while that task group lasts. Without one they are cancelled at the deadline. An answer
+    in which ``expect`` is found goes before one in which it is not.
     """
 
     judge: Provider | None = None
     select: Select = "auto"
     choice: str | None = None
     late: TaskGroup | None = None
+    expect: re.Pattern[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,10 +62,11 @@ async def test_repeats_of_one_prompt_are_separate_calls(lab: Lab) -> None:
     ("text", "said"),
     [
         ("", "holds no prompt"),
-        ('{"prompt": "x"}\nnonsense\n', r"p.jsonl:2: write one JSON object a line"),
+        ('{"prompt": "x"}\nnonsense\n', r"p.jsonl:2: say what the providers are asked, as a JSON object"),
         ('{"prompt": " "}\n', "p.jsonl:1"),
         ('{"question": "x"}\n', "p.jsonl:1"),
         ("[1]\n", "p.jsonl:1"),
+        ('{"prompt": "x", "expect": "["}\n', r"p.jsonl:1: expect '\[' is not a regular expression"),
     ],
 )
 def test_a_bad_file_of_prompts_is_refused_by_line(tmp_path: Path, text: str, said: str) -> None:
@@ -73,6 +74,22 @@ def test_a_bad_file_of_prompts_is_refused_by_line(tmp_path: Path, text: str, sai
     (tmp_path / "p.jsonl").write_text(text)
     with pytest.raises(InputRefused, match=said):
         read_prompts(tmp_path / "p.jsonl", Path)
+
+
+@pytest.mark.parametrize(
+    ("expect", "winner", "by"),
+    [("FROM B", "b", "only"), ("from [a-z]", "a", "policy"), ("nowhere", "a", "policy"), ("", "a", "policy")],
+    ids=["one holds it", "both hold it", "neither holds it", "nothing is expected"],
+)
+async def test_what_is_expected_decides_where_answers_differ_in_it(lab: Lab, expect: str, winner: str, by: str) -> None:
+    """The answer that holds what is expected, in capitals or not, wins without a judge; where none differs, none does."""
+    async with lab:
+        asked = [{"prompt": "tea?", "expect": expect}]
+        run = await lab.compare(asked, providers="script:s.yaml#a,script:s.yaml#b")
+    (item,) = run.checkpoint()["steps"][0]["items"]
+    assert (item["selectedProvider"], item["selectedBy"]) == (f"script:s.yaml#{winner}", by)
+    problems = [check["problem"] for check in (item.get("caelReview") or {}).get("checks", ())]
+    assert problems == (["does not hold 'FROM B'"] if by == "only" else [])
 
 
 async def test_too_many_or_none_at_all(lab: Lab) -> None:

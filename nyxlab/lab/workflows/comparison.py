@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -12,46 +12,56 @@ from pydantic import Field, ValidationError
 from nyxlab.engine.inputs import Input
 from nyxlab.engine.workflow import Step, Workflow
 from nyxlab.errors import InputRefused
+from nyxlab.gate.checks import expected
 from nyxlab.providers.messages import Record
 
 MOST = 10_000
-Prompts = str | PathLike[str] | Sequence[str]
-"""One prompt, a list of them, or the path of a file with one a line."""
+Asked = str | Mapping[str, object]
+Prompts = str | PathLike[str] | Sequence[Asked]
+"""One prompt, a list of them (as text, or with what ``Prompt`` has besides), or the path of a file with one a line."""
 
 
 class Prompt(Record):
-    """One prompt of several; ``id`` is its line in a file, its place in a list, unless it has one."""
+    """One prompt of several; ``id`` is its line in a file, its place in a list, unless it has one.
+
+    ``expect`` is a regular expression that a right answer holds, in small letters or capitals.
+    """
 
     id: str | int
     prompt: str = Field(min_length=1, pattern=r"\S")
+    expect: str = ""
 
 
-def read_prompts(given: PathLike[str] | Sequence[str], resolve: Callable[[Path], Path]) -> list[Prompt]:
-    """Return prompts given in a list, or in a file with one JSON object a line, ``{"prompt": …, "id": …}``.
+def read_prompts(given: PathLike[str] | Sequence[Asked], resolve: Callable[[Path], Path]) -> list[Prompt]:
+    """Return prompts given in a list, or in a file with one JSON object a line.
 
     ``InputRefused`` names the place in the list, or the file and the line, of what cannot be read.
     """
     if not isinstance(given, PathLike):
-        if empty := [number for number, prompt in enumerate(given, 1) if not prompt.strip()]:
-            raise InputRefused(f"prompt {empty[0]} of {len(given)} is empty: say what the providers are asked")
-        return [Prompt(id=number, prompt=prompt) for number, prompt in enumerate(given, 1)]
+        asked = [{"prompt": each} if isinstance(each, str) else each for each in given]
+        return [_prompt(each, number, f"prompt {number} of {len(asked)}") for number, each in enumerate(asked, 1)]
     path = resolve(Path(given))
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError):
         raise InputRefused(f"{path}: no such file, or not UTF-8 text") from None
-    prompts = []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                prompts.append(Prompt.model_validate({"id": number, **json.loads(line)}))
-            except (ValueError, TypeError, RecursionError, ValidationError):
-                raise InputRefused(
-                    f'{path.name}:{number}: write one JSON object a line: {{"prompt": "…"}}, with an "id" if you like'
-                ) from None
+    prompts = [_prompt(line, number, f"{path.name}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
     if not prompts:
         raise InputRefused(f"{path.name} holds no prompt: 1 to {MOST:,} are compared at a time")
     return prompts
+
+
+def _prompt(given: Mapping[str, object] | str, number: int, place: str) -> Prompt:
+    try:
+        told = json.loads(given) if isinstance(given, str) else given
+        prompt = Prompt.model_validate({"id": number, **told})
+        expected(prompt.expect)
+    except InputRefused as error:
+        raise InputRefused(f"{place}: {error}") from None
+    except (ValueError, TypeError, RecursionError, ValidationError):
+        said = '{"prompt": "…"}, with "id" and "expect" (a regular expression that a right answer holds) if you like'
+        raise InputRefused(f"{place}: say what the providers are asked, as a JSON object: {said}") from None
+    return prompt
 
 
 def comparison(prompt: str | Sequence[Prompt], providers: Sequence[str], repeat: int = 1) -> Workflow:
@@ -70,6 +80,8 @@ def comparison(prompt: str | Sequence[Prompt], providers: Sequence[str], repeat:
         raise InputRefused(f"{len(prompts)} prompts × {repeat} is not between 1 and {MOST:,} comparisons")
     items = tuple(each.to_json() for each in prompts for _ in range(repeat))
     step = Step(id="answer", kind="map", over=items, prompt="{{ item.prompt }}", compare=tuple(providers))
+    if any(each.expect for each in prompts):
+        step = step.model_copy(update={"expect": "{{ item.expect }}"})
     return made_workflow("compare", [step])
 
 

@@ -14,6 +14,7 @@ from nyxlab.engine.run import StepContext
 from nyxlab.engine.template import evaluate, filled, render
 from nyxlab.engine.workflow import Step
 from nyxlab.errors import AnswerWanted, BudgetExhausted, NoCandidate, NyxlabError
+from nyxlab.gate.checks import expected
 from nyxlab.gate.gate import ChoiceWanted, Gate, Verdict
 from nyxlab.gate.options import Comparison, GateOptions
 from nyxlab.lab.desk import Desk
@@ -118,7 +119,7 @@ class StepRunner:
         gate = Gate(
             [ledger.wrap(self._open(name)) for name in candidates(step)],
             GateOptions(
-                comparison=self._comparison(context, ledger) if step.compare else None,
+                comparison=self._comparison(context, ledger, variables) if step.compare else None,
                 policy=step.policy,
                 hedge=step.hedge,
                 fallback=[ledger.wrap(self._open(name)) for name in step.fallback],
@@ -130,10 +131,12 @@ class StepRunner:
         )
         return await gate.decide(request)
 
-    def _comparison(self, context: StepContext, ledger: Ledger) -> Comparison:
+    def _comparison(self, context: StepContext, ledger: Ledger, variables: Mapping[str, Json]) -> Comparison:
         step = context.step
         judge = ledger.wrap(self._open(step.judge), role="judge") if step.judge else None
-        return Comparison(judge, step.select, self._options.choices.get(step.id), context.late)
+        expect = render(step.expect, variables) if step.expect else ""
+        choice = self._options.choices.get(step.id)
+        return Comparison(judge, step.select, choice, context.late, expected(expect) if expect else None)
 
     async def _map(self, context: StepContext, known: Mapping[str, Json]) -> Outcome:
         """Ask the question of each item, many at once; one that fails fails the step, after the others have ended."""
