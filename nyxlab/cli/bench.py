@@ -66,7 +66,7 @@ def batch(
         where = result.report.relative_to(Path.cwd()) if result.report.is_relative_to(Path.cwd()) else result.report
         took = "done before" if result.skipped else f"{result.seconds:.1f} s with the kernel's start"
         out(f"{where}  {result.error or result.summary or 'done'}  ({took})")
-    out(f"{index_name(grid)} beside them compares them")
+    out(f"{index_name(grid)} beside them compares them; index.html there links every page")
     raise typer.Exit(FAILED if any(result.error for result in results) else 0)
 
 

@@ -205,7 +205,7 @@ def _needs(workflow: Workflow, number: int, problems: _Problems) -> tuple[str, .
     for key, text in step.templates:
         try:
             uses = references(
-                text, (*VARIABLES, *ITEM) if step.kind == "map" and key in ("prompt", "context") else VARIABLES
+                text, (*VARIABLES, *ITEM) if step.kind == "map" and key not in ("when", "over") else VARIABLES
             )
         except TemplateRefused as error:
             problems.add((*path, key), f"step '{step.id}': {error}", inside=error.line)

@@ -48,7 +48,7 @@ FINDINGS = {
 
 VERDICTS = {
     "run_id": "string", "step": "string", "item": "Int64", "prompt": "string", "selected_provider": "string",
-    "selected_by": "string", "judged": "string", "consistent": "boolean", "reason": "string",
+    "selected_by": "string", "failed": "string", "judged": "string", "consistent": "boolean", "reason": "string",
 }  # fmt: skip
 PHASES = {
     "phase": "Int64", "title": "string", "needs": "string", "lines": "Int64", "new_files": "Int64",
@@ -91,8 +91,8 @@ def policies(runs: Iterable[RunLike]) -> pd.DataFrame:
 def verdicts(runs: RunLike | Iterable[RunLike]) -> pd.DataFrame:
     """Return one row a decision of a gate, a step or an item of a map step (columns: ``VERDICTS``).
 
-    ``prompt`` is what an item of a comparison asked; ``judged`` who won each pair in either order, and ``consistent``
-    whether the two orders agree, both empty where nobody judged.
+    ``prompt`` is what an item of a comparison asked; ``failed`` the checks that answers failed; ``judged`` who won each
+    pair in either order, and ``consistent`` whether the two orders agree, both empty where nobody judged.
     """
     return _frame([row for run in _listed(runs) for row in rows.verdict_rows(run)], VERDICTS)
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from nyxlab.errors import InputRefused
 from nyxlab.lab.batch.grid import Grid, Job, read_grid
 from nyxlab.lab.batch.jobs import Result, run_job, run_jobs
 from nyxlab.lab.batch.summary import Summary
+from nyxlab.lab.views.export import export_notebook
+from nyxlab.lab.views.first import write_first_page
 from nyxlab.providers.messages import Cost
 
 pytestmark = pytest.mark.anyio
@@ -163,3 +167,20 @@ def test_reports_of_other_parameters_have_other_names(tmp_path: Path) -> None:
         names.append([job.name for job in read_grid(tmp_path / "g.yaml", tmp_path)])
     assert len({*names[0], *names[1]}) == 3
     assert names[0][1] == names[1][0]
+
+
+def test_the_first_page_links_every_page_of_ours(tmp_path: Path) -> None:
+    """Each page stands there by its own title and a sentence, oldest first; a stranger's page and itself do not."""
+    (tmp_path / "theirs.html").write_text("<title>mine</title>")
+    for number, (name, text) in enumerate({"b": "# The <first>\n\nWhat? It asks.", "a": "no title"}.items()):
+        book = new_notebook(cells=[new_markdown_cell(text)])
+        nbformat.write(book, tmp_path / f"{name}.ipynb")
+        (tmp_path / f"{name}.html").write_text(export_notebook(tmp_path / f"{name}.ipynb"))
+        os.utime(tmp_path / f"{name}.html", (number, number))
+    for _ in range(2):
+        write_first_page(tmp_path, "harbour")
+    page = (tmp_path / "index.html").read_text()
+    assert re.findall(r'<li><a href="(.*?)">(.*?)</a>(?:<p>(.*?)</p>)?', page) == [
+        ("b.html", "The &lt;first&gt;", "What?"),
+        ("a.html", "a.ipynb", "no title"),
+    ]

@@ -86,6 +86,7 @@ async def test_what_is_expected_decides_where_answers_differ_in_it(lab: Lab, exp
     async with lab:
         asked = [{"prompt": "tea?", "expect": expect}]
         run = await lab.compare(asked, providers="script:s.yaml#a,script:s.yaml#b")
+        assert "tea from a" in await lab.report(run.run_id)  # the run's workflow is read again from what it recorded
     (item,) = run.checkpoint()["steps"][0]["items"]
     assert (item["selectedProvider"], item["selectedBy"]) == (f"script:s.yaml#{winner}", by)
     problems = [check["problem"] for check in (item.get("caelReview") or {}).get("checks", ())]

@@ -109,7 +109,7 @@ async def test_a_list_of_prompts_is_one_run(project: Path) -> None:
     """Several prompts are compared in one run, in parallel, and the frame of verdicts has each prompt's own row."""
     async with Lab() as lab:
         compared = await lab.compare(["first?", "second?"], providers="one,two", policy="first")
-        with pytest.raises(InputRefused, match="prompt 2 of 2 is empty"):
+        with pytest.raises(InputRefused, match="prompt 2 of 2: say what the providers are asked"):
             await lab.compare(["first?", " "], providers="one,two")
     verdicts = frames.verdicts(compared)
     assert list(verdicts["prompt"]) == ["first?", "second?"]

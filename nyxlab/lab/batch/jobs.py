@@ -20,6 +20,7 @@ from nyxlab.lab.desk import Desk, Paths
 from nyxlab.lab.own import TEMPLATES
 from nyxlab.lab.project import project_root
 from nyxlab.lab.views.export import export_notebook
+from nyxlab.lab.views.first import write_first_page
 from nyxlab.lab.views.report import render_batch
 from nyxlab.providers.messages import Json, Record, Seconds
 
@@ -66,6 +67,7 @@ async def run_grid(desk: Desk, grid: Path, **options: Unpack[Batching]) -> list[
         results = await run_jobs(jobs, folder, workers or os.cpu_count() or 1, started, at_cell, desk.store_url)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / index_name(grid)).write_text(render_batch(grid.stem, results, theme=root / TEMPLATES), encoding="utf-8")
+    write_first_page(folder, root.name, theme=root / TEMPLATES)
     return results
 
 

@@ -12,7 +12,7 @@ import hashlib
 import re
 import shlex
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +57,7 @@ def export_notebook(path: str | Path, *, theme: Path | None = None) -> str:
         stopped=_stopped(cells),
         theme=theme,
         name=place.name,
+        **_opening(notebook.cells),
         titled=any(cell.get("html") and "<h1" in cell["html"] for cell in cells),
         cells=cells,
         sha256=hashlib.sha256(raw).hexdigest(),
@@ -65,6 +66,14 @@ def export_notebook(path: str | Path, *, theme: Path | None = None) -> str:
         kernel=_kernel(notebook.metadata),
         command=shlex.join(["nyxlab", "report", place.name]),
     )
+
+
+def _opening(cells: Sequence[NotebookNode]) -> dict[str, str]:
+    """Return what a notebook says of itself: its title, and the first sentence below that."""
+    text = next((cell.source for cell in cells if cell.cell_type == "markdown" and cell.source.strip()), "")
+    title = re.search(r"^# (.+)", text, re.MULTILINE)
+    below = [" ".join(part.split()) for part in text[title.end() if title else 0 :].split("\n\n") if part.strip()]
+    return {"title": title[1].strip() if title else "", "about": re.split(r"(?<=[.?!]) ", below[0])[0] if below else ""}
 
 
 def _stopped(cells: list[dict[str, Any]]) -> dict[str, Any] | None:

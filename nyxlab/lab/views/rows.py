@@ -220,6 +220,7 @@ def verdict_rows(run: RunLike) -> list[Row]:
                     "run_id": checkpoint["runId"], "step": step["id"], "item": item,
                     "prompt": prompts[item] if item is not None and item < len(prompts) else None,
                     "selected_provider": decided.get("selectedProvider"), "selected_by": decided.get("selectedBy"),
+                    "failed": "; ".join(f"{c['provider']}: {c['problem']}" for c in cael.get("checks") or ()) or None,
                     "judged": " / ".join(pairs) or None, "consistent": cael.get("swapConsistent"),
                     "reason": decided["gate"]["reason"],
                 })  # fmt: skip

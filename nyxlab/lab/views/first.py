@@ -1,0 +1,26 @@
+"""The first page of a folder of reports: a link to each page of ours in it, with a sentence on what that shows."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from pathlib import Path
+
+from nyxlab.lab.views import page
+
+NAME = "index.html"
+_TOLD = re.compile(r'<meta name="(generator|description)" content="([^"]*)">')
+_TITLE = re.compile(r"<title>(.*?)</title>")
+
+
+def write_first_page(folder: Path, project: str, *, theme: Path | None = None) -> None:
+    """Write ``index.html``: every page of ours in the folder, in the order they were made; others are left out."""
+    pages = []
+    for file in sorted(folder.glob("*.html"), key=lambda made: made.stat().st_mtime):
+        head = file.read_text(encoding="utf-8", errors="replace").partition("<style>")[0]
+        told, title = dict(_TOLD.findall(head)), _TITLE.search(head)
+        if file.name != NAME and title and told.get("generator", "").startswith("nyxlab"):
+            about = unescape(told.get("description", ""))
+            pages.append({"file": file.name, "title": unescape(title[1]), "about": about})
+    text = page.render("first.html.j2", theme=theme, project=project, pages=pages)
+    (folder / NAME).write_text(text, encoding="utf-8")
