@@ -112,7 +112,7 @@ def latency_by_provider(runs: Iterable[RunLike], palette: dict[str, str] | None 
     return _dress(
         figure,
         "Latency per provider",
-        "p50 / p95 beside the name; latency of a call (s)",
+        "seconds a call; p50 / p95 beside the name",
         rows=rows["provider"].nunique(),
     )
 
