@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import UTC, datetime
 from functools import partial
@@ -89,6 +90,7 @@ def new(
     since: Annotated[
         str | None, typer.Option(metavar="DATE|RUN", help="Where it begins; unless told, where the last one ended.")
     ] = None,
+    slug: Annotated[str, typer.Option(metavar="WORD", help="Its file's name, after the date.")] = "letter",
     providers: Annotated[
         str | None, typer.Option(metavar="P", help="Have a model write the opening sentences.")
     ] = None,
@@ -103,7 +105,7 @@ def new(
     root = lab.settings.root
     tell = partial(say_who_reads, what="what is recorded")
     made = ask_lab(lab, lambda lab: lab.letter(since, providers=providers, on_costs=tell))
-    name = f"{datetime.now(UTC):%Y-%m-%d}-letter"
+    name = f"{datetime.now(UTC):%Y-%m-%d}-{re.sub(r'[^a-z0-9]+', '-', slug.lower()).strip('-') or 'letter'}"
     paths = (root / FOLDER / f"{name}{f'-{number}' if number > 1 else ''}.md" for number in range(1, 1_000))
     path = next(path for path in paths if not path.exists())
     text = render_letter(made.to_json(), path.stem[:10], [False] * len(made.next), "md", prose=made.prose)

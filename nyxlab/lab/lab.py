@@ -215,12 +215,12 @@ class Lab:
         assert reviewed.review is not None  # noqa: S101 - a single set that is refused raises
         return reviewed.review
 
-    async def amend(self, review: Paths, **options: Unpack[Amending]) -> Amendment:
+    async def amend(self, review: Review | Paths, **options: Unpack[Amending]) -> Amendment:
         """Return the plan of a review mended in a copy: by a file of decisions, or by what a provider decides.
 
-        ``review`` is a file with its JSON; ``options`` are those of ``Amending``. The amended plan is reviewed again,
-        by ``provider`` too where models had read the plan. Nothing is written. ``InputRefused`` where the plan is no
-        longer as it was reviewed.
+        ``review`` may be a file with its JSON; ``options`` are those of ``Amending``. The amended plan is reviewed
+        again, by ``provider`` too where models had read the plan. Nothing is written. ``InputRefused`` where the plan
+        is no longer as it was reviewed.
         """
         from nyxlab.lab.reviews.mending import amend
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from nyxlab.lab import frames
-from nyxlab.lab.views.rows import Json, RunLike, checkpoint_of, percentile
+from nyxlab.lab.views.rows import Json, ReviewLike, RunLike, checkpoint_of, percentile, review_json, stands
 from nyxlab.lab.views.wording import money, seconds
 from nyxlab.providers.messages import Usage
 from nyxlab.providers.registry import tariff_of
@@ -236,6 +236,22 @@ def days(runs: Iterable[RunLike]) -> go.Figure | Note:
         )  # fmt: skip
     drawn = _dress(figure, "What each day cost", "cost of its runs (USD)", rows=table["day"].nunique())
     return drawn.update_layout(barmode="stack").update_yaxes(type="category", autorange="reversed")
+
+
+def findings(reviews: Mapping[str, ReviewLike]) -> go.Figure | Note:
+    """Return how many findings each review, by its name, leaves open, and how many are closed since an earlier one."""
+    found = {name: [stands(told) for told in review_json(review)["findings"]] for name, review in reviews.items()}
+    if not any(found.values()):
+        return Note("No review found anything.")
+    figure = go.Figure()
+    for word, open_, hue in (("open", True, PALETTE[5]), ("closed", False, PALETTE[2])):
+        counts = [standing.count(open_) for standing in found.values()]
+        figure.add_bar(
+            x=counts, y=[label(name) for name in found], orientation="h", marker={"color": hue}, name=word,
+            text=[f"{count} {word}" if count else "" for count in counts], hovertemplate=f"%{{y}}: %{{x}} {word}",
+        )  # fmt: skip
+    drawn = _dress(figure, "What became of the findings", "findings", rows=len(found))
+    return drawn.update_layout(barmode="stack").update_yaxes(autorange="reversed")
 
 
 def recall_and_precision(measurement: Json) -> go.Figure:

@@ -364,13 +364,12 @@ def test_a_model_decides_and_code_checks(project: Path) -> None:
 
 def test_the_demos_plan_is_mended(tmp_path: Path) -> None:
     """The decisions that `make demo` shows fit their plan: nine findings close, no edit is refused, nothing is new."""
-    root, review = Path(__file__).parents[2], tmp_path / "review.json"
+    root = Path(__file__).parents[2]
 
     async def mend() -> Amendment:
         async with Lab(f"sqlite:///{tmp_path / 'ledger.db'}", settings=load_settings(root)) as lab:
             found = await lab.review(["data/plans/team-management.md"])
-            review.write_text(json.dumps(found.to_json()), encoding="utf-8")
-            return await lab.amend(review, decisions=root / "data" / "decisions" / "team-management.yaml")
+            return await lab.amend(found, decisions="data/decisions/team-management.yaml")
 
     mended = anyio.run(mend)
     assert mended.refused == ()

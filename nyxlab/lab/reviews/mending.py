@@ -143,14 +143,15 @@ class Amending(TypedDict, total=False):
     on_event: OnEvent | None
 
 
-async def amend(desk: Desk, review: Paths, **options: Unpack[Amending]) -> Amendment:
+async def amend(desk: Desk, review: Review | Paths, **options: Unpack[Amending]) -> Amendment:
     """Return the plan of a review mended in a copy, as ``Lab.amend`` says."""
     provider, decisions, budget = options.get("provider"), options.get("decisions"), options.get("budget")
     on_costs, on_event = options.get("on_costs"), options.get("on_event")
     start = options.get("base") or desk.settings.root
-    earlier = read_review(start / review)
+    earlier = review if isinstance(review, Review) else read_review(start / review)
+    bases = [start] if isinstance(review, Review) else [start, (start / review).parent]
     chosen = chosen_findings(earlier, options.get("findings", ()))
-    before = unchanged_documents(earlier.to_json(), start, (start / review).parent, outside=True)
+    before = unchanged_documents(earlier.to_json(), *bases, outside=True)
     for each in earlier.documents:
         if each.path not in before:
             raise InputRefused(f"{each.path}: not as it was reviewed, or not there; review it again, and amend that")
