@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import anyio
 import typer
 
+from nyxlab.errors import InputRefused
 from nyxlab.lab.views.console import say
 
 if TYPE_CHECKING:
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from nyxlab.lab.views.progress import RunProgress
 
 T = TypeVar("T")
+TEXTS = (".txt", ".md", ".prompt")
 FAILED, REFUSED, PAUSED, FAILED_VERDICT, INTERRUPTED = 1, 2, 3, 4, 130
 CARRIES_ON = "the same command carries on: what is recorded is not bought again"
 
@@ -35,7 +39,9 @@ Providers = Annotated[str | None, typer.Option(metavar="A[,B]", help="Replace ev
 Judge = Annotated[str | None, typer.Option(metavar="J", help="The provider that judges for Cael.")]
 Budget = Annotated[str | None, typer.Option(metavar="USD", help="Pause rather than spend more than this.")]
 Forecast = Annotated[bool, typer.Option("--forecast", help="Say what it may cost at most, and stop.")]
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, as `nyxlab runs` lists it.")]
+RunId = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run: its id, any beginning of it that is enough, or `last`.")
+]
 Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="PATH", help="Write to this file.")]
 Lenses = Annotated[
     list[str] | None, typer.Option("--lens", metavar="NAME", help="This question, not the reader's; may be repeated.")
@@ -71,6 +77,26 @@ def watch_lab(
         except KeyboardInterrupt:
             say(f"interrupted; {interrupted(progress.run_id)}")
             raise typer.Exit(INTERRUPTED) from None
+
+
+def prompt_of(given: str) -> str | Path:
+    """Return the prompt that an argument means: its words, standard input for ``-``, a file's text, or many (.jsonl).
+
+    A name of a file is never sent as the prompt itself.
+    """
+    path = Path(given)
+    if given == "-":
+        return sys.stdin.read()
+    if path.suffix == ".jsonl":
+        return path.absolute()
+    if any(c.isspace() for c in given) or not (path.suffix in TEXTS or os.path.isfile(given)):  # noqa: PTH113 - no error for what cannot be a name
+        return given
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise InputRefused(f"{given}: no such file, or not UTF-8 text; a prompt has more than one word") from None
+    say(f"{given} is a file: its {len(text):,} characters are the prompt")
+    return text
 
 
 def is_run(text: str) -> bool:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 @app.command(epilog="Example: nyxlab review plan.md spec.md --repo . --format html --output review.html")
 def review(
     target: Annotated[
-        list[str], typer.Argument(metavar="FILE…|RUN", help="Files that form one set, folders, or one run.")
+        list[str],
+        typer.Argument(metavar="FILE…|RUN|-", help="Files that form one set, folders, one run, or - (piped in)."),
     ],
     rules_alone: Annotated[
         bool, typer.Option("--rules", help="The rules alone: no model is asked, whatever the settings name.")
@@ -117,10 +118,11 @@ def measure(
     found = watch_lab(open_lab(store), work, lambda _: CARRIES_ON)
     if as_json:
         return print_json(found.to_json())
+    out(CAUTION, "")
     out(f"{found.planted} faults planted in {found.copies} copies of {', '.join(found.plans)}")
     out(f"{found.clean_findings} findings on the plan as it is: they count nowhere below", "")
     missing = [f"{told.name}: {told.status}: {told.reason}" for told in found.passes_missing]
-    return out(scores_table(found.scores), "", *missing, CAUTION)
+    return out(scores_table(found.scores), "", *missing)
 
 
 @app.command(epilog="Example: nyxlab rules --json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ from nyxlab.lab.reviews.terms import Asked, Reviewed, Target, Terms, named, revi
 from nyxlab.lab.views.console import say, write
 from nyxlab.lab.views.tables import say_forecast, say_who_reads
 from nyxlab.lab.views.written import write_each, written
+from nyxlab.reviewer.review import fault_of
+from nyxlab.reviewer.text.document import Document, parse_documents
 
 if TYPE_CHECKING:
     from nyxlab.lab.lab import Lab
@@ -48,8 +51,10 @@ def review(
     """Review what is named, write it in a form, and return the exit code; ``asked``: what models are asked, if any."""
     root = project_root(Path.cwd())
     terms = Terms.of(root, Path.cwd(), fail_on=fail_on, repo=repo, baseline=baseline)
-    sets: list[str | list[str]] = [one if is_run(one) else [one] for one in targets]
-    if not each and (len(targets) > 1 or isinstance(sets[0], list)):
+    sets: list[Target] = [standard_input() if one == "-" else one if is_run(one) else [one] for one in targets]
+    if not each and len(targets) > 1:
+        if "-" in targets:
+            raise InputRefused("- is a plan by itself: pipe it in alone, or add --each")
         sets = [list(targets)]
     if asked:
         reviewed = _read_by_models(sets, terms, asked, store, form if forecast else None)
@@ -62,6 +67,14 @@ def review(
         for reason in reviewed[0].unread:
             say(f"not read: {reason}")
     return _code(reviewed)
+
+
+def standard_input() -> Document:
+    """Return what is piped in as a document; its review carries the text, so that `nyxlab prompt` can read it again."""
+    text = sys.stdin.read()
+    if fault := fault_of(text.encode()):
+        raise InputRefused(f"standard input{fault}")
+    return parse_documents({"standard-input.md": text})
 
 
 def asked_of(providers: str | None, judge: str | None, lenses: Sequence[str], budget: str | None) -> Asked | None:
@@ -104,11 +117,11 @@ def _read_by_models(
 
     async def work(lab: Lab, progress: RunProgress) -> list[Reviewed]:
         prepared = await lab.prepare_review(sets, terms, asked, base=Path.cwd())
-        costs = prepared.costs
-        for name, reason in prepared.not_asked.items():
-            say(f"{name} is not asked: {reason}")
         if forecast:
-            say_forecast(costs, as_json=forecast == "json")
+            say_forecast(prepared.prices, as_json=forecast == "json")
+        for name, reason in prepared.not_asked.items():
+            say(f"{name} {'would not be' if forecast else 'is not'} asked: {reason}")
+        if forecast:
             raise typer.Exit
         say_who_reads(prepared.readers, "the plan")
         return await prepared.run(progress)

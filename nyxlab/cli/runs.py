@@ -24,6 +24,7 @@ from nyxlab.cli.base import (
     app,
     ask_lab,
     open_lab,
+    prompt_of,
     watch_lab,
 )
 from nyxlab.errors import InputRefused
@@ -158,7 +159,13 @@ def prune(
     epilog='Example: nyxlab compare "Name three risks of X" --providers openai:gpt-5.5,google:gemini-3.8-flash'
 )
 def compare(
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT|PROMPTS.jsonl", help="What each provider is asked.")],
+    prompt: Annotated[
+        str,
+        typer.Argument(
+            metavar="PROMPT|FILE|-",
+            help="What each is asked: words, a file with them, a .jsonl of many, - (read here).",
+        ),
+    ],
     providers: Annotated[str, typer.Option(metavar="A,B[,C]", help="Who is compared.")],
     judge: Judge = None,
     repeat: Annotated[int, typer.Option(metavar="N", help="Ask each prompt so many times.")] = 1,
@@ -174,7 +181,7 @@ def compare(
     Cael or the policy picks the answer and says why.
     """
     lab = open_lab(store)
-    asked = Path(prompt).absolute() if prompt.endswith(".jsonl") else prompt
+    asked = prompt_of(prompt)
     prepared = lab.prepare_comparison(
         asked, providers=providers, judge=judge, repeat=repeat, policy=cast("Policy | None", policy),
         max_tokens=max_tokens, budget=budget,

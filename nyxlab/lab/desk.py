@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 
+from nyxlab.engine.records import Run
 from nyxlab.engine.store import Store, open_store
 from nyxlab.errors import InputRefused
 from nyxlab.gate.policy import Learned
@@ -15,6 +17,7 @@ from nyxlab.providers.messages import Cost
 from nyxlab.providers.registry import open_provider
 from nyxlab.settings import Settings, did_you_mean, load_settings
 
+RUN_ID = re.compile(r"\d{8}-\d{6}-[a-z0-9]{6}")
 Paths = str | PathLike[str]
 HERE = {"hand", "local", "replay", "script"}  # vendors to whom nothing is sent
 
@@ -58,6 +61,26 @@ class Desk:
                 provider.id = ref  # what people are shown
             self._providers[ref] = provider
         return self._providers[ref]
+
+    async def load(self, given: str) -> Run:
+        """Return a run by its id, by any beginning of it that no other run has, or as ``last``.
+
+        ``InputRefused`` names the runs that a beginning may mean, or those that are near.
+        """
+        if RUN_ID.fullmatch(given):
+            return await self.store.load(given)
+        known = [run.run_id for run in await self.store.runs()]
+        found = known[:1] if given == "last" else [run_id for run_id in known if given and run_id.startswith(given)]
+        found = [given] if given in found else found
+        if len(found) > 1:
+            listed = ", ".join(found[:5]) + (" …" if len(found) > 5 else "")
+            raise InputRefused(f"'{given[:80]}' is the beginning of {len(found)} runs: {listed}; give more of it")
+        if not found and not known:
+            raise InputRefused(f"no run '{given[:80]}': there is none yet; nyxlab run WORKFLOW starts one")
+        if not found:
+            near = did_you_mean(given, known) or "; `nyxlab runs` lists them, and `last` is the newest"
+            raise InputRefused(f"no run '{given[:80]}'{near}")
+        return await self.store.load(found[0])
 
     def outside(self, costs: Mapping[str, Cost]) -> dict[str, Cost]:
         """Return those of some providers' costs that are of providers to whom text leaves this machine."""

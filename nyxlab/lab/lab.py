@@ -127,17 +127,17 @@ class Lab:
 
         ``InputRefused`` for a step that waits for no choice, and for a provider that gave it no usable answer.
         """
-        options = chosen_by_person(await self.show(run_id), step_id, provider)
-        await self.desk.store.set_options(run_id, options)
-        return await self.show(run_id)
+        run = await self.show(run_id)
+        await self.desk.store.set_options(run.run_id, chosen_by_person(run, step_id, provider))
+        return await self.show(run.run_id)
 
     def questions(self, run: Run) -> list[Question]:
         """Return the questions by hand that wait for those whom a run asks, or whose answers it could not use."""
         return questions_of(run, self.settings)
 
     async def show(self, run_id: str) -> Run:
-        """Return one run as the ledger has it."""
-        return await self.desk.store.load(run_id)
+        """Return one run as the ledger has it: by its id, by a beginning that no other has, or as ``last``."""
+        return await self.desk.load(run_id)
 
     async def runs(self) -> list[RunSummary]:
         """Return all runs, newest first."""

@@ -33,7 +33,7 @@ async def page_of(desk: Desk, target: Paths) -> str:
         review = read_review(path).to_json()
         texts = unchanged_documents(review, path.parent, Path.cwd(), desk.settings.root)
         return render_review(review, "html", texts, theme=theme)
-    run = await desk.store.load(str(target))
+    run = await desk.load(str(target))
     versions = {"nyxlab": __version__} | {name: version(name) for name in ("genai-prices", "pydantic", "httpx")}
     facts = {"goal": goal_of(run), "inputs": run.inputs, "options": run.options, "versions": versions}
     checkpoint = run.checkpoint()  # once: it is asked for rows and charts many times

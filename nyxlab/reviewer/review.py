@@ -205,12 +205,12 @@ def _read(path: Path) -> str:
         raise InputRefused(f"{path}: neither a file nor a folder; name a Markdown file")
     with path.open("rb") as file:
         data = file.read(MAX_BYTES + 1)
-    if fault := _fault(data):
+    if fault := fault_of(data):
         raise InputRefused(f"{path}{fault}")
     return data.decode("utf-8")
 
 
-def _fault(data: bytes) -> str:
+def fault_of(data: bytes) -> str:
     """Say why bytes are no plan, where they are none."""
     if len(data) > MAX_BYTES:
         return f": too large for a plan; {MAX_BYTES // 1024 // 1024} MB is the limit"

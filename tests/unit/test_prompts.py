@@ -11,15 +11,17 @@ from nyxlab.errors import InputRefused
 from nyxlab.lab.lab import Lab
 from nyxlab.lab.views import rows as tables
 from nyxlab.lab.views.report import render_run
+from nyxlab.lab.views.tables import standings_lines
 from nyxlab.lab.workflows.comparison import read_prompts
 from nyxlab.settings import load_settings
 
+BOTH = "script:s.yaml#a,script:s.yaml#b"
 pytestmark = pytest.mark.anyio
 SCRIPT = """\
 # scripted replies, written by hand: no model produced this text
 a: [{match: tea, text: tea from a}, {match: milk, error: broken}, {text: from a}]
 b: [{text: from b}]
-judge: [{json: {rationale: shorter, verdict: first}}]
+judge: [{match: ["FIRST ANSWER\\ntea from a"], json: {rationale: shorter, verdict: first}}, {json: {rationale: shorter, verdict: second}}]
 """
 
 
@@ -34,7 +36,7 @@ def lab(tmp_path: Path) -> Lab:
 async def test_each_prompt_is_compared_as_often_as_asked(lab: Lab) -> None:
     """Two prompts three times are six comparisons; a failed answer is no comparison, and wins carry their interval."""
     async with lab:
-        run = await lab.compare(Path("p.jsonl"), providers="script:s.yaml#a,script:s.yaml#b", repeat=3, policy="first")
+        run = await lab.compare(Path("p.jsonl"), providers=BOTH, repeat=3, judge="script:s.yaml#judge")
     checkpoint = run.checkpoint()
     assert len(checkpoint["steps"][0]["items"]) == 6
     told = {row["provider"]: row for row in tables.standings(checkpoint)}
@@ -47,6 +49,21 @@ async def test_each_prompt_is_compared_as_often_as_asked(lab: Lab) -> None:
     assert "Who won" in page
     assert "tea from a" in page
     assert "from b" in page
+
+
+async def test_without_a_judge_nobody_wins(lab: Lab) -> None:
+    """What only a policy picked has no wins, no share, no interval; terminal and page say so before any number."""
+    async with lab:
+        run = await lab.compare("tea?", providers=BOTH, repeat=4, policy="first")
+    told = tables.standings(run)
+    assert [(row["compared"], row["wins"], row["win_rate"], row["low"]) for row in told] == [(0, None, None, None)] * 2
+    first, table = standings_lines(told)
+    assert first.startswith("No winner: neither a judge")
+    assert [str(column.header) for column in table.columns][:3] == ["provider", "as", "calls"]
+    page = render_run(run)
+    assert page.index("No winner: neither a judge") < page.index("Providers</h2>")
+    assert "Who won" not in page
+    assert "chosen</span>" not in page
 
 
 async def test_repeats_of_one_prompt_are_separate_calls(lab: Lab) -> None:

@@ -210,7 +210,7 @@ def test_each_reviews_many_plans_with_one_index_and_one_exit_code(tmp_path: Path
     assert 'href="a.html"' in (tmp_path / "out" / "index.html").read_text()
     assert done.stderr.splitlines()[:2] == [
         "1/2 a: FAIL (rules only)",
-        "2/2 b: PASS (rules only)",
+        "2/2 b: CONCERNS (rules only)",
     ]
     (tmp_path / "none").mkdir()
     both = nyxlab(tmp_path, "b", "none", "--each", "--format", "json")

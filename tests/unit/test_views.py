@@ -135,7 +135,7 @@ def test_templates_of_the_project_take_the_place_of_ours(project: Path) -> None:
     folder = project / "templates"
     folder.mkdir()
     (folder / "review.text.j2").write_text("ours: {{ headline }}")
-    (project / "plan.md").write_text("# Plan\n\nBuild it.\n")
+    (project / "plan.md").write_text("# Plan\n\n- Build it.\n")
     assert CliRunner().invoke(app, ["review", "plan.md"]).stdout.startswith("ours: PASS")
     (folder / "review.text.j2").write_text("{{ headline.__class__.__mro__ }}|")
     assert CliRunner().invoke(app, ["review", "plan.md"]).stdout.strip() == "|"

@@ -170,11 +170,14 @@ def claims_size(context: int | None) -> int:
     return min(CLAIMS_AT_ONCE * CLAIM_SIZE, room(context, 0) // 4)
 
 
-def reading_of(desk: Desk, document: Document, asked: Asked, *, again: bool = False) -> Reading | None:
+def reading_of(
+    desk: Desk, document: Document, asked: Asked, *, again: bool = False, priced: bool = False
+) -> Reading | None:
     """Decide what is asked of whom; None where nobody is named. Nothing is called.
 
     Who cannot be called, has too small a window or does not fit into the budget is left out, and the pass says why.
-    ``again``: an earlier review's findings may be asked about. ``InputRefused`` for a budget that holds no question.
+    ``again``: an earlier review's findings may be asked about; ``priced``: whoever cannot be called from here is
+    counted as if it could, for a forecast. ``InputRefused`` for a budget that holds no question.
     """
     lenses = chosen_lenses(asked.lenses, own_lenses(desk.settings.root))
     by_identity: dict[str, Provider] = {}  # the same one listed twice is one finder
@@ -187,11 +190,15 @@ def reading_of(desk: Desk, document: Document, asked: Asked, *, again: bool = Fa
     judge = desk.open(second) if second else None
     budget = usd(asked.budget) if asked.budget is not None else None
     personas = _personas(desk)
-    usable = tuple(each for each in providers if each.unusable() is None)
+
+    def unusable(provider: Provider) -> str | None:
+        return None if priced else provider.unusable()
+
+    usable = tuple(each for each in providers if unusable(each) is None)
     texts = {lens: as_asked(bare) for lens, bare in lenses.items()}
     out: list[Pass] = []
-    if judge is not None and judge.unusable() is not None:
-        out.append(Pass(name="refutation", status="skipped", reason=judge.unusable(), provider=judge.id))
+    if judge is not None and unusable(judge) is not None:
+        out.append(Pass(name="refutation", status="skipped", reason=unusable(judge), provider=judge.id))
         judge = None
     wanted = [
         Question(f"{re.sub(r'[^a-z0-9]', '_', lens)}_{n}_{which}", lens, text, each, (), Cost.unknown())
@@ -202,7 +209,7 @@ def reading_of(desk: Desk, document: Document, asked: Asked, *, again: bool = Fa
     questions: list[Question] = []
     for question in wanted:
         provider = question.provider
-        reason, context = provider.unusable(), provider.capabilities.context
+        reason, context = unusable(provider), provider.capabilities.context
         if reason is None and room(context, len(question.text) + len(personas["cael"])) < LEAST_ROOM:
             reason = f"its window of {context} tokens holds no part of the plan"
         if reason is not None:

@@ -87,8 +87,8 @@ async def measure_here(
     """Measure a project's rules, and the models that are asked; the budget is shared out evenly over the reviews."""
     cases = [each for each in plans if isinstance(each, Case)]
     if not cases:
-        document = await read_target(desk, [each for each in plans if not isinstance(each, Case)], base)
-        cases = planted_cases({path: file.text for path, file in document.files.items()}, seed)
+        read = await read_target(desk, [each for each in plans if not isinstance(each, Case)], base)
+        cases = planted_cases(read.texts, seed)
     texts = {repr(text): text for case in cases for text in (case.clean, case.texts) if text}
     share, terms = share_out(asked, len(texts)), Terms.of(desk.settings.root, desk.settings.root)
     if asked.providers:  # refuses what cannot be before anything is paid

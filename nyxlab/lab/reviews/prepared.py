@@ -16,12 +16,13 @@ from nyxlab.lab.reviews.asking import reading_of
 from nyxlab.lab.reviews.readers import ask
 from nyxlab.lab.reviews.terms import Asked, Reviewed, Target, Terms, named
 from nyxlab.lab.workflows.options import usd
+from nyxlab.lab.workflows.outputs import Output, outputs_document
 from nyxlab.lab.workflows.prepared import OnEvent
-from nyxlab.lab.workflows.steps import documents_of
 from nyxlab.providers.messages import Cost
+from nyxlab.reviewer.findings import Finding
 from nyxlab.reviewer.models.amend import Decision
 from nyxlab.reviewer.review import Review, open_documents
-from nyxlab.reviewer.text.document import Document, parse_documents
+from nyxlab.reviewer.text.document import Document
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,12 @@ class PreparedReviews:
         """
         return forecast(self.desk, [each.document for each in self.sets if each.document], self.asked, self.terms)
 
+    @cached_property
+    def prices(self) -> dict[str, Cost]:
+        """The most that everybody named may cost, also those who cannot be called from here for want of a key."""
+        documents = [each.document for each in self.sets if each.document]
+        return forecast(self.desk, documents, self.asked, self.terms, priced=True)
+
     @property
     def readers(self) -> dict[str, Cost]:
         """Those of ``costs`` to whom the plan leaves this machine."""
@@ -55,7 +62,12 @@ class PreparedReviews:
     async def run(self, on_event: OnEvent | None = None) -> list[Reviewed]:
         """Review each set; one that was refused stays so."""
         return [
-            replace(each, review=await review_document(self.desk, each.document, self.terms, self.asked, on_event))
+            replace(
+                each,
+                review=await review_document(
+                    self.desk, each.document, self.terms, self.asked, on_event, faults=each.faults
+                ),
+            )
             if each.document
             else each
             for each in self.sets
@@ -72,7 +84,7 @@ async def prepare_reviews(
     sets = []
     for target in targets:
         try:
-            sets.append(Reviewed(named(target), await read_target(desk, target, base)))
+            sets.append(await read_target(desk, target, base))
         except InputRefused as error:
             if len(targets) == 1:
                 raise
@@ -80,17 +92,21 @@ async def prepare_reviews(
     return PreparedReviews(desk, tuple(sets), terms, share_out(asked, sum(each.document is not None for each in sets)))
 
 
-async def read_target(desk: Desk, target: Target, base: Path | None = None) -> Document:
+async def read_target(desk: Desk, target: Target, base: Path | None = None) -> Reviewed:
     """Return the document that a review of ``target`` reads, each file by the path that findings name."""
+    if isinstance(target, Document):
+        return Reviewed(named(target), target)
     if not isinstance(target, str):
-        return open_documents([str(path) for path in target], base or desk.settings.root)
-    run = await desk.store.load(target)
-    written = [(step.id, step.output) for step in run.steps.values() if step.kind == "prompt" and step.output]
-    if not written:
-        raise InputRefused(f"run {target} has written nothing that could be reviewed yet")
+        return Reviewed(named(target), open_documents([str(path) for path in target], base or desk.settings.root))
+    run = await desk.load(target)
+    steps = [step for step in run.steps.values() if step.kind in ("prompt", "map") and step.status == "completed"]
+    if not any(step.output for step in steps):
+        raise InputRefused(f"run {run.run_id} has written nothing that could be reviewed yet")
     goal = goal_of(run)
-    stated = [("goal", f"# {run.workflow}\n\n## Goal\n\n{goal}\n")] if goal else []
-    return parse_documents(documents_of([*stated, *written], f"{target}/"))
+    stated = f"# {run.workflow}\n\n## Goal\n\n{goal}\n" if goal else ""
+    written = [Output(step.id, step.output, step.payload) for step in steps]
+    document, faults = outputs_document(written, f"{run.run_id}/", stated)
+    return Reviewed(run.run_id, document, faults=faults)
 
 
 async def review_document(
@@ -100,24 +116,30 @@ async def review_document(
     asked: Asked,
     on_event: OnEvent | None = None,
     decisions: Sequence[Decision] = (),
+    faults: Sequence[Finding] = (),
 ) -> Review:
     """Review a document that is already read: the rules, and what models say, if any are asked."""
-    alone = terms.review(document, decisions=decisions)
+    alone = terms.review(document, decisions=decisions, faults=faults)
     reading = reading_of(desk, document, asked, again=terms.baseline is not None)
     if not reading:
         return alone
     models = [f for f in alone.findings if not f.by_code]
     earlier = [f for f in models if f.status in ("open", "not-found-again") and f.verified]
     rules = [f for f in alone.findings if f.by_code and f.active]
-    return terms.review(document, await ask(reading, rules, earlier, on_event), decisions)
+    return terms.review(document, await ask(reading, rules, earlier, on_event), decisions, faults)
 
 
-def forecast(desk: Desk, documents: Sequence[Document], asked: Asked, terms: Terms | None = None) -> dict[str, Cost]:
-    """Return the most that each provider may cost in reviews of these documents; nothing is called or written."""
+def forecast(
+    desk: Desk, documents: Sequence[Document], asked: Asked, terms: Terms | None = None, *, priced: bool = False
+) -> dict[str, Cost]:
+    """Return the most that each provider may cost in reviews of these documents; nothing is called or written.
+
+    ``priced`` counts those who cannot be called from here as well, as if they could.
+    """
     costs: dict[str, list[Cost]] = {}
     for document in documents:
         try:
-            reading = reading_of(desk, document, asked, again=bool(terms and terms.baseline))
+            reading = reading_of(desk, document, asked, again=bool(terms and terms.baseline), priced=priced)
         except InputRefused as error:
             many = asked.budget is not None and len(documents) > 1
             raise InputRefused(f"{error} (for each of {len(documents)} reviews)" if many else str(error)) from None

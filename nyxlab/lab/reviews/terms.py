@@ -12,15 +12,16 @@ from nyxlab.errors import InputRefused
 from nyxlab.lab.git import repo_files
 from nyxlab.lab.own import project_rules
 from nyxlab.lab.reviews.documents import read_review
-from nyxlab.reviewer.findings import Severity
+from nyxlab.lab.workflows.outputs import with_faults
+from nyxlab.reviewer.findings import Finding, Severity
 from nyxlab.reviewer.models.amend import Decision
 from nyxlab.reviewer.review import Answers, Review, open_documents, review_documents
 from nyxlab.reviewer.rules import Rule
 from nyxlab.reviewer.text.document import Document
 
 Paths = str | PathLike[str]
-Target = str | Sequence[Paths]
-"""A run's id, or files and folders that form one set."""
+Target = str | Document | Sequence[Paths]
+"""A run's id, files and folders that form one set, or a document that is read already."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,20 @@ class Terms:
             baseline if baseline is None or isinstance(baseline, Review) else read_review(base / baseline),
         )
 
-    def review(self, document: Document, answers: Answers | None = None, decisions: Sequence[Decision] = ()) -> Review:
-        """Review a document on these terms, with what models said about it, and what was decided before."""
+    def review(
+        self,
+        document: Document,
+        answers: Answers | None = None,
+        decisions: Sequence[Decision] = (),
+        faults: Sequence[Finding] = (),
+    ) -> Review:
+        """Review a document on these terms, with what models said about it, and what was decided before.
+
+        ``faults`` speak against it whatever it says: those of a run's outputs.
+        """
         return review_documents(
             document, fail_on=self.fail_on, repo_files=self.repo, rules=self.rules, baseline=self.baseline,
-            answers=answers, decisions=decisions,
+            answers=with_faults(document, answers, faults), decisions=decisions,
         )  # fmt: skip
 
 
@@ -79,6 +89,7 @@ class Reviewed:
     document: Document | None = None
     review: Review | None = None
     refused: str | None = None
+    faults: tuple[Finding, ...] = ()  # of a run's outputs
 
     @property
     def texts(self) -> dict[str, str]:
@@ -103,13 +114,14 @@ class Reviewed:
 
 def named(target: Target) -> str:
     """Return the name under which a set of files, or a run, is told about."""
-    return target if isinstance(target, str) else " ".join(map(str, target))
+    listed = target.files if isinstance(target, Document) else [target] if isinstance(target, str) else target
+    return " ".join(map(str, listed))
 
 
-def review_files(paths: Sequence[Paths], terms: Terms, base: Path) -> Reviewed:
+def review_files(target: Document | Sequence[Paths], terms: Terms, base: Path) -> Reviewed:
     """Review some files, and the ``*.md`` of folders, as one set, by the rules; relative paths start at ``base``."""
-    document = open_documents(map(str, paths), base)
-    return Reviewed(named(paths), document, terms.review(document))
+    document = target if isinstance(target, Document) else open_documents(map(str, target), base)
+    return Reviewed(named(target), document, terms.review(document))
 
 
 def _severity(level: Severity | str) -> Severity:

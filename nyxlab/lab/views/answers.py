@@ -8,8 +8,9 @@ from typing import Any
 from markupsafe import Markup
 
 from nyxlab.lab.views import page
+from nyxlab.lab.views.decided import chosen
 from nyxlab.lab.views.rows import Json, RunLike, asked, checkpoint_of, decisions
-from nyxlab.lab.views.wording import chosen, visible
+from nyxlab.lab.views.wording import visible
 
 STYLE = Markup("""<style>
 .nyxlab-answers .alternatives { display: flex; flex-wrap: wrap; gap: .6em }

@@ -30,7 +30,7 @@ from markupsafe import Markup
 
 from nyxlab import __version__
 from nyxlab.errors import InputRefused
-from nyxlab.lab.views import wording
+from nyxlab.lab.views import decided, wording
 from nyxlab.lab.views.markdown import rendered
 from nyxlab.lab.views.wording import seconds, visible
 
@@ -135,11 +135,12 @@ def pretty(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
 
 
-FILTERS: dict[str, Callable[..., str]] = {
+FILTERS: dict[str, Callable[..., object]] = {
     "name": lambda path: Path(path).name,
     "money": money,
     "seconds": seconds,
-    "chosen": lambda decided: wording.CHOSEN[decided["selectedBy"]],
+    "how": decided.how,
+    "compared": decided.is_compared,
     "markdown": lambda text: rendered(text, below=4),
     "count": count,
     "pretty": pretty,

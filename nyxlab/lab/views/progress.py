@@ -14,7 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from nyxlab.engine.records import CallDone, Event, Noted, RunStarted, StepDone, StepStarted
 from nyxlab.lab.views.console import STDERR
-from nyxlab.lab.views.wording import chosen, plain
+from nyxlab.lab.views.decided import chosen
+from nyxlab.lab.views.wording import plain
 from nyxlab.providers.messages import Json
 
 
@@ -60,8 +61,9 @@ class RunProgress:
             record = event.record
             self._running = [name for name in self._running if name != record.id]
             self._bar.advance(self._task)
-            said = f"  {record.id}: {record.status}{_how(record.payload)}{_why(record.error)}"
-            self.console.print(plain(said), soft_wrap=True)
+            if not self.console.is_terminal or record.status != "completed":  # there, the table tells it at the end
+                said = f"  {record.id}: {record.status}{_how(record.payload)}{_why(record.error)}"
+                self.console.print(plain(said), soft_wrap=True)
         self._bar.update(self._task, description=f"{', '.join(self._running) or 'running'} · {self._calls} calls")
 
 

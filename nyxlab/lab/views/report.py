@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from nyxlab.errors import InputRefused
 from nyxlab.lab.views import page, rows
+from nyxlab.lab.views.decided import NO_WINNER
 from nyxlab.lab.views.rows import Json, RunLike
 from nyxlab.lab.views.wording import plain
 from nyxlab.reviewer.prompt import ImplementationPrompt
@@ -145,6 +146,7 @@ def render_run(
         notes=charts.notes,
         providers=rows.provider_rows([checkpoint]),
         standings=rows.standings(checkpoint),
+        no_winner=NO_WINNER,
         steps=list(zip(checkpoint["steps"], steps, strict=True)),
         reviews={s["id"]: _review_context(s["review"], {}) for s in checkpoint["steps"] if s.get("review")},
         span=span or 1.0,

@@ -17,6 +17,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from nyxlab.gate.policy import interval
+from nyxlab.lab.views.decided import is_compared, is_won
 from nyxlab.providers.messages import Cost
 
 if TYPE_CHECKING:
@@ -184,15 +185,17 @@ def _provider(name: str, role: str, rows: Sequence[Row]) -> Row:
 def standings(run: RunLike) -> list[Row]:
     """Return one row a provider over the comparisons of a run's map steps, best first, or none where it has none.
 
-    A row has wins, their share (``win_rate``) with a 95 % interval (``low``, ``high``), cost and latency.
+    A row has wins, their share (``win_rate``) with a 95 % interval (``low``, ``high``), cost and latency; of answers
+    that neither a judge, a differing check nor a person compared there are no wins, no share and no interval.
 
     ``compared`` counts where it and another one gave a usable answer; ``p50``, ``p95`` are seconds over ``n`` calls.
     """
     checkpoint = checkpoint_of(run)
-    decided = [one for step in checkpoint["steps"] if step.get("items") for one in decisions(step)]
+    listed = [one for step in checkpoint["steps"] if step.get("items") for one in decisions(step)]
     rows: list[Row] = []
-    if not any(len(one.get("alternatives") or ()) > 1 for one in decided):
+    if not any(len(one.get("alternatives") or ()) > 1 for one in listed):
         return rows
+    decided = list(filter(is_compared, listed))
     for row in provider_rows([checkpoint]):
         if row["role"] != "candidate":
             continue
@@ -200,8 +203,8 @@ def standings(run: RunLike) -> list[Row]:
             {told["provider"] for told in one.get("alternatives") or () if told["status"] == "ok"} for one in decided
         ]
         both = [one for one, able in zip(decided, usable, strict=True) if row["provider"] in able and len(able) > 1]
-        wins = sum(one.get("selectedProvider") == row["provider"] for one in both)
-        share = wins / len(both) if both else None
+        wins = sum(is_won(one) and one.get("selectedProvider") == row["provider"] for one in both) if both else None
+        share = None if wins is None else wins / len(both)
         low, high = interval(share, len(both)) if share is not None else (None, None)
         rows.append(row | {"compared": len(both), "wins": wins, "win_rate": share, "low": low, "high": high})
     return sorted(rows, key=lambda row: (-(row["win_rate"] or 0), row["provider"]))

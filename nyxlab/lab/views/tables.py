@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from nyxlab.lab.views.console import add_row, new_table, out, plain_table, print_json, say
+from nyxlab.lab.views.decided import CHOSEN, NO_WINNER, chosen
 from nyxlab.lab.views.rows import Row, RunLike, checkpoint_of, standings, step_rows
-from nyxlab.lab.views.wording import chosen, money, seconds
+from nyxlab.lab.views.wording import money, seconds
 from nyxlab.providers.messages import Cost, Json
 
 if TYPE_CHECKING:
@@ -22,19 +23,19 @@ def show(run: RunLike, *, whole: bool) -> None:
     """Print a run: its steps as a table, with ``whole`` each step's answers, and the totals."""
     checkpoint = checkpoint_of(run)
     out(f"run {checkpoint['runId']} · {checkpoint['workflow']} · {checkpoint['status']}")
+    if whole and (rows := standings(checkpoint)):
+        out(*standings_lines(rows), "")
     out(run_table(checkpoint))
     for step in checkpoint["steps"] if whole else ():
         out(*step_lines(step))
-    if whole and (rows := standings(checkpoint)):
-        out("", standings_table(rows))
     out(totals_line(checkpoint))
 
 
 def run_table(run: RunLike) -> Table:
-    """Return one row a step: status, who was chosen by whom, seconds, tokens, cost."""
-    table = new_table("step", "status", "provider", "chosen by", "seconds>", "tokens>", "cost>")
+    """Return one row a step: status, whose answer was taken and how, time, tokens, cost."""
+    table = new_table("step", "status", "provider", "how", "took>", "tokens>", "cost>")
     for row in step_rows(run):
-        add_row(table, row["step"], row["status"], row["selected_provider"], row["selected_by"],
+        add_row(table, row["step"], row["status"], row["selected_provider"], CHOSEN.get(row["selected_by"]),
                 seconds(row["duration_s"]), row["tokens"] or "", money(row["usd"], row["certainty"]))  # fmt: skip
     return table
 
@@ -51,15 +52,17 @@ def costs_table(rows: Iterable[Row]) -> Table:
     return table
 
 
-def standings_table(rows: Iterable[Row]) -> Table:
-    """Return who won how many of many comparisons, with the interval of the share."""
+def standings_lines(rows: Sequence[Row]) -> list[str | Table]:
+    """Return who won how many of many comparisons, with the interval of the share; or, first, that nobody did."""
+    if not any(row["compared"] for row in rows):
+        return [f"{NO_WINNER[0].upper()}{NO_WINNER[1:]}.", costs_table(rows)]
     table = new_table("provider", "won>", "of>", "share>", "95 % interval>", "cost>", "p50>", "p95>", "n>")
     for row in rows:
         share = "" if row["win_rate"] is None else f"{row['win_rate']:.0%}"
         span = "" if row["low"] is None else f"{row['low']:.0%}–{row['high']:.0%}"
         add_row(table, row["provider"], row["wins"], row["compared"], share, span, money(row["usd"], row["certainty"]),
                 seconds(row["latency_p50_s"]), seconds(row["latency_p95_s"]), row["n"])  # fmt: skip
-    return table
+    return [table]
 
 
 def scores_table(scores: Iterable[Score]) -> Table:
@@ -87,7 +90,7 @@ def step_lines(step: Json) -> list[str]:
     """Return what people read of one step: why who was chosen, Cael's words, each answer or error, the output."""
     lines = ["", f"── {step['id']} " + "─" * 40]
     if step["gate"]:
-        lines += [step["gate"]["reason"], *([f"answer of {chosen(step)}"] if step["selectedProvider"] else [])]
+        lines += [*([f"answer of {chosen(step)}"] if step["selectedProvider"] else []), step["gate"]["reason"]]
         lines += [f"  left out: {each['provider']}: {each['reason']}" for each in step["gate"]["excluded"]]
     if step["caelReview"]:
         lines.append(f"Cael: {step['caelReview']['rationale']}")

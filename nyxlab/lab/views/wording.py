@@ -6,19 +6,11 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup
 
 FORMATS = ("text", "json", "sarif", "md", "html")  # of a review
-CHOSEN = {
-    "judge": "chosen by Cael",
-    "policy": "chosen by the policy",
-    "only": "the only usable answer",
-    "fallback": "as a fallback",
-    "person": "chosen by a person",
-}
 # Control characters but tab and newline; bidi marks, embeddings, overrides, isolates; zero-width; invisible tags.
 CONTROL = r"\x00-\x08\x0b-\x1f\x7f-\x9f"
 BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
@@ -50,11 +42,6 @@ def seconds(value: float | None) -> str:
     if 0 < value < 1:
         return f"{value * 1000:.0f} ms"
     return f"{value:.{1 if value >= 10 else 2}f} s" if value else "0 s"
-
-
-def chosen(decided: Mapping[str, Any]) -> str:
-    """Return who was selected in a step or an item, and by whom: ``b, chosen by Cael``."""
-    return f"{decided['selectedProvider']}, {CHOSEN[decided['selectedBy']]}"
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -124,7 +124,8 @@ async def prepare_resume(desk: Desk, run_id: str, **corrected: Unpack[Corrected]
     ``InputRefused`` for an unknown run, and for a completed one of which nothing changed.
     """
     given, budget = corrected.get("inputs") or {}, _budget(corrected)
-    run = await desk.store.load(run_id)
+    run = await desk.load(run_id)
+    run_id = run.run_id
     options = Options.model_validate(run.options)
     workflow, after = parse_workflow(run.source, run.workflow), None
     again: frozenset[str] = frozenset()
@@ -153,7 +154,8 @@ async def prepare_resume(desk: Desk, run_id: str, **corrected: Unpack[Corrected]
 async def prepare_fork(desk: Desk, run_id: str, step_id: str, **corrected: Unpack[Corrected]) -> Prepared:
     """Prepare a new run that keeps what came before a step; recorded replies come along free of charge."""
     given, budget = corrected.get("inputs") or {}, _budget(corrected)
-    run = await desk.store.load(run_id)
+    run = await desk.load(run_id)
+    run_id = run.run_id
     workflow = parse_workflow(run.source, run.workflow)
     new = forked(run, workflow, step_id, bind_inputs(workflow, {**run.inputs, **given}))
     kept: dict[str, Json] = {"choices": {}, "forked_from": run_id, "budget": budget}

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import anyio
 
@@ -197,24 +196,12 @@ def _output(step: Step, verdict: Verdict) -> Json:
 
 async def _review(context: StepContext) -> Outcome:
     """Review the named outputs as one set of documents; a FAIL verdict is a finding about them, not a failed step."""
-    texts = documents_of((name, context.outputs[name]) for name in context.step.of)
-    if not texts:
+    from nyxlab.lab.workflows.outputs import Output, outputs_document, with_faults  # the reviewer: other steps need none
+    from nyxlab.reviewer.review import review_documents
+
+    given = [Output(name, context.outputs[name], context.payloads[name]) for name in context.step.of]
+    if not any(each.output for each in given):
         return Failed(error=f"step '{context.step.id}': there is no text to review in {', '.join(context.step.of)}")
-    from nyxlab.reviewer.review import review_documents  # the reviewer with its rules: other steps need none
-    from nyxlab.reviewer.text.document import parse_documents
-
-    review = review_documents(parse_documents(texts))
+    document, faults = outputs_document(given)
+    review = review_documents(document, answers=with_faults(document, None, faults))
     return Done(output=review.headline, payload={"review": review.to_json()})
-
-
-def documents_of(outputs: Iterable[tuple[str, Json]], folder: str = "") -> dict[str, str]:
-    """Return outputs as the documents of a review, ``STEP.md`` each.
-
-    Structured ones as indented JSON, empty ones not.
-    """
-    texts = {
-        f"{folder}{name}.md": output if isinstance(output, str) else f"```json\n{json.dumps(output, indent=1)}\n```\n"
-        for name, output in outputs
-        if output
-    }
-    return {path: text for path, text in texts.items() if text.strip()}

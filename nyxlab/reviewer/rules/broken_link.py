@@ -40,7 +40,7 @@ def _label(document: Document, link: Link) -> tuple[str, str] | None:
 
 
 def _target(document: Document, link: Link) -> tuple[str, str] | None:
-    """Judge an anchor in a file of the set, or a relative file; what lies outside the folder is not ours."""
+    """Judge an anchor in a file of the set, or a relative file; one above the set's folder only where disk was read."""
     target = unquote(link.target or "")
     if not target or _ELSEWHERE.match(target) or "@" in target:
         return None
@@ -51,10 +51,12 @@ def _target(document: Document, link: Link) -> tuple[str, str] | None:
         anchors = {a.lower() for a in document.anchors[own]}
         known = not anchor or not path.endswith(".md") or anchor.lower() in anchors or _LINES.fullmatch(anchor)
         return None if known else (f"the anchor #{anchor}", f"no heading of {own} has it")
-    if not name or path.startswith(".."):
+    if not name:
         return None
-    if document.beside is not None:
+    if document.beside is not None:  # looked up on disk: the folder in which one stands changes nothing
         return None if path in document.beside else (f"the file {name}", "it does not exist")
+    if path.startswith(".."):
+        return None
     alone = name.endswith(".md") and "/" not in name
     return (f"the file {name}", "it is not among the files under review") if alone else None
 
