@@ -222,9 +222,9 @@ def runs(as_json: AsJson = False, store: Store = None) -> None:
         (
             each.run_id,
             each.workflow,
-            each.status,
+            "interrupted" if each.interrupted else each.status,
             f"{each.created_at:%Y-%m-%d %H:%M} UTC",
-            seconds(each.duration_seconds),
+            seconds(None if each.interrupted else each.duration_seconds),
         )
         for each in found
     ]

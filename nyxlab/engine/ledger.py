@@ -89,7 +89,6 @@ class Book:
         self.budget = budget or Budget(None)
         self.calls = {call.number: call for call in calls}
         self.on_call = on_call
-        self.used: set[int] = set()  # calls that were made or replayed in this go
         self.fault: NyxlabError | None = None
         self._last = max(self.calls, default=0)
 
@@ -126,7 +125,6 @@ class Book:
 
     def tell(self, call: CallRecord, *, replayed: bool) -> None:
         """Pass a call on to whoever watches."""
-        self.used.add(call.number)
         if self.on_call:
             self.on_call(call, replayed)
 

@@ -145,7 +145,8 @@ class StepRecord(Record):
     def checkpoint(self) -> dict[str, Json]:
         """Return the step as ``nyxlab.run/1`` lists it: the runner's payload between what the engine knows.
 
-        An answer that came too late for its comparison is listed with what it cost after all.
+        ``calls`` are all of its calls, those of an earlier go and of the judge too: what they cost is what it cost.
+        An answer that came too late for its comparison, or not at all, is listed with what it cost after all.
         """
         gate: dict[str, Json] = {
             "selectedProvider": None,
@@ -161,22 +162,19 @@ class StepRecord(Record):
             "startedAt": _iso(self.started_at),
             "durationSeconds": self.duration_seconds,
         }
-        told = {**known, **gate, **self.payload, **known, **ended}
-        return told | {"alternatives": [self._late(each) for each in told["alternatives"]]}
+        told = {**known, **gate, **self.payload, **known, **ended, "calls": [call.brief() for call in self.calls]}
+        return told | {"alternatives": [self._as_paid(each) for each in told["alternatives"]]}
 
-    def _late(self, alternative: dict[str, Json]) -> dict[str, Json]:
-        """Return an alternative that was too late with what it cost, where its reply came while the run lasted."""
-        if alternative.get("status") != "cancelled":
+    def _as_paid(self, alternative: dict[str, Json]) -> dict[str, Json]:
+        """Return an alternative that gave no answer in time with what its last call took and cost after all."""
+        mine = [c for c in self.calls if c.role == "candidate" and c.provider == alternative["provider"]]
+        if alternative.get("status") == "ok" or not mine:
             return alternative
-        mine = [
-            c
-            for c in self.calls
-            if c.role == "candidate" and c.provider == alternative["provider"] and c.status == "ok"
-        ]
-        if not mine:
-            return alternative
+        told = mine[-1].brief()
+        if alternative["status"] != "cancelled" or mine[-1].status != "ok":
+            return alternative | {"cost": told["cost"]}
         numbers = ("usage", "cost", "latencySeconds", "timeToFirstTokenSeconds", "waitSeconds", "attempts")
-        return alternative | {name: mine[-1].brief()[name] for name in numbers}
+        return alternative | {name: told[name] for name in numbers}
 
 
 class Run(Record):
@@ -229,13 +227,14 @@ class Run(Record):
 
 
 class RunSummary(Record):
-    """One line of the list of runs."""
+    """One line of the list of runs; ``interrupted``: it is not finished, and no living process carries it on."""
 
     run_id: str
     workflow: str
     status: RunStatus
     created_at: AwareDatetime
     duration_seconds: Seconds
+    interrupted: bool = False
 
 
 class RunStarted(Record):

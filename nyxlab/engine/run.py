@@ -281,10 +281,6 @@ class _Session:
             case Skipped():
                 status = "skipped"
         payload = {} if isinstance(outcome, Skipped) else to_jsonable_python(outcome.payload)
-        # Replies of an earlier go that an edit or another input left unused: they were paid for, so they stay listed.
-        unused = [c for c in self.run.steps[step.id].calls if c.status == "ok" and c.number not in self.book.used]
-        if unused:
-            payload = {**payload, "earlier": [call.brief() for call in unused]}
         return StepRecord.model_validate(
             {"id": step.id, "kind": step.kind, "status": status, "output": output, "payload": payload, "error": error,
              "started_at": started_at, "duration_seconds": took}

@@ -46,7 +46,9 @@ CREATE_RUN = """
     INSERT INTO runs (run_id, workflow, status, pause, inputs, options, source, seed, created_at, duration_seconds)
     VALUES (:run_id, :workflow, :status, :pause, :inputs, :options, :source, :seed, :created_at, :duration_seconds)"""
 RUN = "SELECT * FROM runs WHERE run_id = :run_id"
-RUNS = "SELECT run_id, workflow, status, created_at, duration_seconds FROM runs ORDER BY created_at DESC, run_id DESC"
+RUNS = """
+    SELECT run_id, workflow, status, created_at, duration_seconds, holder FROM runs
+    ORDER BY created_at DESC, run_id DESC"""
 RUNS_ENDED_BEFORE = """
     SELECT run_id, workflow, status, created_at, duration_seconds FROM runs
     WHERE ended_at < coalesce((SELECT created_at FROM runs WHERE run_id = :run_id), '9999')

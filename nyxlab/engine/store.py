@@ -110,8 +110,17 @@ class Store:
         return run
 
     async def runs(self) -> list[RunSummary]:
-        """Return all runs, newest first."""
-        return await self._read(lambda t: [record(RunSummary, row) for row in t.rows(schema.RUNS)]) or []
+        """Return all runs, newest first; one that runs although nobody alive carries it on is ``interrupted``."""
+
+        def work(transaction: Transaction) -> list[RunSummary]:
+            found = []
+            for row in transaction.rows(schema.RUNS):
+                known = {name: value for name, value in row.items() if name != "holder"}
+                alive = row["holder"] and self._database.alive(transaction.connection, row["holder"])
+                found.append(record(RunSummary, known, interrupted=row["status"] == "running" and not alive))
+            return found
+
+        return await self._read(work) or []
 
     async def ended_before(self, run_id: str | None, newest: int) -> list[RunSummary]:
         """Return the runs that had ended for good when another one began (None: by now), the last of them first."""

@@ -84,8 +84,11 @@ class Desk:
 
     def outside(self, costs: Mapping[str, Cost]) -> dict[str, Cost]:
         """Return those of some providers' costs that are of providers to whom text leaves this machine."""
-        vendors = {name: self.settings.aliases.get(name, name).partition(":")[0] for name in costs}
-        return {name: cost for name, cost in costs.items() if vendors[name] not in HERE}
+        return {name: cost for name, cost in costs.items() if self.vendor(name) not in HERE}
+
+    def vendor(self, name: str) -> str:
+        """Return the vendor, or the endpoint, of a provider or an alias."""
+        return self.settings.aliases.get(name, name).partition(":")[0]
 
     async def aclose(self) -> None:
         """Close what was opened."""

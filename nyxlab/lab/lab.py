@@ -144,8 +144,9 @@ class Lab:
         return await self.desk.store.runs()
 
     async def cost(self, run_id: str | None = None) -> list[Row]:
-        """Return one row a provider over one run or all: calls, tokens, USD, latency p50/p95 with n (seconds)."""
-        return provider_rows([await self.show(run_id)] if run_id else await self._all())
+        """Return one row a provider over one run or all: calls, tokens, USD (of scripts: ``invented``), latency."""
+        rows = provider_rows([await self.show(run_id)] if run_id else await self._all())
+        return [row | {"invented": self.desk.vendor(row["provider"]) == "script"} for row in rows]
 
     async def advice(self) -> list[Advice]:
         """Return what the ledger says of each step's comparisons: where one provider is enough, where nobody knows."""

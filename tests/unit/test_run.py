@@ -85,7 +85,7 @@ async def test_a_run_from_start_to_end(store):
     assert list(told) == ["schema", "runId", "workflow", "status", "pause", "steps", "totals"]
     assert list(told["steps"][0]) == [
         "id", "kind", "status", "selectedProvider", "selectedBy", "gate", "alternatives", "caelReview", "output",
-        "error", "startedAt", "durationSeconds",
+        "error", "startedAt", "durationSeconds", "calls",
     ]  # fmt: skip
     assert [step["id"] for step in told["steps"]] == ["top", "left", "right", "bottom", "apart"]
     assert (told["schema"], told["totals"]["calls"], told["totals"]["usd"]) == ("nyxlab.run/1", 5, "0")

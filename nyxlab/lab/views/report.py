@@ -169,7 +169,7 @@ def _review_context(review: Json, documents: Mapping[str, str], *, prompt: bool 
     decided = {each["finding"]: _decision(each) for each in review.get("decisions") or ()}
     told = [{**f, "decision": decided.get(f["id"])} for f in review["findings"]]
     shown, folded, overflow = rows.fold(told)
-    lines = {path: text.split("\n") for path, text in documents.items()}
+    lines = {path: text.removesuffix("\n").split("\n") for path, text in documents.items()}
     carried = documents if sum(map(len, documents.values())) <= WHOLE_PLAN else {}
     numbers = {path: index for index, path in enumerate(sorted(carried))}
     whole = all(each["path"] in documents for each in review.get("documents") or [{"path": ""}])

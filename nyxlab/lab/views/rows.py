@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -30,6 +30,7 @@ RunLike: TypeAlias = "Run | Json"
 ReviewLike: TypeAlias = "Review | Json"
 
 SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "INFO")
+ROLES = ("candidate", "judge", "digest")
 TOKENS = ("inputTokens", "outputTokens", "cacheReadTokens", "cacheWriteTokens")
 
 
@@ -59,12 +60,21 @@ def _candidate_rows(checkpoint: Json, step: Json) -> list[Row]:
     return [_call(checkpoint, one, told) for one in decisions(step) for told in one.get("alternatives") or ()]
 
 
-def _judge_rows(checkpoint: Json, step: Json) -> list[Row]:
-    """Return one row a call of the judge."""
-    judged = [(one, one.get("caelReview") or {}) for one in decisions(step)]
-    return [
-        _call(checkpoint, one, told) | {"selected": False} for one, cael in judged for told in cael.get("calls") or ()
-    ]
+def paid_rows(run: RunLike) -> list[Row]:
+    """Return one row a call, with its ``role``: what was sent and paid, those of an earlier go of a step included.
+
+    A record without its calls tells those of its alternatives and of its judge.
+    """
+    checkpoint = checkpoint_of(run)
+    return [row for step in checkpoint["steps"] for row in _paid(checkpoint, step)]
+
+
+def _paid(checkpoint: Json, step: Json) -> list[Row]:
+    if (calls := step.get("calls")) is None:
+        judged = [told for one in decisions(step) for told in (one.get("caelReview") or {}).get("calls") or ()]
+        answered = [told for one in decisions(step) for told in one.get("alternatives") or ()]
+        calls = [*answered, *({**told, "role": "judge"} for told in judged)]
+    return [_call(checkpoint, step, told) | {"role": told.get("role", "candidate")} for told in calls]
 
 
 def _call(checkpoint: Json, step: Json, told: Json) -> Row:
@@ -96,15 +106,14 @@ def _call(checkpoint: Json, step: Json, told: Json) -> Row:
 def step_rows(run: RunLike) -> list[Row]:
     """Return one row a step.
 
-    ``start_s`` counts from the first step's start, ``usd`` and ``tokens`` include the judge's.
+    ``start_s`` counts from the first step's start, without the time in which no step ran (a pause, until it was carried
+    on); ``usd`` and ``tokens`` include the judge's.
     """
     checkpoint = checkpoint_of(run)
-    begun = [_time(step.get("startedAt")) for step in checkpoint["steps"]]
-    zero = min((t for t in begun if t), default=None)
+    starts = _starts(checkpoint["steps"])
     rows = []
-    for step, start in zip(checkpoint["steps"], begun, strict=True):
-        calls = _candidate_rows(checkpoint, step)
-        asked = calls + _judge_rows(checkpoint, step)
+    for step in checkpoint["steps"]:
+        calls, asked = _candidate_rows(checkpoint, step), _paid(checkpoint, step)
         total = Cost.total(Cost(usd=row["usd"], certainty=row["certainty"]) for row in asked if row["certainty"])
         rows.append(
             {
@@ -115,7 +124,7 @@ def step_rows(run: RunLike) -> list[Row]:
                 "selected_provider": step.get("selectedProvider"),
                 "selected_by": step.get("selectedBy"),
                 "alternatives": len(calls),
-                "start_s": (start - zero).total_seconds() if start and zero else None,
+                "start_s": starts.get(step["id"]),
                 "duration_s": step.get("durationSeconds"),
                 "tokens": sum(call["tokens"] or 0 for call in asked),
                 "usd": total.usd,
@@ -129,31 +138,14 @@ def step_rows(run: RunLike) -> list[Row]:
 def provider_rows(recorded: Iterable[RunLike]) -> list[Row]:
     """Return one row a provider, then one a judge and one a writer of digests (``role``), over any number of runs.
 
-    Calls that an earlier go of a step made and the last one did not use are counted too: they were paid for.
-
-    A reply that a resume replayed was paid for once, by this run: it counts, but not among the ``n`` calls whose
-    latency percentiles are shown. A judge's row holds its calls, which no candidate's row includes.
+    They count the calls of the ledger, each once, so that they add up to the totals of the runs. A reply that was
+    replayed from another run counts, but not among the ``n`` calls whose latency percentiles are shown.
     """
-    runs = list(map(checkpoint_of, recorded))
-    before = {"candidate": [], "judge": [], "digest": []}  # type: dict[str, list[Row]]
-    for run in runs:
-        for step in run["steps"]:
-            for told in step.get("earlier") or ():
-                before[told["role"]].append(_call(run, step, told) | {"selected": False})
-    calls = [row for run in runs for row in call_rows(run)]
-    judged = [row for run in runs for step in run["steps"] for row in _judge_rows(run, step)]
-    digests = [
-        _call(run, step, told["call"])
-        for run in runs
-        for step in run["steps"]
-        if (told := step.get("digest") or {}).get("call")
-    ]
-    return [
-        _provider(name, role, [row for row in rows if row["provider"] == name])
-        for role, own in (("candidate", calls), ("judge", judged), ("digest", digests))
-        for rows in [own + before[role]]
-        for name in sorted({row["provider"] for row in rows})
-    ]
+    paid = [row for run in recorded for row in paid_rows(run)]
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in sorted(paid, key=lambda row: (ROLES.index(row["role"]), row["provider"])):
+        found.setdefault((row["provider"], row["role"]), []).append(row)
+    return [_provider(name, role, rows) for (name, role), rows in found.items()]
 
 
 def _provider(name: str, role: str, rows: Sequence[Row]) -> Row:
@@ -323,5 +315,17 @@ def _cost(part: Json | None) -> Cost | None:
     return Cost(usd=None if usd is None else Decimal(str(usd)), certainty=told.get("certainty") or "unknown")
 
 
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+def _starts(steps: Sequence[Json]) -> dict[str, float]:
+    """Return when each step began, in seconds of the time in which any step ran."""
+    begun = {step["id"]: datetime.fromisoformat(step["startedAt"]) for step in steps if step.get("startedAt")}
+    took = {step["id"]: timedelta(seconds=step.get("durationSeconds") or 0.0) for step in steps}
+    found: dict[str, float] = {}
+    if not begun:
+        return {}
+    zero = end = min(begun.values())
+    idle = timedelta()
+    for name, start in sorted(begun.items(), key=lambda each: each[1]):
+        idle += max(timedelta(), start - end)
+        found[name] = (start - zero - idle).total_seconds()
+        end = max(end, start + took[name])
+    return found

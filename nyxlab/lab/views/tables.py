@@ -42,13 +42,14 @@ def run_table(run: RunLike) -> Table:
 
 def costs_table(rows: Iterable[Row]) -> Table:
     """Return the per-provider table: calls, tokens, cost, latency p50/p95 with n, time to first token."""
-    table = new_table(
-        "provider", "as", "calls>", "tokens>", "from cache>", "cost>", "p50>", "p95>", "n>", "first token>", "waited>"
-    )
+    numbers = ("calls>", "tokens>", "from cache>", "cost>", "p50>", "p95>", "n>", "first token>", "waited>")
+    table = new_table("provider", "as", *numbers)
     for row in rows:
-        add_row(table, row["provider"], row["role"], row["calls"], row["tokens"], row["cache_read_tokens"] or "",
-                money(row["usd"], row["certainty"]), seconds(row["latency_p50_s"]), seconds(row["latency_p95_s"]),
-                row["n"], seconds(row["first_token_p50_s"]), seconds(row["wait_s"]))  # fmt: skip
+        invented = " invented" if row.get("invented") and row["usd"] else ""
+        cost = money(row["usd"], row["certainty"]) + invented
+        add_row(table, row["provider"], row["role"], row["calls"], row["tokens"], row["cache_read_tokens"] or "", cost,
+                seconds(row["latency_p50_s"]), seconds(row["latency_p95_s"]), row["n"],
+                seconds(row["first_token_p50_s"]), seconds(row["wait_s"]))  # fmt: skip
     return table
 
 
