@@ -196,7 +196,8 @@ def _output(step: Step, verdict: Verdict) -> Json:
 
 async def _review(context: StepContext) -> Outcome:
     """Review the named outputs as one set of documents; a FAIL verdict is a finding about them, not a failed step."""
-    from nyxlab.lab.workflows.outputs import Output, outputs_document, with_faults  # the reviewer: other steps need none
+    # The reviewer with its rules: other steps need none of it.
+    from nyxlab.lab.workflows.outputs import Output, outputs_document, with_faults
     from nyxlab.reviewer.review import review_documents
 
     given = [Output(name, context.outputs[name], context.payloads[name]) for name in context.step.of]
