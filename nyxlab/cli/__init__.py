@@ -38,8 +38,13 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def root(
+    context: typer.Context,
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
-    """Hold the options that come before a command."""
+    # No docstring: typer would show it instead of the application's help.
+    if context.invoked_subcommand is None:
+        from nyxlab.cli.standing import show_standing  # with the ledger, which a command may not need
+
+        show_standing()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import anyio
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from nyxlab.errors import InputRefused
+from nyxlab.lab.views import console
 from nyxlab.lab.views.console import say
 
 if TYPE_CHECKING:
@@ -23,14 +27,79 @@ TEXTS = (".txt", ".md", ".prompt")
 FAILED, REFUSED, PAUSED, FAILED_VERDICT, INTERRUPTED = 1, 2, 3, 4, 130
 CARRIES_ON = "the same command carries on: what is recorded is not bought again"
 
-app = typer.Typer(
+Loudness = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")]
+Details = Annotated[bool, typer.Option("--verbose", "-v", help="Say more: each call, each finding.")]
+
+
+class _FlagsByName:
+    """Of a command or a group: a flag takes no value, so it stands in ``--help`` without ``<bool>``."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]  # of the command that it is mixed into
+        for each in params:
+            if getattr(each, "is_flag", False) and each.metavar is None:
+                each.metavar = ""
+        return params
+
+
+class _Command(_FlagsByName, TyperCommand):
+    pass
+
+
+class _Group(_FlagsByName, TyperGroup):
+    pass
+
+
+class Commands(typer.Typer):
+    """An application whose commands all take ``--quiet`` and ``--verbose``."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(cls=_Group, **options)
+
+    def command(self, name: str | None = None, **options: Any) -> Callable[[T], T]:
+        """Register a command, as `typer.Typer.command` does."""
+        register = super().command(name, cls=_Command, **options)
+
+        def keep(function: T) -> T:
+            register(_with_loudness(cast("Callable[..., Any]", function)))
+            return function
+
+        return keep
+
+
+def _with_loudness(command: Callable[..., Any]) -> Callable[..., Any]:
+    signature = inspect.signature(command, eval_str=True)
+
+    @functools.wraps(command)
+    def loud(*, quiet: bool, verbose: bool, **given: Any) -> Any:
+        console.set_loudness(quiet=quiet, verbose=verbose)
+        return command(**given)
+
+    more = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
+        for name, kind in (("quiet", Loudness), ("verbose", Details))
+    ]
+    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in signature.parameters.values()]
+    loud.__signature__ = inspect.Signature([*parameters, *more])  # type: ignore[attr-defined]  # typer reads it
+    loud.__annotations__ = {each.name: each.annotation for each in (*parameters, *more)}
+    return loud
+
+
+app = Commands(
     name="nyxlab",
-    no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Which provider should do this step, at what cost and how fast; and is this plan consistent enough to build?",
+    help=(
+        "Review a plan (is it consistent enough to build?), and compare providers of models (who should do this step,"
+        " at what cost and how fast?).\n\nCael is the name of nyxlab's reviewer: his rules read plans without"
+        " any model; where you name providers, they read too, and one that you name as judge compares answers for him."
+        "\n\nA provider is VENDOR:MODEL, optionally with sampling: openai:gpt-5.5?temperature=0.8&seed=7."
+        " Without a key: local:smollm2-135m, hand:NAME (you answer), script:FILE#CHANNEL."
+        " A run is named by any beginning of its id, or `last`."
+        " Tab completion: nyxlab --install-completion."
+    ),
+    epilog="Example: nyxlab review plan.md",
 )
 
 Store = Annotated[str | None, typer.Option("--store", metavar="URL", help="The ledger, instead of nyxlab.toml's.")]
@@ -102,3 +171,8 @@ def prompt_of(given: str) -> str | Path:
 def is_run(text: str) -> bool:
     """Whether an argument can only be a run's id: no file, no folder, no ending."""
     return not Path(text).exists() and "/" not in text and not Path(text).suffix
+
+
+def near(path: Path) -> Path:
+    """Return a path as people read it: from the working folder, where it lies in it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -3,30 +3,49 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from nyxlab.cli import routes
-from nyxlab.cli.base import FAILED, INTERRUPTED, AsJson, Output, Store, app, ask_lab, is_run, open_lab
+from nyxlab.cli.base import FAILED, INTERRUPTED, AsJson, Output, Store, app, ask_lab, is_run, near, open_lab
+from nyxlab.errors import InputRefused
 from nyxlab.lab.views.console import STDERR, out, plain_table, print_json, say, write
 from nyxlab.lab.views.wording import money
+
+if TYPE_CHECKING:
+    from nyxlab.lab.lab import Lab
 
 app.add_typer(routes.app, name="route")
 
 
-@app.command(epilog="Example: nyxlab report 20261123-181255-k3f9 --output run.html")
+@app.command(epilog="Example: nyxlab report last")
 def report(
     target: Annotated[
-        str, typer.Argument(metavar="RUN|REVIEW.json|NOTEBOOK.ipynb|LETTER.md", help="What it is about.")
-    ],
+        str | None, typer.Argument(metavar="[RUN|REVIEW.json|NOTEBOOK.ipynb|LETTER.md]", help="What it is about.")
+    ] = None,
+    all_runs: Annotated[
+        bool, typer.Option("--all", help="All runs: a list to search, each call, two runs compared, cost over time.")
+    ] = False,
     output: Output = None,
     store: Store = None,
 ) -> None:
-    """Write one self-contained HTML file that opens offline."""
-    what: Any = target if is_run(target) else Path(target).absolute()
-    page = ask_lab(open_lab(store), lambda lab: lab.report(what))
-    write(page, output or Path(f"{Path(target).stem}.html"))
+    """Write one self-contained HTML file that opens offline, into the project's reports/ unless told otherwise."""
+    if all_runs == bool(target):
+        raise InputRefused("say what the report is about: a run (such as `last`), a file, or --all")
+    file = None if target is None or is_run(target) else Path(target).absolute()
+
+    async def page_of(lab: Lab) -> tuple[str, str]:
+        if target is None:
+            return "runs", await lab.report()
+        if file:
+            return file.stem, await lab.report(file)
+        run = await lab.show(target)
+        return run.run_id, await lab.report(run.run_id)
+
+    lab = open_lab(store)
+    name, page = ask_lab(lab, page_of)
+    write(page, output or near(lab.settings.root / "reports" / f"{name}.html"))
 
 
 @app.command(epilog="Example: nyxlab batch data/grids/demo.yaml")
@@ -63,7 +82,7 @@ def batch(
             say("interrupted; the same command carries on with what is not done")
             raise typer.Exit(INTERRUPTED) from None
     for result in results:
-        where = result.report.relative_to(Path.cwd()) if result.report.is_relative_to(Path.cwd()) else result.report
+        where = near(result.report)
         took = "done before" if result.skipped else f"{result.seconds:.1f} s with the kernel's start"
         out(f"{where}  {result.error or result.summary or 'done'}  ({took})")
     out(f"{index_name(grid)} beside them compares them; index.html there links every page")

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import typer
 
-from nyxlab.cli.base import FAILED, AsJson, Store, app, ask_lab, open_lab
+from nyxlab.cli.base import FAILED, AsJson, Commands, Store, app, ask_lab, open_lab
 from nyxlab.errors import InputRefused
 from nyxlab.lab.project import project_root
 from nyxlab.lab.views.console import out, print_json, write
@@ -20,7 +20,7 @@ from nyxlab.lab.views.console import out, print_json, write
 if TYPE_CHECKING:
     from nyxlab.lab.letters import Letter
 
-letter = typer.Typer(
+letter = Commands(
     no_args_is_help=True,
     help="The hand-off of a session: drafted from what is recorded, checked, its pains made lessons.",
     epilog="Example: nyxlab letter new --since 2026-11-20",

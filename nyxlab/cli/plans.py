@@ -83,6 +83,25 @@ def review(
     raise typer.Exit(code)
 
 
+@app.command(epilog="Example: nyxlab watch plan.md")
+def watch(
+    target: Annotated[list[str], typer.Argument(metavar="FILE…", help="Files that form one set, or a folder.")],
+    repo: Annotated[Path | None, typer.Option(metavar="DIR", help="Check new and modified files against it.")] = None,
+    providers: Annotated[
+        str | None, typer.Option(metavar="A[,B]", help="Have these read it too, on each save; else the rules alone.")
+    ] = None,
+    budget: Annotated[str | None, typer.Option(metavar="USD", help="For each of these readings.")] = None,
+    store: Store = None,
+) -> None:
+    """Review a plan again on each save, and show what that changed: findings that are new, and those that are fixed."""
+    from nyxlab.cli import watching  # with the reviewer
+    from nyxlab.lab.reviews.terms import Asked
+
+    if missing := [name for name in target if not Path(name).exists()]:
+        raise InputRefused(f"{missing[0]}: there is no such file to watch")
+    watching.watch(target, Asked(providers, budget=budget) if providers else None, repo, store)
+
+
 CAUTION = (
     "The rules are measured on the kinds of fault that they were written for: read their rows as a check that they can"
     " read your plan's form, and a model's row as what it finds of such faults."

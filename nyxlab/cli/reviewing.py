@@ -56,10 +56,7 @@ def review(
         if "-" in targets:
             raise InputRefused("- is a plan by itself: pipe it in alone, or add --each")
         sets = [list(targets)]
-    if asked:
-        reviewed = _read_by_models(sets, terms, asked, store, form if forecast else None)
-    else:
-        reviewed = _held_to_rules(sets, terms, store)
+    reviewed = reviews_of(sets, terms, asked, store, form if forecast else None)
     if each:
         write_each(reviewed, form, terms.rules, output, root / TEMPLATES)
     else:
@@ -75,6 +72,13 @@ def standard_input() -> Document:
     if fault := fault_of(text.encode()):
         raise InputRefused(f"standard input{fault}")
     return parse_documents({"standard-input.md": text})
+
+
+def reviews_of(
+    sets: Sequence[Target], terms: Terms, asked: Asked | None, store: str | None, forecast: str | None = None
+) -> list[Reviewed]:
+    """Review some sets by the rules, and by models where some are asked; ``forecast`` (a form) says their price."""
+    return _read_by_models(sets, terms, asked, store, forecast) if asked else _held_to_rules(sets, terms, store)
 
 
 def asked_of(providers: str | None, judge: str | None, lenses: Sequence[str], budget: str | None) -> Asked | None:

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from nyxlab.cli.base import Store, ask_lab, open_lab
+from nyxlab.cli.base import Commands, Store, ask_lab, open_lab
 from nyxlab.lab.views.console import say, write
 
-app = typer.Typer(
+app = Commands(
     no_args_is_help=True,
     help="A router learned from recorded outcomes: train one, or score prompts with one.",
     epilog="Example: nyxlab route train labels.csv --output data/router.npz",

@@ -27,10 +27,11 @@ from nyxlab.cli.base import (
     prompt_of,
     watch_lab,
 )
+from nyxlab.cli.standing import run_row
 from nyxlab.errors import InputRefused
 from nyxlab.lab.project import create_project
-from nyxlab.lab.views.console import out, plain_table, print_json, say, write
-from nyxlab.lab.views.wording import csv_text, seconds
+from nyxlab.lab.views.console import note, out, plain_table, print_json, say, write
+from nyxlab.lab.views.wording import csv_text
 
 if TYPE_CHECKING:
     from nyxlab.engine.records import Run
@@ -79,19 +80,25 @@ def run(
     _run(lab, prepared, as_json, forecast=forecast)
 
 
-@app.command(epilog="Example: nyxlab choose 20261123-181255-k3f9 draft openai:gpt-5.5")
+@app.command(epilog="Example: nyxlab choose last draft openai:gpt-5.5")
 def choose(
     run_id: RunId,
     step: Annotated[str, typer.Argument(metavar="STEP", help="The step that waits.")],
     provider: Annotated[str, typer.Argument(metavar="PROVIDER", help="Whose answer wins.")],
+    and_resume: Annotated[bool, typer.Option("--resume", help="And carry the run on.")] = False,
+    as_json: AsJson = False,
     store: Store = None,
 ) -> None:
-    """Pick the winner of a paused comparison; `nyxlab resume` carries on with it."""
-    ask_lab(open_lab(store), lambda lab: lab.choose(run_id, step, provider))
-    out(f"{step}: {provider} chosen. Carry on: nyxlab resume {run_id}")
+    """Pick the winner of a paused comparison, and carry the run on: at once, or with `nyxlab resume`."""
+    run = ask_lab(open_lab(store), lambda lab: lab.choose(run_id, step, provider))
+    say(f"{step}: {provider} chosen")
+    if and_resume or (sys.stdin.isatty() and typer.confirm("Carry the run on now?", default=True, err=True)):
+        lab = open_lab(store)
+        _run(lab, lab.prepare_resume(run.run_id), as_json)
+    say(f"carry on with: nyxlab resume {run.run_id}")
 
 
-@app.command(epilog="Example: nyxlab answer 20261123-181255-k3f9")
+@app.command(epilog="Example: nyxlab answer last")
 def answer(run_id: RunId, as_json: AsJson = False, store: Store = None) -> None:
     """Answer by hand what a run waits for: each question's file is named, and an editor takes its answer."""
     import click
@@ -112,7 +119,7 @@ def answer(run_id: RunId, as_json: AsJson = False, store: Store = None) -> None:
     return out(f"{left} left open." if left else f"Nothing waits. Carry on: nyxlab resume {run_id}")
 
 
-@app.command(epilog="Example: nyxlab resume 20261123-181255-k3f9")
+@app.command(epilog="Example: nyxlab resume last")
 def resume(
     run_id: RunId, param: Param = None, budget: Budget = None, as_json: AsJson = False, store: Store = None
 ) -> None:
@@ -121,7 +128,7 @@ def resume(
     _run(lab, lab.prepare_resume(run_id, inputs=_inputs(param), budget=budget), as_json)
 
 
-@app.command(epilog="Example: nyxlab fork 20261123-181255-k3f9 plan -p topic=quotas")
+@app.command(epilog="Example: nyxlab fork last plan -p topic=quotas")
 def fork(
     run_id: RunId,
     step: Annotated[str, typer.Argument(metavar="STEP", help="Where the new run begins.")],
@@ -135,7 +142,7 @@ def fork(
     _run(lab, lab.prepare_fork(run_id, step, inputs=_inputs(param), budget=budget), as_json)
 
 
-@app.command(epilog="Example: nyxlab export 20261123-181255-k3f9 --output run.json")
+@app.command(epilog="Example: nyxlab export last --output run.json")
 def export(run_id: RunId, output: Output = None, store: Store = None) -> None:
     """Write all that is recorded of a run, every call with its reply, as one JSON file."""
     told = ask_lab(open_lab(store), lambda lab: lab.export(run_id))
@@ -189,15 +196,20 @@ def compare(
     _run(lab, prepared, as_json, forecast=forecast, whole=True)
 
 
-@app.command("show", epilog="Example: nyxlab show 20261123-181255-k3f9 --json")
+@app.command("show", epilog="Example: nyxlab show last --step plan")
 def show_run(
     run_id: RunId,
     as_json: AsJson = False,
     graph: Annotated[bool, typer.Option("--graph", help="Its steps as a Mermaid flow chart.")] = False,
+    step: Annotated[str | None, typer.Option(metavar="STEP", help="This step alone, with all it wrote.")] = None,
     store: Store = None,
 ) -> None:
     """Show one run: each step, who was chosen and why; with --json its checkpoint, with --graph its flow chart."""
     run = ask_lab(open_lab(store), lambda lab: lab.show(run_id))
+    if step is not None:
+        from nyxlab.lab.views.tables import show_step
+
+        return show_step(run, step, as_json=as_json)
     if graph:
         from nyxlab.lab.workflows.records import flow_chart
 
@@ -206,7 +218,7 @@ def show_run(
 
     print_json(run.checkpoint()) if as_json else show(run, whole=True)
     if run.status == "running":
-        say(f"not finished; if no process is at work on it any more: nyxlab resume {run_id}")
+        say(f"not finished; if no process is at work on it any more: nyxlab resume {run.run_id}")
     return None
 
 
@@ -218,17 +230,7 @@ def runs(as_json: AsJson = False, store: Store = None) -> None:
         return print_json([each.to_json() for each in found])
     if not found:
         return out("No run yet. Start one: nyxlab run WORKFLOW")
-    rows = [
-        (
-            each.run_id,
-            each.workflow,
-            "interrupted" if each.interrupted else each.status,
-            f"{each.created_at:%Y-%m-%d %H:%M} UTC",
-            seconds(None if each.interrupted else each.duration_seconds),
-        )
-        for each in found
-    ]
-    return out(plain_table(["run", "workflow", "status", "started", "took>"], rows))
+    return out(plain_table(["run", "workflow", "status", "started", "took>"], map(run_row, found)))
 
 
 @app.command(epilog="Example: nyxlab cost --csv > cost.csv")
@@ -283,7 +285,7 @@ def _run(
     done = watch_lab(lab, work, interrupted)
     print_json(done.checkpoint()) if as_json else show(done, whole=whole)
     if done.status == "paused" and done.pause:
-        chosen = f"nyxlab choose {done.run_id} {done.pause.step} PROVIDER, then nyxlab resume {done.run_id}"
+        chosen = f"nyxlab choose {done.run_id} {done.pause.step} PROVIDER --resume"
         how = {
             "choice": f"carry on with: {chosen}",
             "budget": f"carry on with: nyxlab resume {done.run_id} --budget USD",
@@ -291,7 +293,7 @@ def _run(
         }
         say(f"paused: {done.pause.reason}; {how[done.pause.kind]}")
     if done.status == "completed":
-        say(f"more: nyxlab show {done.run_id} · nyxlab report {done.run_id}")
+        note("more: nyxlab show last · nyxlab report last")
     if done.status == "failed":
         say(f"failed; when the cause is mended: nyxlab resume {done.run_id}")
     raise typer.Exit({"failed": FAILED, "paused": PAUSED}.get(done.status, 0))

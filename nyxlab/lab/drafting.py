@@ -6,7 +6,7 @@ import json
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ from pathlib import Path
 from nyxlab.engine.records import CallRecord, Run, RunSummary
 from nyxlab.engine.store import Store
 from nyxlab.errors import InputRefused, ToolFailed
+from nyxlab.lab.desk import Desk
 from nyxlab.lab.git import git
 from nyxlab.lab.letters import Letter, NextStep, Pain, State, last_letter, mistakes, read_letter
 from nyxlab.lab.views import rows as tables
@@ -29,7 +30,7 @@ CLAIM = re.compile(  # a number or an id; words joined by signs; a name inside a
 )
 
 
-async def since_when(text: str | None, store: Store, root: Path) -> datetime:
+async def since_when(text: str | None, desk: Desk, root: Path) -> datetime:
     """Return when a letter begins: a date, a run's start; unless told, where the last letter ended, or a week ago."""
     if text is None:
         path = last_letter(root)
@@ -38,17 +39,16 @@ async def since_when(text: str | None, store: Store, root: Path) -> datetime:
     with suppress(ValueError):
         moment = datetime.fromisoformat(text)
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    begun = {run.run_id: run.created_at for run in await store.runs()}
-    if text not in begun:
-        raise InputRefused(f"--since takes a date (2026-11-20) or a run that `nyxlab runs` lists, not '{text[:80]}'")
-    return begun[text]
+    try:
+        return (await desk.load(text)).created_at
+    except InputRefused as error:
+        raise InputRefused(f"--since takes a date (2026-11-20) or a run: {error}") from None
 
 
-async def write_letter(
-    store: Store, root: Path, since: str | None, ask: Callable[[str], Awaitable[Run]] | None
-) -> Letter:
+async def write_letter(desk: Desk, since: str | None, ask: Callable[[str], Awaitable[Run]] | None) -> Letter:
     """Return the letter of a time, opened by sentences of whom ``ask`` asks; ``ToolFailed`` where they add a fact."""
-    letter = await draft(store, root, await since_when(since, store, root))
+    root = desk.settings.root
+    letter = await draft(desk.store, root, await since_when(since, desk, root))
     if ask is None:
         return letter
     facts = json.dumps(letter.to_json(), ensure_ascii=False, indent=1)
@@ -85,7 +85,7 @@ async def draft(store: Store, root: Path, since: datetime) -> Letter:
     known = {run.run_id for run in runs}
     calls = [(run_id, call) for run_id, call in await store.calls_since(since) if run_id in known]
     halted = [await store.load(run.run_id) for run in runs if run.status != "completed"]
-    bills, reviews = bill(calls), dict(_reviews(root, since))
+    bills, reviews = bill(calls), dict(reviews_since(root, since))
     commits = _git(root, "log", f"--since={since.isoformat()}", "--max-count=100", "--format=commit %h: %s")
     commit = next(iter(_git(root, "rev-parse", "HEAD")), None)
     spend, tokens = Cost.total(cost for cost, _ in bills.values()), sum(count for _, count in bills.values())
@@ -99,7 +99,7 @@ async def draft(store: Store, root: Path, since: datetime) -> Letter:
         pains=tuple(_pains(halted, calls)),
         successes=tuple(f"{path}: {said}" for path, review in reviews.items() for said in _good(review)),
         tech_stack=tuple(_tech_stack(root)),
-        next=(*map(_carry_on, halted), *_open_findings(reviews)),
+        next=(*map(carry_on, halted), *open_findings(reviews)),
         state=state,
     )
 
@@ -166,13 +166,13 @@ def _pains(halted: Sequence[Run], calls: Sequence[tuple[str, CallRecord]]) -> It
         yield Pain(what=what, tried=_many(len(where), "time"), failure=failure, lesson=None, open=True, run=where[0])
 
 
-def _carry_on(run: Run) -> NextStep:
+def carry_on(run: Run) -> NextStep:
     """Return what makes a run that stands still go on."""
     title, command = f"Resume {run.workflow}, when what stopped it is mended", f"nyxlab resume {run.run_id}"
     pause = run.pause
     if pause and pause.kind == "choice":
         title = f"Choose for step {pause.step} of {run.workflow}: {' or '.join(pause.choices)}; then resume it"
-        command = f"nyxlab choose {run.run_id} {pause.step} PROVIDER"
+        command = f"nyxlab choose {run.run_id} {pause.step} PROVIDER --resume"
     elif pause and pause.kind == "answers":
         title, command = f"Answer what {run.workflow} asks; then resume it", f"nyxlab answer {run.run_id}"
     elif pause:
@@ -180,7 +180,7 @@ def _carry_on(run: Run) -> NextStep:
     return NextStep(title=title, command=command, done={"run": run.run_id})
 
 
-def _reviews(root: Path, since: datetime) -> Iterator[tuple[str, Json]]:
+def reviews_since(root: Path, since: datetime) -> Iterator[tuple[str, Json]]:
     """Yield the reviews written since then with their paths: at the root, in reports/, amended ones."""
     for path in sorted({*root.glob("*.json"), *root.glob("*/review.json"), *(root / "reports").rglob("*.json")}):
         with suppress(OSError, ValueError, RecursionError):
@@ -197,7 +197,8 @@ def _good(review: Json) -> Iterator[str]:
         yield f"{_many(fixed, 'finding')} closed"
 
 
-def _open_findings(reviews: dict[str, Json]) -> Iterator[NextStep]:
+def open_findings(reviews: Mapping[str, Json]) -> Iterator[NextStep]:
+    """Yield the reviews on which something is still to be decided."""
     for path, review in reviews.items():
         if count := sum(f["severity"] in tables.SEVERITIES[:3] and tables.stands(f) for f in review["findings"]):
             patch = f"{path.removesuffix('.json')}-amended/plan.patch"

@@ -274,11 +274,11 @@ class Lab:
 
         return await run_grid(self.desk, Path(grid), **options)
 
-    async def report(self, target: Paths) -> str:
-        """Return one self-contained HTML page for a run (its id), a review (its JSON file) or an executed notebook."""
-        from nyxlab.lab.pages import page_of
+    async def report(self, target: Paths | None = None) -> str:
+        """Return one self-contained HTML page: of a run (its id), a review (its JSON), a notebook; else of all runs."""
+        from nyxlab.lab.pages import page_of, page_of_all
 
-        return await page_of(self.desk, target)
+        return await (page_of(self.desk, target) if target else page_of_all(self.desk))
 
     def open(self, ref: str) -> Provider:
         """Return the provider of that name; one object a name."""
@@ -324,7 +324,7 @@ class Lab:
                 on_costs(prepared.readers)
             return await prepared.run()
 
-        return await write_letter(self.desk.store, self.settings.root, since, ask if providers else None)
+        return await write_letter(self.desk, since, ask if providers else None)
 
     async def look_up(self, letter: Letter) -> tuple[list[str], list[bool]]:
         """Hold a letter against the ledger, the files and git: what is wrong in it, and which next steps are done."""

@@ -40,6 +40,16 @@ async def page_of(desk: Desk, target: Paths) -> str:
     return render_run(checkpoint, charts_of(checkpoint), facts, theme=theme)
 
 
+async def page_of_all(desk: Desk) -> str:
+    """Return the page of the newest runs of the ledger."""
+    from nyxlab.lab.views.history import MOST, render_history
+
+    listed = await desk.store.runs()
+    runs = [await desk.store.load(each.run_id) for each in listed[:MOST]]
+    theme = desk.settings.root / TEMPLATES
+    return render_history(runs, len(listed) - len(runs), lambda name: desk.vendor(name) != "script", theme=theme)
+
+
 def charts_of(run: RunLike) -> Charts:
     """Return the charts of a run's page, and each provider's colour; both empty without nyxlab[lab]."""
     try:

@@ -59,7 +59,7 @@ async def test_review_step_reviews_what_was_written(project: Path) -> None:
     told = run.checkpoint()["steps"][2]["review"]
     assert [finding["rule"] for finding in told["findings"]] == ["stated-count", "stated-count", "output"]
     assert {finding.evidence[0].path for finding in review.findings} == {f"{run.run_id}/{s}.md" for s in ("one", "two")}
-    assert run.steps["seen"].output.startswith("PASS")
+    assert run.steps["seen"].output.startswith("CONCERNS")
 
 
 async def test_providers_replace_every_step(project: Path) -> None:

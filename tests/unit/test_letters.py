@@ -83,7 +83,7 @@ async def test_a_week(lab, tmp_path):
         assert pains["quick waits at step draft for budget"].run == short.run_id
         assert "script:s.yaml#c gave no answer" in pains
         commands = {step.done["run"]: step.command for step in letter.next}
-        assert commands[asks.run_id] == f"nyxlab choose {asks.run_id} draft PROVIDER"
+        assert commands[asks.run_id] == f"nyxlab choose {asks.run_id} draft PROVIDER --resume"
         assert commands[failed[0].run_id] == f"nyxlab resume {failed[0].run_id}"
         assert commands[short.run_id] == f"nyxlab resume {short.run_id} --budget USD"
         assert (await lab.resume(short.run_id, budget="1")).status == "completed"

@@ -215,7 +215,7 @@ def test_each_reviews_many_plans_with_one_index_and_one_exit_code(tmp_path: Path
     (tmp_path / "none").mkdir()
     both = nyxlab(tmp_path, "b", "none", "--each", "--format", "json")
     assert both.returncode == 2
-    assert [one["verdict"] for one in json.loads(both.stdout)] == ["PASS"]
+    assert [one["verdict"] for one in json.loads(both.stdout)] == ["CONCERNS"]
     assert "none: refused" in both.stderr
     assert nyxlab(tmp_path, "a", "--each", "--format", "html").returncode == 2
 

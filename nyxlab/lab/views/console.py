@@ -19,6 +19,19 @@ from nyxlab.lab.views.wording import plain
 STDERR = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
+class _Loudness:
+    quiet = False
+    verbose = False
+
+
+LOUDNESS = _Loudness()  # of this process, as the command's --quiet and --verbose say
+
+
+def set_loudness(*, quiet: bool, verbose: bool) -> None:
+    """Take what a command was told: ``note`` and progress are for neither scripts nor whoever wants quiet."""
+    LOUDNESS.quiet, LOUDNESS.verbose = quiet, verbose
+
+
 def out(*lines: str | Table) -> None:
     """Print lines and tables to standard output; no escape sequence of a model's reaches the terminal."""
     console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 160)
@@ -52,6 +65,12 @@ def say(text: str) -> None:
     STDERR.print(f"nyxlab: {plain(text)}", soft_wrap=True)
 
 
+def note(text: str) -> None:
+    """Say what is good to know and not needed: nothing with ``--quiet``."""
+    if not LOUDNESS.quiet:
+        say(text)
+
+
 def print_json(value: Any) -> None:
     """Print one JSON document."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1, default=_number) + "\n")
@@ -74,4 +93,4 @@ def write(text: str, path: Path | None, *, quiet: bool = False) -> None:
     except OSError as error:
         raise InputRefused(f"{path}: cannot be written ({error.strerror}); name another place with --output") from None
     if not quiet:
-        say(f"wrote {path}")
+        note(f"wrote {path}")

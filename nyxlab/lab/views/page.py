@@ -77,12 +77,17 @@ def fill(world: Environment, template: str, **context: object) -> str:
 
 
 def render(
-    template: str, *, figures: Sequence[Mapping[str, Any]] = (), theme: Path | None = None, **context: object
+    template: str,
+    *,
+    figures: Sequence[Mapping[str, Any]] = (),
+    theme: Path | None = None,
+    more_scripts: Sequence[str] = (),
+    **context: object,
 ) -> str:
     """Return the page that ``template`` (it extends ``base.html.j2``) makes of ``context``.
 
     ``figures`` are plotly figures as JSON values (``data``, ``layout``); the template places them by number with
-    ``data-figure``. Without figures no plotly.js is embedded.
+    ``data-figure``. Without figures no plotly.js is embedded. ``more_scripts`` are files beside the templates.
     """
     world = environment(theme)
 
@@ -90,7 +95,7 @@ def render(
         loaded, _, _ = world.loader.get_source(world, name)  # type: ignore[union-attr]  # set in environment()
         return loaded
 
-    style, scripts, bundle = source("style.css"), [source("page.js")], ""
+    style, scripts, bundle = source("style.css"), [source(name) for name in ("page.js", *more_scripts)], ""
     if figures:
         bundle, digest = _plotly()
         scripts.append(source("charts.js"))

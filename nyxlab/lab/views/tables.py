@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from nyxlab.errors import InputRefused
 from nyxlab.lab.views.console import add_row, new_table, out, plain_table, print_json, say
 from nyxlab.lab.views.decided import CHOSEN, NO_WINNER, chosen
-from nyxlab.lab.views.rows import Row, RunLike, checkpoint_of, standings, step_rows
+from nyxlab.lab.views.rows import Row, RunLike, checkpoint_of, decisions, standings, step_rows
 from nyxlab.lab.views.wording import money, seconds
 from nyxlab.providers.messages import Cost, Json
+from nyxlab.settings import did_you_mean
 
 if TYPE_CHECKING:
     from nyxlab.lab.reviews.measuring import Score
     from nyxlab.lab.workflows.prepared import Prepared
+
+LINES = 12  # of an answer, where several steps are shown
+NOTHING: Json = {"gate": None, "caelReview": None, "alternatives": [], "output": None, "error": None}
 
 
 def show(run: RunLike, *, whole: bool) -> None:
@@ -29,6 +34,15 @@ def show(run: RunLike, *, whole: bool) -> None:
     for step in checkpoint["steps"] if whole else ():
         out(*step_lines(step))
     out(totals_line(checkpoint))
+
+
+def show_step(run: RunLike, step_id: str, *, as_json: bool) -> None:
+    """Print one step of a run, whole; ``InputRefused`` names the steps that there are."""
+    steps = {step["id"]: step for step in checkpoint_of(run)["steps"]}
+    if step_id not in steps:
+        near = did_you_mean(step_id, steps) or f"; there are {', '.join(steps)}"
+        raise InputRefused(f"the run has no step '{step_id[:80]}'{near}")
+    print_json(steps[step_id]) if as_json else out(*step_lines(steps[step_id], whole=True))
 
 
 def run_table(run: RunLike) -> Table:
@@ -87,8 +101,11 @@ def totals_line(checkpoint: Json) -> str:
     )
 
 
-def step_lines(step: Json) -> list[str]:
-    """Return what people read of one step: why who was chosen, Cael's words, each answer or error, the output."""
+def step_lines(step: Json, *, whole: bool = False) -> list[str]:
+    """Return what people read of one step: why who was chosen, Cael's words, each answer or error, the output.
+
+    A long text is cut, unless ``whole``; then each item of a map step is told as well.
+    """
     lines = ["", f"── {step['id']} " + "─" * 40]
     if step["gate"]:
         lines += [*([f"answer of {chosen(step)}"] if step["selectedProvider"] else []), step["gate"]["reason"]]
@@ -103,15 +120,24 @@ def step_lines(step: Json) -> list[str]:
             "",
             f"{told['provider']} ({told['status']}, {took}, {money(told['cost']['usd'], told['cost']['certainty'])})",
         ]
-        lines += [f"  | {line}" for line in (told["output"] or told["error"] or "").splitlines()]
-    if step.get("items"):
-        lines.append(f"{len(step['items'])} items; `nyxlab report` shows them side by side")
+        lines += _quoted(told["output"] or told["error"] or "", step, whole=whole)
+    if step.get("items") and whole:
+        lines += [line for item in decisions(step) for line in step_lines(NOTHING | item | {"items": None}, whole=True)]
+    elif step.get("items"):
+        lines.append(f"{len(step['items'])} items; --step {step['id']} tells each, `nyxlab report` side by side")
     elif len(step["alternatives"]) < 2 and step["output"] is not None:
         shown = step["output"] if isinstance(step["output"], str) else json.dumps(step["output"], indent=1)
-        lines += [f"  | {line}" for line in shown.splitlines()]
+        lines += _quoted(shown, step, whole=whole)
     if step["error"]:
         lines.append(f"error: {step['error']}")
     return lines
+
+
+def _quoted(text: str, step: Json, *, whole: bool) -> list[str]:
+    lines = text.splitlines()
+    left = 0 if whole else max(0, len(lines) - LINES)
+    shown = [f"  | {line}" for line in lines[: len(lines) - left]]
+    return [*shown, f"  … {left} more lines: --step {step['id']}"] if left else shown
 
 
 def say_who_reads(readers: Mapping[str, Cost], what: str = "the prompts") -> None:
