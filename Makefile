@@ -21,8 +21,9 @@ demo: $(STAMP)  ## A plan reviewed and mended, a workflow and a comparison on th
 	  $(BIN)/nyxlab batch data/grids/demo-scripted.yaml; fi
 	@echo "Open reports/index.html: it links every page."
 
-lab: $(STAMP)  ## Open JupyterLab on notebooks/
-	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=notebooks --LabApp.default_url=/lab/tree/00-start.ipynb
+lab: $(STAMP)  ## Open JupyterLab on the project: its notebooks, data/ and your own plans
+	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/00-start.ipynb \
+	  $$([ "$$(id -u)" != 0 ] || echo --allow-root)
 
 test: $(STAMP)  ## Lint, types, import contracts, then every test
 	@$(BIN)/ruff check --quiet nyxlab tests && $(BIN)/ruff format --quiet --check nyxlab tests && $(BIN)/mypy

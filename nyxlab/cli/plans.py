@@ -144,12 +144,22 @@ def measure(
     return out(scores_table(found.scores), "", *missing)
 
 
-@app.command(epilog="Example: nyxlab rules --json")
-def rules(as_json: AsJson = False) -> None:
+@app.command(epilog="Example: nyxlab rules broken-link")
+def rules(
+    rule_id: Annotated[str | None, typer.Argument(metavar="[RULE]", help="This one alone.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """List every rule and lesson of Cael's: what it claims, the severities it can give, an example."""
     from nyxlab.lab.own import project_rules  # with the reviewer
 
-    listed = [rule.to_json() for rule in project_rules(project_root(Path.cwd()))]
+    listed = [rule.to_json() for rule in project_rules(project_root(Path.cwd())) if rule_id in (None, rule.id)]
+    if not listed:
+        from nyxlab.settings import did_you_mean
+
+        known = [rule.id for rule in project_rules(project_root(Path.cwd()))]
+        raise InputRefused(
+            f"no rule '{str(rule_id)[:80]}'{did_you_mean(str(rule_id), known) or '; nyxlab rules lists them'}"
+        )
     if as_json:
         return print_json(listed)
     for rule in listed:

@@ -49,7 +49,13 @@ def init() -> None:
     """Start a project in this folder: settings, an example of .env, a workflow, a plan."""
     for path in create_project(Path.cwd()):
         out(f"wrote {path.relative_to(Path.cwd())}")
-    out("Next: nyxlab run data/workflows/first.yaml, and nyxlab review data/plans/first.md")
+    out(
+        "Next, all without a key:",
+        "  nyxlab run data/workflows/first.yaml",
+        "  nyxlab review data/plans/first.md",
+        '  nyxlab compare "Write an implementation plan for tea" --providers first-a,first-b',
+        "  nyxlab batch data/grids/plans.yaml          each plan on a page; needs nyxlab[lab]",
+    )
 
 
 @app.command(
@@ -163,7 +169,11 @@ def prune(
 
 
 @app.command(
-    epilog='Example: nyxlab compare "Name three risks of X" --providers openai:gpt-5.5,google:gemini-3.8-flash'
+    epilog=(
+        'Example: nyxlab compare "Name three risks of X" --providers openai:gpt-5.5,google:gemini-3.8-flash'
+        "\n\nWithout a key: nyxlab compare prompt.txt --providers"
+        " 'local:smollm2-135m,local:smollm2-135m?temperature=0.8&seed=7'"
+    )
 )
 def compare(
     prompt: Annotated[

@@ -50,6 +50,10 @@ VERDICTS = {
     "run_id": "string", "step": "string", "item": "Int64", "prompt": "string", "selected_provider": "string",
     "selected_by": "string", "failed": "string", "judged": "string", "consistent": "boolean", "reason": "string",
 }  # fmt: skip
+STANDINGS = {
+    "provider": "string", "compared": "Int64", "wins": "Int64", "win_rate": "float64", "low": "float64",
+    "high": "float64",
+}  # fmt: skip
 PHASES = {
     "phase": "Int64", "title": "string", "needs": "string", "lines": "Int64", "new_files": "Int64",
     "modified_files": "Int64", "findings": "string", "blocked_by": "string",
@@ -95,6 +99,14 @@ def verdicts(runs: RunLike | Iterable[RunLike]) -> pd.DataFrame:
     pair in either order, and ``consistent`` whether the two orders agree, both empty where nobody judged.
     """
     return _frame([row for run in _listed(runs) for row in rows.verdict_rows(run)], VERDICTS)
+
+
+def standings(run: RunLike) -> pd.DataFrame:
+    """Return one row a provider over the comparisons of a run's map steps (columns: ``STANDINGS``), best first.
+
+    ``compared`` counts those that a judge, a differing check or a person compared: without any there are no wins.
+    """
+    return _frame(rows.standings(run), STANDINGS)
 
 
 def phases(review: ReviewLike) -> pd.DataFrame:

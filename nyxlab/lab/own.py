@@ -27,7 +27,7 @@ def project_rules(root: Path) -> tuple[Rule, ...]:
 def lessons_text(root: Path) -> str:
     """Return the lessons that hold in a project as a list for a prompt: each pain, and what follows from it."""
     return "\n".join(
-        f"- {rule.claim.removeprefix('Find this pain: ')} {rule.consequence}"
+        f"- {rule.claim.removeprefix('Find what has hurt before: ')} {rule.consequence}"
         for rule in project_rules(root)
         if rule.kind == "lesson"
     )
@@ -52,8 +52,11 @@ def persona(name: str, settings: Settings) -> str:
         return _text(own).strip()
     shipped = files("nyxlab") / "defaults" / "personas"
     if not (shipped / f"{name}.md").is_file():
-        known = ", ".join(sorted(entry.name.removesuffix(".md") for entry in shipped.iterdir()))
-        raise InputRefused(f"unknown persona '{name}': write personas/{name}.md, or use one of {known}")
+        known = sorted(entry.name.removesuffix(".md") for entry in shipped.iterdir())
+        from nyxlab.settings import did_you_mean  # with pydantic, which the rules need not
+
+        near = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+        raise InputRefused(f"unknown persona '{name}': write personas/{name}.md{near}")
     return (shipped / f"{name}.md").read_text(encoding="utf-8").strip()
 
 

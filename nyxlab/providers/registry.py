@@ -92,7 +92,12 @@ def open_provider(
     if endpoint is None and named.vendor not in VENDOR_KEYS:
         known = [*VENDOR_KEYS, "hand", "local", "script", *settings.endpoints]
         near = did_you_mean(named.vendor, known) or f"; there are {', '.join(known)}"
-        raise InputRefused(f"'{ref}': unknown vendor or endpoint '{named.vendor}'{near}")
+        url = "http://127.0.0.1:11434/v1" if named.vendor == "ollama" else "http://HOST:PORT/v1"
+        table = f'[endpoints.{named.vendor}] with kind = "openai", base_url = "{url}", allow_private = true'
+        raise InputRefused(
+            f"'{ref}': unknown vendor or endpoint '{named.vendor}'{near}"
+            f"{'.' if not near.endswith('?') else ''} A server of your own is named in nyxlab.toml: {table}"
+        )
     if base_url is not None:
         try:
             base_url = vet_url(base_url, allow_private=True)

@@ -107,7 +107,7 @@ def rule_of(lesson: Lesson) -> Rule:
                 told = f'The plan says "{said[:160]}". {lesson.why}'
                 yield Claim(lesson.severity, lesson.title, told, (passage.place, *filter(None, others)), (said,))
 
-    check.__doc__ = f"Find this pain: {lesson.title[0].lower()}{lesson.title[1:]}."
+    check.__doc__ = f"Find what has hurt before: {lesson.title[0].lower()}{lesson.title[1:]}."
     shared = {name: getattr(lesson, name) for name in ("id", "category", "fix", "firing", "quiet")}
     reason = lesson.why[0].lower() + lesson.why[1:].rstrip(".")
     return Rule(

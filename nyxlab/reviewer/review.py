@@ -27,6 +27,7 @@ from nyxlab.reviewer.plan.model import Plan
 from nyxlab.reviewer.plan.read import read_plan
 from nyxlab.reviewer.rules import RULES, Claim, Rule
 from nyxlab.reviewer.rules.base import Place, at
+from nyxlab.reviewer.shown import Shown
 from nyxlab.reviewer.suppress import suppress
 from nyxlab.reviewer.text.document import Document, parse_documents
 
@@ -104,7 +105,7 @@ class Answers:
     waiting: bool = False
 
 
-class Review(Record):
+class Review(Shown, Record):
     """What Cael says about a set of files: contract ``nyxlab.review/1``."""
 
     schema_: Literal["nyxlab.review/1"] = Field(default="nyxlab.review/1", alias="schema")
@@ -232,8 +233,8 @@ def fault_of(data: bytes) -> str:
 
 def _depth(line: str) -> int:
     """Return how many lists and quotes a line may lie in: its leading markers, or what its indentation allows for."""
-    opening = _NESTING.match(line)
-    indent = len(line.expandtabs(4)) - len(line.expandtabs(4).lstrip())
+    opening, wide = _NESTING.match(line), line.expandtabs(4)
+    indent = len(wide) - len(wide.lstrip())
     return max(len(re.findall(r"[-*+>]|\d[.)]", opening[0])), indent // 2) if opening else 0
 
 

@@ -130,3 +130,51 @@ def test_help_of_the_whole_says_what_the_words_mean(folder: Path) -> None:
     assert "nyxlab --install-completion" in told
     assert "<bool>" not in told
     assert "complete" in cli(folder, "--show-completion", "bash").stdout
+
+
+def test_a_review_shows_itself_in_a_notebook(folder: Path) -> None:
+    """As a table of its findings, in HTML and in Markdown; nothing that a plan says acts in either."""
+    from nyxlab.lab.reviews.terms import Terms, review_files
+
+    (folder / "plan.md").write_text("# Plan\n\nSee [<b>x</b>](<script>alert(1)</script>.md) and [y](a|b.md).\n")
+    review = review_files(["plan.md"], Terms.of(folder, folder), folder).review
+    html, markdown = review._repr_html_(), review._repr_markdown_()
+    assert "broken-link" in html
+    assert "<script>" not in html
+    assert "broken-link" in markdown
+    assert "<script>" not in markdown
+    assert r"a\|b.md" in markdown
+
+
+def test_what_is_asked_wrong_is_told_how(folder: Path) -> None:
+    """A plan where its review is wanted, a server that no settings name, a rule, a lens, a command misspelt."""
+    (folder / "plan.md").write_text("# Plan\n\n- One.\n")
+    for words, said in {
+        ("prompt", "plan.md"): "nyxlab review plan.md --output review.json",
+        ("compare", "a b", "--providers", "ollama:x"): 'kind = "openai", base_url = "http://127.0.0.1:11434/v1"',
+        ("rules", "broken-lnk"): "did you mean 'broken-link'?",
+        ("review", "plan.md", "--lens", "securty", "--providers", "hand:x"): "did you mean 'security'?",
+        ("reviw", "plan.md"): "Did you mean 'review'",
+        ("show", "last", "--jsn"): "--json",
+    }.items():
+        done = cli(folder, *words)
+        assert done.returncode == 2
+        assert said in " ".join(done.stderr.split())
+
+
+def test_a_batch_of_plans_has_pages_with_their_names(tmp_path: Path) -> None:
+    """Jobs that differ in one file alone are named after it; where two files have one name, by their parameters."""
+    from nyxlab.lab.batch.grid import read_grid
+
+    cli(tmp_path, "init")
+    plans = tmp_path / "data" / "plans"
+    (plans / "second plan.md").write_text("# Two\n")
+    names = [job.name for job in read_grid(tmp_path / "data" / "grids" / "plans.yaml", tmp_path)]
+    assert names == ["review-first", "review-second-plan"]
+    (plans / "a").mkdir()
+    (plans / "a" / "first.md").write_text("# One\n")
+    grid = tmp_path / "data" / "grids" / "both.yaml"
+    grid.write_text("notebook: notebooks/review.ipynb\nmatrix:\n  plan: {glob: data/plans/**/*.md}\n")
+    told = [job.name for job in read_grid(grid, tmp_path)]
+    assert len(set(told)) == 3
+    assert "review-second-plan" in told

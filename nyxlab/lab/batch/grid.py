@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -102,7 +102,8 @@ def read_grid(path: Path, root: Path) -> list[Job]:
             notebook.stem if same[notebook.stem] == 1 else "-".join(Path(str(entry["notebook"])).with_suffix("").parts)
         )
         alone = stems[notebook.stem] == same[notebook.stem]
-        name = stem if alone else f"{stem}-{_short(parameters)}"
+        alike = [other for other in entries if other["notebook"] == entry["notebook"]]
+        name = stem if alone else f"{stem}-{_file_named(entry, alike) or _short(parameters)}"
         jobs[name] = Job(name=name, notebook=notebook, parameters=parameters, hash=hash_)
     return list(jobs.values())
 
@@ -179,6 +180,16 @@ def renamed(job: Job, folder: Path, grid: str) -> Job:
 def index_name(grid: Path) -> str:
     """Return the name of the page that compares a grid's runs; no notebook's report has it."""
     return f"batch-{grid.stem}.html"
+
+
+def _file_named(entry: Mapping[str, Json], alike: Sequence[Mapping[str, Json]]) -> str:
+    """Return the stem of the file in which alone a job differs from the others of its notebook; else nothing."""
+    differ = [key for key in entry if len({json.dumps(other.get(key), sort_keys=True) for other in alike}) > 1]
+    if len(differ) != 1:
+        return ""
+    words = [re.sub(r"[^A-Za-z0-9_-]+", "-", Path(str(other.get(differ[0]))).stem).strip("-")[:60] for other in alike]
+    own = words[alike.index(entry)]
+    return own if "." in str(entry[differ[0]]) and words.count(own) == 1 else ""
 
 
 def _short(parameters: Mapping[str, Json]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nyxlab.engine.records import Run
+from nyxlab.lab.views.decided import is_compared, is_won
 from nyxlab.lab.views.rows import decisions
 from nyxlab.lab.views.wording import money, seconds
 from nyxlab.providers.messages import Cost, Json, Record, Seconds
@@ -38,10 +39,12 @@ def summary(*runs: Run, reviews: Sequence[Review] = ()) -> Summary:
     checkpoints = [run.checkpoint() for run in runs]
     steps = [step for checkpoint in checkpoints for step in checkpoint["steps"]]
     decided = [one for step in steps for one in decisions(step) if len(one.get("alternatives", ())) > 1]
-    chosen = Counter(one["selectedProvider"] for one in decided)
+    chosen = Counter(one["selectedProvider"] for one in decided if is_won(one))
+    compared = sum(map(is_compared, decided))
     verdicts = [step["review"]["verdict"] for step in steps if "review" in step] + [str(r.verdict) for r in reviews]
     parts = [f"{status} ×{n}" for status, n in Counter(run.status for run in runs).items() if status != "completed"]
     parts += [f"chose {', '.join(f'{name} ×{n}' for name, n in chosen.most_common())}"] if chosen else []
+    parts += [f"{len(decided) - compared} answered, nobody compared them"] if compared < len(decided) else []
     parts += [f"review {', '.join(verdicts)}"] if verdicts else []
     return Summary(
         tokens=sum(checkpoint["totals"]["tokens"] for checkpoint in checkpoints),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 def read_review(path: Path) -> Review:
     """Return the review that a JSON file of ours holds; ``InputRefused`` where it is none."""
+    if path.suffix == ".md" and path.is_file():
+        how = f"nyxlab review {os.path.relpath(path)} --output review.json"
+        raise InputRefused(f"{path.name} is a plan, and this takes its review: {how}, then review.json here")
     try:
         return Review.model_validate(read_json_file(path, "nyxlab.review/1"))
     except ValidationError as error:

@@ -116,7 +116,7 @@ async def measure(cases: Sequence[Case], review: Reviewer, asked: Asked, seed: i
     names = _names(told)
     total = Cost.total(r.cost for r in everything)
     scores = [_score("all", "everybody", told, cost=total)]
-    scores += [_score("kind", kind, told, meant=partial(_is_of, "kind", kind)) for kind in names["kind"]]
+    scores += [_score("kind", kind, told, meant=partial(_is_of, "rule", kind)) for kind in names["kind"]]
     scores += [
         _score("rule", rule, told, mine=partial(_is_of, "rule", rule), meant=partial(_is_of, "rule", rule))
         for rule in names["rule"]
@@ -183,7 +183,7 @@ def _names(told: Sequence[tuple[Case, Sequence[Finding]]]) -> dict[str, list[str
     faults = [fault for case, _ in told for fault in case.faults]
     made = {f.rule for _, findings in told for f in findings if f.by_code} | {x.rule for x in faults if x.rule}
     lenses = {f.rule for _, findings in told for f in findings if not f.by_code}
-    kinds = list(dict.fromkeys(fault.kind for fault in faults))
+    kinds = list(dict.fromkeys(fault.rule for fault in faults if fault.rule))  # named by the rule that is after them
     return {"kind": kinds, "rule": sorted(made), "lens": sorted(lenses)}
 
 

@@ -29,16 +29,21 @@ AROUND = 2  # lines of the plan shown before and after a quote
 
 
 def render_review(
-    review: Json, fmt: Format, documents: Mapping[str, str] | None = None, *, theme: Path | None = None
+    review: Json,
+    fmt: Format,
+    documents: Mapping[str, str] | None = None,
+    *,
+    theme: Path | None = None,
+    unfold: bool = False,
 ) -> str:
     """Return a review ("nyxlab.review/1") as ``text``, ``md`` or one self-contained ``html`` page.
 
     ``documents`` maps each path of the review to its text; with it, findings stand beside the plan's own lines and
-    the page carries the plan. ``theme`` is a folder whose templates override the shipped ones. Raises InputRefused
-    for another schema or format.
+    the page carries the plan. ``theme`` is a folder whose templates override the shipped ones; ``unfold`` shows every
+    finding whole. Raises InputRefused for another schema or format.
     """
     _expect(review, "nyxlab.review/1")
-    context = _review_context(review, documents or {}, prompt=fmt != "text")
+    context = _review_context(review, documents or {}, prompt=fmt != "text", unfold=unfold)
     if fmt == "html":
         return page.render("review.html.j2", theme=theme, **context)
     if fmt == "text":
@@ -164,11 +169,13 @@ def _expect(told: Json, schema: str) -> None:
         raise InputRefused(f"expected a document with schema {schema!r}, not {found!r}: nyxlab wrote another file")
 
 
-def _review_context(review: Json, documents: Mapping[str, str], *, prompt: bool = True) -> dict[str, Any]:
+def _review_context(
+    review: Json, documents: Mapping[str, str], *, prompt: bool = True, unfold: bool = False
+) -> dict[str, Any]:
     """Return what the review templates (and the run's) show, computed from the findings themselves."""
     decided = {each["finding"]: _decision(each) for each in review.get("decisions") or ()}
     told = [{**f, "decision": decided.get(f["id"])} for f in review["findings"]]
-    shown, folded, overflow = rows.fold(told)
+    shown, folded, overflow = rows.fold(told, unfold=unfold)
     lines = {path: text.removesuffix("\n").split("\n") for path, text in documents.items()}
     carried = documents if sum(map(len, documents.values())) <= WHOLE_PLAN else {}
     numbers = {path: index for index, path in enumerate(sorted(carried))}

@@ -273,9 +273,14 @@ class Folded(NamedTuple):
     overflow: dict[str, int]
 
 
-def fold(findings: Iterable[Json], *, medium: int = 5, most: int = 50) -> Folded:
-    """Return CRITICAL, HIGH, the first ``medium`` MEDIUM and decided ones as shown, the rest folded, at ``most``."""
+def fold(findings: Iterable[Json], *, medium: int = 5, most: int = 50, unfold: bool = False) -> Folded:
+    """Return CRITICAL, HIGH, the first ``medium`` MEDIUM and decided ones as shown, the rest folded, at ``most``.
+
+    With ``unfold`` all are shown.
+    """
     ordered = worst_first(findings)
+    if unfold:
+        return Folded(ordered, [], {})
     mediums = [f for f in ordered if f["severity"] == "MEDIUM" and stands(f)][:medium]
     loud = [f for f in ordered if f["severity"] in SEVERITIES[:2] and stands(f)] + mediums
     loud += [f for f in ordered if f.get("decision") and not any(f is other for other in loud)]

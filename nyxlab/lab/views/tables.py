@@ -81,9 +81,15 @@ def standings_lines(rows: Sequence[Row]) -> list[str | Table]:
 
 
 def scores_table(scores: Iterable[Score]) -> Table:
-    """Return how well reviewers did on known faults: recall with its interval, false alarms, precision, cost."""
+    """Return how well reviewers did on known faults: recall with its interval, false alarms, precision, cost.
+
+    A kind of fault is told where models were asked: by rules alone it says what its rule's own row says.
+    """
+    listed = list(scores)
+    if not any(each.finder == "provider" for each in listed):
+        listed = [each for each in listed if each.finder != "kind"]
     table = new_table("finder", "name", "found>", "of>", "recall>", "95 % interval>", "alarms>", "precision>", "cost>")
-    for each in scores:
+    for each in listed:
         span = "" if each.recall_low is None else f"{each.recall_low:.0%}–{each.recall_high:.0%}"
         told = [f"{share:.0%}" if share is not None else "" for share in (each.recall, each.precision)]
         alarms = "" if each.finder == "kind" else each.alarms

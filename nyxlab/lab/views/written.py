@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nyxlab.lab.reviews.terms import Reviewed
-from nyxlab.lab.views.console import write
+from nyxlab.lab.views.console import LOUDNESS, write
 from nyxlab.lab.views.report import render_index, render_review
 from nyxlab.lab.views.sarif import to_sarif
 from nyxlab.providers.messages import Json
@@ -23,7 +23,7 @@ def written(found: Reviewed, form: str, rules: Sequence[Rule], theme: Path | Non
         return json.dumps(told, ensure_ascii=False, indent=1)
     if form == "sarif":
         return json.dumps(to_sarif([told], [rule.to_json() for rule in rules]), ensure_ascii=False, indent=1)
-    return render_review(told, form, found.texts, theme=theme)  # type: ignore[arg-type]  # the form was checked
+    return render_review(told, form, found.texts, theme=theme, unfold=LOUDNESS.verbose)  # type: ignore[arg-type]  # the form was checked
 
 
 def written_all(

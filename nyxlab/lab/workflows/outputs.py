@@ -71,12 +71,16 @@ def nothing_to_check(document: Document) -> Iterator[Finding]:
     plan = read_plan(document)
     if plan.task_count or plan.requirements or plan.files or document.links or document.labels or document.tables:
         return
-    if document.lists or document.fences:
+    if (
+        document.lists
+        or document.fences
+        or any(c.isdigit() or c == "`" for f in document.files.values() for c in f.text)
+    ):
         return
     first = next(iter(document.files))
     yield _finding(
         document, Category.COVERAGE, [(first, 1)], "Nothing here can be checked by rules",
-        "No task, requirement, file, list, table or link stands in it: that no rule objects says nothing.",
+        "No task, requirement, file, list, table, link, name in code or number: that no rule objects says nothing.",
         "Let a model read it (--providers), or write the plan with numbered tasks and the files that they touch.",
     )  # fmt: skip
 

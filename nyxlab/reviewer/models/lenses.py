@@ -16,6 +16,7 @@ from nyxlab.errors import InputRefused
 from nyxlab.providers.messages import Json, Record, looks_like_key
 from nyxlab.reviewer.findings import Category, Severity
 from nyxlab.reviewer.text.document import Document
+from nyxlab.settings import did_you_mean
 
 READER = "reader"
 """The question that a review asks: read it all, as who builds it tomorrow. One call finds more than seven lenses."""
@@ -134,7 +135,7 @@ def chosen_lenses(wanted: Sequence[str], own: Mapping[str, str] | None = None) -
             n for n in known if name and (n.startswith(name) or name.startswith(n))
         ]
         if len(meant) != 1:
-            raise InputRefused(f"unknown lens '{name}': use one of {', '.join(known)}")
+            raise InputRefused(f"unknown lens '{name}': use one of {', '.join(known)}{did_you_mean(name, known)}")
         found[meant[0]] = known[meant[0]]
     return found
 
