@@ -65,7 +65,7 @@ def failed_checks(
         if request.output_schema is None and repeats_endlessly(reply.text):
             failed.append(Check(provider=provider, check="repetition", problem="ends in endless repetition"))
         if expect and not expect.search(reply.text):
-            failed.append(Check(provider=provider, check="expect", problem=f"does not hold {expect.pattern[:80]!r}"))
+            failed.append(Check(provider=provider, check="expect", problem=f"does not hold '{expect.pattern[:80]}'"))
     return failed
 
 

@@ -15,7 +15,7 @@ from nyxlab.lab.own import TEMPLATES
 from nyxlab.lab.reviews.documents import read_review, unchanged_documents
 from nyxlab.lab.reviews.prepared import goal_of
 from nyxlab.lab.views.report import Charts, render_letter, render_review, render_run
-from nyxlab.lab.views.rows import RunLike, call_rows, provider_rows
+from nyxlab.lab.views.rows import RunLike, asked, call_rows, provider_rows
 
 
 async def page_of(desk: Desk, target: Paths) -> str:
@@ -35,7 +35,8 @@ async def page_of(desk: Desk, target: Paths) -> str:
         return render_review(review, "html", texts, theme=theme)
     run = await desk.load(str(target))
     versions = {"nyxlab": __version__} | {name: version(name) for name in ("genai-prices", "pydantic", "httpx")}
-    facts = {"goal": goal_of(run), "inputs": run.inputs, "options": run.options, "versions": versions}
+    prompts = {step_id: asked(run, step_id) for step_id in run.steps}
+    facts = {"goal": goal_of(run), "inputs": run.inputs, "options": run.options, "asked": prompts, "versions": versions}
     checkpoint = run.checkpoint()  # once: it is asked for rows and charts many times
     return render_run(checkpoint, charts_of(checkpoint), facts, theme=theme)
 

