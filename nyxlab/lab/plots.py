@@ -112,7 +112,7 @@ def latency_by_provider(runs: Iterable[RunLike], palette: dict[str, str] | None 
     return _dress(
         figure,
         "Latency per provider",
-        "a call (s); p50 / p95 beside the name",
+        "p50 / p95 beside the name; a call (s)",
         rows=rows["provider"].nunique(),
     )
 
