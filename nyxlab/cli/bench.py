@@ -43,9 +43,16 @@ def report(
         run = await lab.show(target)
         return run.run_id, await lab.report(run.run_id)
 
+    from nyxlab.lab.own import TEMPLATES
+    from nyxlab.lab.views.first import write_first_page
+
     lab = open_lab(store)
+    root = lab.settings.root
     name, page = ask_lab(lab, page_of)
-    write(page, output or near(lab.settings.root / "reports" / f"{name}.html"))
+    path = output or near(root / "reports" / f"{name}.html")
+    write(page, path)
+    if path.absolute().parent == root / "reports":
+        write_first_page(root / "reports", root.name, theme=root / TEMPLATES)
 
 
 @app.command(epilog="Example: nyxlab batch data/grids/demo.yaml")

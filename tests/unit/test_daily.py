@@ -96,7 +96,8 @@ def test_reports_go_where_reports_are(folder: Path) -> None:
     environment = os.environ | {"NYXLAB_STORE": f"sqlite:///{folder / 'l.db'}"}
     for words in (("report", "last"), ("report", "--all")):
         subprocess.run([*ARGUMENTS, *words], cwd=folder / "below", env=environment, check=True, timeout=60)
-    assert sorted(path.name for path in (folder / "reports").iterdir()) == [f"{run_id}.html", "runs.html"]
+    assert sorted(path.name for path in (folder / "reports").iterdir()) == [f"{run_id}.html", "index.html", "runs.html"]
+    assert f'<a href="{run_id}.html">' in (folder / "reports" / "index.html").read_text()
     page = (folder / "reports" / "runs.html").read_text()
     assert "What is &lt;x&gt;?" in page
     assert "The answer of a is long enough." in page
