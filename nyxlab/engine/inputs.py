@@ -24,8 +24,8 @@ class Input(Part):
     """One declared input; without a ``default`` it must be given."""
 
     type: Literal["string", "integer", "number", "boolean", "path"] = "string"
-    default: Json = None
-    help: str = ""
+    default: Json = None  # without it the input must be given
+    help: str = ""  # what it is for, shown to people
 
     @property
     def required(self) -> bool:

@@ -74,16 +74,16 @@ Policy = Literal["first", "cheapest", "fastest", "best", "balanced", "learned"]
 class Defaults(Part):
     """What every prompt step takes over unless it says otherwise."""
 
-    provider: ProviderRef | None = None
-    judge: ProviderRef | None = None
-    max_tokens: Tokens = 1024
-    deadline: Duration = 120.0
+    provider: ProviderRef | None = None  # else [defaults] in nyxlab.toml
+    judge: ProviderRef | None = None  # the same
+    max_tokens: Tokens = 1024  # the longest reply, reasoning included
+    deadline: Duration = 120.0  # seconds for one call, retries and waiting included
 
 
 class Allowance(Part):
     """The most that a run may spend, in USD."""
 
-    usd: Annotated[Decimal, BeforeValidator(_money)]
+    usd: Annotated[Decimal, BeforeValidator(_money)]  # the run pauses rather than spend more
 
 
 class Step(Part):
@@ -95,28 +95,28 @@ class Step(Part):
     in small letters or capitals: of answers compared, those that do go before those that do not.
     """
 
-    id: Identifier
+    id: Identifier  # how templates and other steps name it
     kind: Literal["prompt", "map", "tool", "review"] = "prompt"
-    needs: tuple[str, ...] = ()
-    when: Annotated[str, Field(min_length=1), BeforeValidator(_said)] = "true"
-    persona: Identifier | None = None
-    context: Annotated[str, Field(min_length=1)] | None = None
-    prompt: Annotated[str, Field(min_length=1)] | None = None
-    provider: ProviderRef | None = None
-    compare: tuple[ProviderRef, ...] = ()
-    select: Literal["auto", "ask", "synthesise"] = "auto"
-    judge: ProviderRef | None = None
-    expect: Annotated[str, Field(min_length=1)] | None = None
-    policy: Policy = "balanced"
-    fallback: tuple[ProviderRef, ...] = ()
-    hedge: Duration | None = None
-    output_schema: Annotated[dict[str, Json], AfterValidator(_json_schema)] | None = None
-    max_tokens: Tokens = 1024
-    deadline: Duration = 120.0
-    of: tuple[str, ...] = ()
-    over: Annotated[str, Field(min_length=1)] | tuple[Json, ...] | None = None
-    tool: Identifier | None = None
-    arguments: dict[str, Json] = Field(default_factory=dict)
+    needs: tuple[str, ...] = ()  # steps that come before, beyond those that its templates name
+    when: Annotated[str, Field(min_length=1), BeforeValidator(_said)] = "true"  # where it is false, the step is skipped
+    persona: Identifier | None = None  # personas/NAME.md of the project, or one that ships with nyxlab
+    context: Annotated[str, Field(min_length=1)] | None = None  # stands before the prompt, and may be kept by a vendor
+    prompt: Annotated[str, Field(min_length=1)] | None = None  # a template: what is asked
+    provider: ProviderRef | None = None  # who is asked
+    compare: tuple[ProviderRef, ...] = ()  # who is asked instead, all at once
+    select: Literal["auto", "ask", "synthesise"] = "auto"  # who picks: Cael, a person; or one answer is made of all
+    judge: ProviderRef | None = None  # null: checks and the policy decide
+    expect: Annotated[str, Field(min_length=1)] | None = None  # a regular expression that a right answer holds
+    policy: Policy = "balanced"  # decides ties, and all where there is no judge
+    fallback: tuple[ProviderRef, ...] = ()  # who is asked, one after another, where no answer can be used
+    hedge: Duration | None = None  # seconds of silence after which the next candidate is asked too
+    output_schema: Annotated[dict[str, Json], AfterValidator(_json_schema)] | None = None  # a reply is repaired once
+    max_tokens: Tokens = 1024  # the longest reply, reasoning included
+    deadline: Duration = 120.0  # seconds for one call, retries and waiting included
+    of: tuple[str, ...] = ()  # the steps whose outputs are reviewed
+    over: Annotated[str, Field(min_length=1)] | tuple[Json, ...] | None = None  # the list, or an expression for one
+    tool: Identifier | None = None  # a registered function
+    arguments: dict[str, Json] = Field(default_factory=dict)  # its arguments; texts are templates
 
     @property
     def asks(self) -> bool:
@@ -142,8 +142,8 @@ class Workflow(Part):
     """A checked DAG of steps. ``source`` is the text it was read from, kept so that a resume needs no file."""
 
     name: WorkflowName
-    goal: str = ""
-    inputs: dict[Identifier, Input] = Field(default_factory=dict)
+    goal: str = ""  # a paragraph that goes into the system prompt of every step
+    inputs: dict[Identifier, Input] = Field(default_factory=dict)  # what a run may be given with -p
     defaults: Defaults = Defaults()
     budget: Allowance | None = None
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=1_000)]
