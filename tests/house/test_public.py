@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from typer.main import get_command
@@ -14,8 +12,6 @@ from typer.main import get_command
 import nyxlab
 from nyxlab.cli import app
 from nyxlab.lab.lab import Lab
-
-ROOT = Path(__file__).parents[2]
 
 NAMES = [
     "Lab",
@@ -72,9 +68,8 @@ def test_verbs() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_command_is_documented(command: str) -> None:
-    """Every command stands in the README and shows an example in its --help."""
-    assert re.search(rf"`nyxlab {command}\b", (ROOT / "README.md").read_text())
+def test_command_shows_an_example(command: str) -> None:
+    """Every command shows an example in its --help; tests/docs/ holds that the reference names it."""
     done = subprocess.run(
         [sys.executable, "-m", "nyxlab.cli", command, "--help"], capture_output=True, text=True, check=True
     )
