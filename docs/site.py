@@ -1,4 +1,4 @@
-"""What the site needs beyond Markdown: pictures that live in reports/samples/, where the repository's pages find them."""
+"""What the site needs beyond Markdown: the pictures of reports/samples/, where the repository's pages find them."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Name them where they lie in the site; the titles of files stand above their text."""
+    """Name them where they lie in the site."""
     up = "../" * page.file.src_uri.count("/")
     return PICTURE.sub(rf"({up}assets/\1)", markdown)

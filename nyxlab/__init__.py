@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nyxlab.reviewer.review import Review
     from nyxlab.reviewer.text.document import Document
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "engine.records": ("Pause", "Run"),

@@ -69,6 +69,26 @@ def test_links_lead_somewhere() -> None:
     assert broken == []
 
 
+def test_every_decision_is_listed() -> None:
+    """A decision has a page of three parts, and the index leads to it."""
+    listed = set(re.findall(r"\(([\w-]+\.md)\)", (DOCS / "decisions" / "index.md").read_text(encoding="utf-8")))
+    pages = {path.name: path.read_text(encoding="utf-8") for path in (DOCS / "decisions").glob("*.md")}
+    del pages["index.md"]
+    assert listed == pages.keys()
+    parts = ["Context", "Decision", "Why not otherwise"]
+    assert {
+        name for name, text in pages.items() if re.findall(r"^\*\*(.+?)\.\*\*", text, re.MULTILINE) != parts
+    } == set()
+
+
+def test_the_front_pages_are_short() -> None:
+    """What a newcomer reads first is read in a minute or two."""
+    lines = {
+        name: len((ROOT / name).read_text(encoding="utf-8").splitlines()) for name in ("README.md", "CONTRIBUTING.md")
+    }
+    assert {name: count for name, count in lines.items() if count > 120} == {}
+
+
 def _anchors(page: Path) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

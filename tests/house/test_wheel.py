@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -26,18 +27,41 @@ sys.meta_path.insert(0, Absent())
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a wheel and an sdist, built as `make dist` does."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "hatchling", "build", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The unpacked wheel, and a sitecustomize that hides what `pip install nyxlab` does not bring."""
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = folder.glob("nyxlab-*.whl")
+    (wheel,) = built.glob("nyxlab-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         archive.extractall(folder / "site")
     assert not [name for name in names if not name.startswith(("nyxlab/", "nyxlab-"))]
     (folder / "site" / "sitecustomize.py").write_text(WITHOUT_EXTRAS)
     return folder / "site"
+
+
+def test_what_is_shipped(built: Path) -> None:
+    """Both are well formed, small, and hold no picture; the sdist builds the same wheel and tests itself."""
+    (wheel,), (sdist,) = built.glob("nyxlab-*.whl"), built.glob("nyxlab-*.tar.gz")
+    checked = [sys.executable, "-m", "twine", "check", "--strict", str(wheel), str(sdist)]
+    done = subprocess.run(checked, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert max(wheel.stat().st_size, sdist.stat().st_size) <= 1_500_000
+    with zipfile.ZipFile(wheel) as archive:
+        inside = set(archive.namelist())
+    with tarfile.open(sdist) as archive:
+        source = {name.partition("/")[2] for name in archive.getnames()}
+    assert not [name for name in inside | source if name.endswith((".png", ".pyc", ".db", ".env"))]
+    assert {name for name in inside if name.startswith("nyxlab/")} <= source
+    assert source >= {"pyproject.toml", "Makefile", "docs/index.md", "tests/conftest.py", "README.md", "LICENSE"}
 
 
 def test_wheel_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:
