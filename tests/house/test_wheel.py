@@ -8,9 +8,12 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 EXTRAS = "pandas plotly papermill nbconvert nbformat ipywidgets IPython jupyterlab xllamacpp sklearn dask".split()  # noqa: SIM905
@@ -62,6 +65,28 @@ def test_what_is_shipped(built: Path) -> None:
     assert not [name for name in inside | source if name.endswith((".png", ".pyc", ".db", ".env"))]
     assert {name for name in inside if name.startswith("nyxlab/")} <= source
     assert source >= {"pyproject.toml", "Makefile", "docs/index.md", "tests/conftest.py", "README.md", "LICENSE"}
+
+
+def test_the_core_is_light() -> None:
+    """What `pip install nyxlab` brings along without extras stays under 53 MB on disk, bytecode apart.
+
+    45 are the aim: rapidfuzz alone has 12, aiohttp with its helpers 10.
+    """
+    sizes: dict[str, int] = {}
+    waiting = ["nyxlab"]
+    while waiting:
+        found = metadata.distribution(waiting.pop())
+        files = (file.locate() for file in found.files or () if file.suffix != ".pyc")
+        sizes[canonicalize_name(found.name)] = sum(Path(f).stat().st_size for f in files if Path(f).is_file())
+        needed = [Requirement(each) for each in found.requires or ()]
+        waiting += [
+            each.name
+            for each in needed
+            if canonicalize_name(each.name) not in sizes and (not each.marker or each.marker.evaluate({"extra": ""}))
+        ]
+    own = sum(path.stat().st_size for path in (ROOT / "nyxlab").rglob("*") if path.suffix != ".pyc")
+    assert len(sizes) > 20
+    assert sum(sizes.values()) + own <= 53_000_000, sorted(sizes.items(), key=lambda each: -each[1])[:8]
 
 
 def test_wheel_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:
