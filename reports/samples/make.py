@@ -1,18 +1,26 @@
-"""Writes the sample reports again, and pictures of them, light and dark, where a browser is there: `make samples`."""
+"""Writes the sample reports again, and pictures of them, light and dark, where a browser is there: `make samples`.
+
+A page or picture that is no other but for times and ids is left alone (`keep`), so that a difference is one.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import shutil
+import sys
 import tempfile
 from itertools import product
 from pathlib import Path
 
 from nyxlab import Lab
+from nyxlab.lab.views.export import export_notebook
 from nyxlab.lab.views.report import render_review
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+from keep import keep_page, keep_picture
+
 ROOT = HERE.parents[1]
 SCRIPT = "script:data/scripts/demo.yaml"
 PAGES = ("review", "run", "compare", "batch", "02-compare-providers", "03-review-plan")
@@ -30,21 +38,22 @@ async def write() -> None:
         async with Lab(store=f"sqlite:///{folder}/ledger.db") as lab:
             workflow = "data/workflows/dual-provider-test.yaml"
             run = await lab.run(workflow, providers=f"{SCRIPT}#a,{SCRIPT}#b", judge=f"{SCRIPT}#judge")
-            (HERE / "run.html").write_text(await lab.report(run.run_id))
+            keep_page(await lab.report(run.run_id), HERE / "run.html")
             prompts = Path(folder) / "prompts.jsonl"
             prompts.write_text("".join(json.dumps({"prompt": prompt}) + "\n" for prompt in PROMPTS))
             many = await lab.compare(prompts, providers=f"{SCRIPT}#a,{SCRIPT}#b", judge=f"{SCRIPT}#judge", repeat=3)
-            (HERE / "compare.html").write_text(await lab.report(many.run_id))
+            keep_page(await lab.report(many.run_id), HERE / "compare.html")
             grid = Path(folder) / "batch.yaml"
-            grid.write_text(
-                "matrix: {notebook: [notebooks/02-compare-providers.ipynb, notebooks/03-review-plan.ipynb]}\n"
-            )
-            for result in await lab.batch(grid, reports=folder):
-                shutil.copy(result.report, HERE)
-            shutil.copy(Path(folder) / "batch-batch.html", HERE / "batch.html")
+            books = [ROOT / "notebooks" / f"{name}.ipynb" for name in ("02-compare-providers", "03-review-plan")]
+            named = ", ".join(f"notebooks/{book.name}" for book in books)
+            grid.write_text(f"matrix: {{notebook: [{named}]}}\n")
+            await lab.batch(grid, reports=folder)
+            keep_page((Path(folder) / "batch-batch.html").read_text(), HERE / "batch.html")
+            for book in books:  # as they are committed
+                keep_page(export_notebook(book), HERE / f"{book.stem}.html")
             plan = "data/plans/team-management.md"
             review = (await lab.review([plan])).to_json()
-            (HERE / "review.html").write_text(render_review(review, "html", {plan: (ROOT / plan).read_text()}))
+            keep_page(render_review(review, "html", {plan: (ROOT / plan).read_text()}), HERE / "review.html")
 
 
 def photograph() -> None:
@@ -61,7 +70,7 @@ def photograph() -> None:
             page = browser.new_page(viewport={"width": 1200, "height": 900}, color_scheme=scheme)
             page.goto((HERE / f"{name}.html").as_uri())
             page.wait_for_timeout(2_000)  # charts unpack themselves
-            page.screenshot(path=HERE / f"{name}-{scheme}.png")
+            keep_picture(page.screenshot(), HERE / f"{name}-{scheme}.png")
             page.close()
         browser.close()
 

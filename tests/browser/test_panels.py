@@ -24,6 +24,14 @@ PANEL = """\
 from nyxlab.lab.widgets import findings_panel, lab_panel
 panel = lab_panel(workflow="data/workflows/dual-provider-test.yaml", providers="script:data/scripts/demo.yaml#a, script:data/scripts/demo.yaml#b", judge="script:data/scripts/demo.yaml#judge")
 panel"""
+ROUNDED = """() => {
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const node = texts.currentNode;
+    const rounded = node.data.replace(/\\b(\\d)(\\d*)(\\.\\d+)?(?= m?s\\b)/g, (_, first, rest) => first + "0".repeat(rest.length));
+    if (rounded !== node.data) node.data = rounded;
+  }
+}"""
 FINDINGS = "review = await panel.lab.review(['data/plans/team-management.md'])\nfindings_panel(review)"
 
 
@@ -103,14 +111,17 @@ def execute(page, number: int) -> None:
 
 
 def shot(page, name: str) -> None:
-    """Keep a picture of the page where NYXLAB_SHOTS names a folder."""
+    """Keep a picture of the page where NYXLAB_SHOTS names a folder; seconds are rounded, so that it stays the same."""
     if folder := os.environ.get("NYXLAB_SHOTS"):
+        sys.path.insert(0, str(ROOT / "reports" / "samples"))
+        from keep import keep_picture
+
+        page.evaluate(ROUNDED)
         for scheme, theme in (("dark", "JupyterLab Dark"), ("light", "JupyterLab Light")):
             page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme)
             page.wait_for_timeout(1_000)
-            page.locator(f".nyxlab-{name.partition('-')[0]}-panel").first.screenshot(
-                path=f"{folder}/panel-{name}-{scheme}.png"
-            )
+            picture = page.locator(f".nyxlab-{name.partition('-')[0]}-panel").first.screenshot()
+            keep_picture(picture, Path(folder) / f"panel-{name}-{scheme}.png")
 
 
 def test_a_comparing_run_is_started_watched_and_chosen_by_hand(page) -> None:
