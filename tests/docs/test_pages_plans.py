@@ -17,6 +17,7 @@ PAGES = (
     "amend.md",
     "agents.md",
     "deploy.md",
+    "pipelines.md",
 )
 
 
