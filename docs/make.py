@@ -76,6 +76,7 @@ STEP_KEYS = {
     "alternatives": "what each provider made of it: see [Alternative](#alternative)",
     "caelReview": "how the answer was chosen: see [CaelReview](#caelreview); null where nothing was judged",
     "items": "of a map step: the same keys once an item, with its index",
+    "calls": "every call that was made for it, judges included, without its text",
     "output": "what later steps see",
     "error": "one sentence, where it failed",
     "startedAt": "when it began",
@@ -236,7 +237,7 @@ def _keys(title: str, shown: Mapping[str, Any], notes: Mapping[str, str]) -> Ite
     if missing := shown.keys() - notes.keys():
         raise SystemExit(f"docs/make.py: say what {', '.join(sorted(missing))} of a checkpoint means")
     yield from (f"## {title}", "")
-    yield from table(["key", "what it is"], [(f"`{key}`", said) for key, said in notes.items()])
+    yield from table(["key", "what it is"], [(f"`{key}`", said) for key, said in notes.items() if key in shown])
 
 
 def review_json() -> Iterator[str]:
