@@ -18,6 +18,7 @@ PAGES = (
     "agents.md",
     "deploy.md",
     "pipelines.md",
+    "daily.md",
 )
 
 
