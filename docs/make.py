@@ -227,7 +227,7 @@ async def _example_run() -> dict[str, Any]:
         here = Path.cwd()
         os.chdir(folder)
         try:
-            async with Lab() as lab:
+            async with Lab(f"sqlite:///{folder}/ledger.db") as lab:
                 return (await lab.run("data/workflows/first.yaml")).checkpoint()
         finally:
             os.chdir(here)
