@@ -7,10 +7,9 @@ exported.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import ipywidgets as widgets
 from IPython.display import HTML
@@ -20,28 +19,23 @@ from nyxlab.engine.records import CallDone, Event, Noted, Run, RunStarted, StepD
 from nyxlab.engine.run import load_workflow
 from nyxlab.engine.workflow import Workflow
 from nyxlab.errors import InputRefused, NyxlabError
+from nyxlab.lab.fields import STORED, said, told
+from nyxlab.lab.findings import findings_panel
 from nyxlab.lab.lab import Lab
 from nyxlab.lab.views.answers import answers as side_by_side
-from nyxlab.lab.views.rows import SEVERITIES, RunLike, checkpoint_of, provider_rows, review_json, worst_first
+from nyxlab.lab.views.console import write
+from nyxlab.lab.views.rows import RunLike, checkpoint_of, provider_rows
 from nyxlab.lab.views.wording import money, seconds, visible
 from nyxlab.lab.workflows.prepared import Prepared
 from nyxlab.providers.hand import Question
 from nyxlab.providers.messages import Json
-from nyxlab.reviewer.review import Review
 
-WIDE = widgets.Layout(width="100%", max_width="46em")
-STORED = "Run this cell to see the panel."
-NAMED = {"description_width": "11em"}
+__all__ = ["LabPanel", "answers", "cost_line", "findings_panel", "lab_panel"]
 
 
 def lab_panel(lab: Lab | None = None, *, workflow: str | None = None, providers: str = "", judge: str = "") -> LabPanel:
     """Return a panel that runs the project's workflows; the arguments are what its fields hold at first."""
     return LabPanel(lab or Lab(), workflow=workflow, providers=providers, judge=judge)
-
-
-def findings_panel(review: Review | Mapping[str, Json]) -> FindingsPanel:
-    """Return a panel that filters the findings of a review (or its JSON) by severity, category and text."""
-    return FindingsPanel(review_json(review))
 
 
 def answers(*runs: RunLike) -> HTML:
@@ -68,26 +62,29 @@ class LabPanel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
             names.insert(0, workflow)
         if not names:
             raise InputRefused("there is no workflow in data/workflows: write one, or run `nyxlab init`")
-        self.workflow = widgets.Dropdown(options=names, value=workflow or names[0], **_told("Workflow"))
-        self.providers = widgets.Text(providers, placeholder="the workflow's own", **_told("Providers"))
-        self.judge = widgets.Text(judge, placeholder="the workflow's own", **_told("Judge"))
-        self.auto = widgets.Checkbox(True, **_told("Dual-provider auto-select"))
+        self.workflow = widgets.Dropdown(options=names, value=workflow or names[0], **told("Workflow"))
+        self.providers = widgets.Text(providers, placeholder="the workflow's own", **told("Providers"))
+        self.judge = widgets.Text(judge, placeholder="the workflow's own", **told("Judge"))
+        self.auto = widgets.Checkbox(True, **told("Dual-provider auto-select"))
         self.inputs = widgets.VBox()
         self.forecast = widgets.HTML()
         self.go = widgets.Button(description="Run", button_style="primary", tooltip="Start the run")
         self.halt = widgets.Button(description="Stop", disabled=True, tooltip="Stop the run; it can be resumed")
-        self.bar = widgets.IntProgress(min=0, max=1, **_told("Steps"))
-        self.status = widgets.HTML(_said("Not started."))
+        self.bar = widgets.IntProgress(min=0, max=1, **told("Steps"))
+        self.status = widgets.HTML(said("Not started."))
+        self.result, self.after = widgets.HTML(), widgets.HTML()
         self.choice = widgets.VBox()
-        self.result = widgets.HTML()
+        self.page = widgets.Button(description="Write the report", tooltip="One HTML page of this run, into reports/")
+        self.page.layout.display = "none"
         self.workflow.observe(lambda _: self._show_inputs(), "value")
         for field in (self.providers, self.judge):
             field.observe(lambda _: self._show_forecast(), "value")
         self.go.on_click(lambda _: self._begin(self.start()))
         self.halt.on_click(lambda _: self.stop())
+        self.page.on_click(lambda _: self._begin(self.report()))
         super().__init__(
             [self.workflow, self.inputs, self.providers, self.judge, self.auto, self.forecast,
-             widgets.HBox([self.go, self.halt]), self.bar, self.status, self.choice, self.result]
+             widgets.HBox([self.go, self.halt]), self.bar, self.status, self.result, self.choice, self.after, self.page]
         )  # fmt: skip
         self.add_class("nyxlab-lab-panel")
         self._show_inputs()
@@ -128,6 +125,14 @@ class LabPanel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
             return self._show(self.run)
         return await self._follow(self.lab.resume(self.run.run_id, on_event=self._tell))
 
+    async def report(self) -> None:
+        """Write the page of the run into the project's reports/, and say where it is."""
+        if self.run is None:
+            return
+        file = self.lab.settings.root / "reports" / f"{self.run.run_id}.html"
+        write(await self.lab.report(self.run.run_id), file, quiet=True)
+        self.status.value = said(f"The report is in {file}")
+
     def stop(self) -> None:
         """Stop the run where it is; nothing that is recorded is lost."""
         if self._task:
@@ -138,20 +143,20 @@ class LabPanel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
     async def _follow(self, work: Awaitable[Run]) -> None:
         """Wait for a run, and show how it went; whatever stops it is one sentence."""
-        self.go.disabled, self.halt.disabled, self.choice.children = True, False, ()
+        self.go.disabled, self.halt.disabled = True, False
         self._running: list[str] = []
-        self._calls, self._run_id = 0, ""
+        self._calls, self._run_id, self.run = 0, "", None
+        self.result.value, self.after.value, self.choice.children = "", "", ()  # nothing of an earlier run stays
+        self.bar.value, self.page.layout.display = 0, "none"
         try:
             self.run = await work
-            pause = self.run.pause
             self._show(self.run)
-            self.status.value = _said(f"{self.run.status}. {pause.reason if pause else ''}")
+            self.status.value = said(_outcome(self.run), error=self.run.status == "failed")
         except NyxlabError as error:
-            self.status.value = _said(str(error), error=True)
+            self.forecast.value = ""  # which says the same, once is enough
+            self.status.value = said(str(error), error=True)
         except asyncio.CancelledError:
-            self.status.value = _said(
-                f"Stopped. Carry on: nyxlab resume {self._run_id}" if self._run_id else "Stopped."
-            )
+            self.status.value = said(f"Stopped. Carry on: nyxlab resume {self._run_id}" if self._run_id else "Stopped.")
         finally:
             self.go.disabled, self.halt.disabled = False, True
 
@@ -168,8 +173,8 @@ class LabPanel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
                 self._running = [name for name in self._running if name != event.record.id]
                 self.bar.value += 1
             case Noted():
-                self.forecast.value = _said(f"{event.step}: {event.text}")
-        self.status.value = _said(f"{', '.join(self._running) or 'running'} · {self._calls} calls · run {self._run_id}")
+                self.forecast.value = said(f"{event.step}: {event.text}")
+        self.status.value = said(f"{', '.join(self._running) or 'running'} · {self._calls} calls · run {self._run_id}")
 
     def _loaded(self) -> Workflow:
         return load_workflow(self.lab.settings.resolve(Path(self.workflow.value)))
@@ -179,14 +184,14 @@ class LabPanel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         try:
             declared = self._loaded().inputs
         except InputRefused as error:
-            self.inputs.children, self.forecast.value = (), _said(str(error), error=True)
+            self.inputs.children, self.forecast.value = (), said(str(error), error=True)
             return
         kinds = {"integer": widgets.IntText, "number": widgets.FloatText, "boolean": widgets.Checkbox}
         fields = []
         for name, each in declared.items():
             kind = kinds.get(each.type, widgets.Text)
             given = {} if each.required or each.default is None else {"value": each.default}
-            field = kind(**given, **_told(name, each.help))
+            field = kind(**given, **told(name, each.help))
             field.observe(lambda _: self._show_forecast(), "value")
             fields.append(field)
         self.inputs.children = tuple(fields)
@@ -201,9 +206,9 @@ class LabPanel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
             prepared = self._prepared()
             most, who = prepared.cost, ", ".join(prepared.costs) or "nobody"
         except NyxlabError as error:
-            self.forecast.value = _said(str(error), error=True)
+            self.forecast.value = said(str(error), error=True)
             return
-        self.forecast.value = _said(f"At most {money(most.usd, most.certainty)}. Asked: {who}")
+        self.forecast.value = said(f"At most {money(most.usd, most.certainty)}. Asked: {who}")
 
     def _show(self, run: Run) -> None:
         waits = run.pause.step if run.pause and run.pause.kind == "choice" else None
@@ -216,8 +221,11 @@ class LabPanel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
             button.on_click(partial(self._chosen, str(waits), name))
             buttons.append(button)
         asked = self.lab.questions(run) if run.pause and run.pause.kind == "answers" else ()
-        self.result.value = str(cost_line(run) + side_by_side(run, [waits] if waits else None, folded=True))
+        self.result.value = str(side_by_side(run, [waits] if waits else None, folded=True))
         self.choice.children = (*buttons, *map(self._question, asked))
+        how = Markup("<p>Run <code>{0}</code>: <code>nyxlab show {0}</code></p>").format(run.run_id)
+        self.after.value = str(cost_line(run) + how)
+        self.page.layout.display = None
 
     def _question(self, question: Question) -> widgets.VBox:
         """Return a question by hand with a field for its answer; the last one answered carries the run on."""
@@ -228,52 +236,28 @@ class LabPanel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         button.on_click(lambda _: self._begin(self.answer(question, field.value)))
         text = question.path.read_text(encoding="utf-8")
         return widgets.VBox(
-            [widgets.HTML(_said(label)), widgets.Textarea(text, disabled=True, layout=wide), field, button]
+            [widgets.HTML(said(label)), widgets.Textarea(text, disabled=True, layout=wide), field, button]
         )
 
     def _chosen(self, step: str, provider: str, _button: object) -> None:
         self._begin(self.choose(step, provider))
 
 
-class FindingsPanel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
-    """Filters the findings of a review; ``shown`` are those that pass."""
-
-    def __repr__(self) -> str:
-        """Return what a stored notebook says in its place."""
-        return STORED
-
-    def __init__(self, review: Mapping[str, Json]) -> None:
-        self.findings = list(worst_first(review["findings"]))
-        self.shown: list[Json] = []
-        counts = review.get("counts", {})
-        self.levels = [
-            widgets.Checkbox(True, description=f"{level} ({counts.get(level, 0)})", indent=False,
-                             layout=widgets.Layout(width="auto"))
-            for level in SEVERITIES
-        ]  # fmt: skip
-        categories = sorted({finding["category"] for finding in self.findings})
-        self.category = widgets.Dropdown(options=["all", *categories], **_told("Category"))
-        self.text = widgets.Text(placeholder="words of a finding", **_told("Contains"))
-        self.listing = widgets.HTML()
-        for field in (*self.levels, self.category, self.text):
-            field.observe(lambda _: self._show(), "value")
-        verdict = widgets.HTML(_said(f"Verdict: {review['verdict']}"))
-        super().__init__([verdict, widgets.HBox(self.levels), self.category, self.text, self.listing])
-        self.add_class("nyxlab-findings-panel")
-        self._show()
-
-    def _show(self) -> None:
-        levels = {level for level, box in zip(SEVERITIES, self.levels, strict=True) if box.value}
-        words = self.text.value.casefold().split()
-        self.shown = [
-            finding
-            for finding in self.findings
-            if finding["severity"] in levels
-            and self.category.value in ("all", finding["category"])
-            and all(word in f"{finding['title']} {finding['explanation']}".casefold() for word in words)
-        ]
-        head = Markup("<p role='status'>{} of {} findings</p>").format(len(self.shown), len(self.findings))
-        self.listing.value = str(head + Markup().join(map(_finding, self.shown)))
+def _outcome(run: Run) -> str:
+    """Return how a run stands, and how it goes on."""
+    if run.status == "failed":
+        why = next((step.error for step in run.steps.values() if step.error), "")
+        return f"failed. {why} When the cause is mended: nyxlab resume {run.run_id}"
+    verdicts = [step.payload["review"]["verdict"] for step in run.steps.values() if "review" in step.payload]
+    reviewed = f" Review: {', '.join(verdicts)}." if verdicts else ""
+    if run.pause is None:
+        return f"{run.status}.{reviewed}"
+    below = {
+        "choice": "Read the answers and choose one below.",
+        "answers": "Answer below.",
+        "budget": f"Carry on: nyxlab resume {run.run_id} --budget USD",
+    }
+    return f"{run.status}. {run.pause.reason}. {below[run.pause.kind]}"
 
 
 def cost_line(run: RunLike) -> Markup:
@@ -292,19 +276,6 @@ def cost_line(run: RunLike) -> Markup:
     return Markup("<details class='nyxlab-cost'><summary>{}</summary>{}</details>").format(line, table)
 
 
-def _finding(finding: Mapping[str, Json]) -> Markup:
-    quotes = Markup().join(
-        Markup("<p>{}:{}</p><pre style='white-space:pre-wrap' tabindex='0'>{}</pre>").format(
-            visible(seen["path"]), seen["startLine"], visible(seen["quote"])
-        )
-        for seen in finding["evidence"]
-    )
-    head = f"{finding['severity']} · {finding['id']} · {finding['title']}"
-    return Markup("<details><summary>{}</summary><p>{}</p>{}<p><b>Fix:</b> {}</p></details>").format(
-        visible(head), visible(finding["explanation"]), quotes, visible(finding["fix"])
-    )
-
-
 def _table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Markup:
     head = Markup().join(
         Markup("<th scope='col' style='text-align:left;padding:0 .8em 0 0'>{}</th>").format(c) for c in columns
@@ -316,13 +287,3 @@ def _table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Markup:
         for row in rows
     )
     return Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, body)
-
-
-def _told(label: str, help_: str = "") -> dict[str, Any]:
-    """Return what every field has: its label and, as a tooltip, what it is for."""
-    return {"description": label, "tooltip": help_ or label, "layout": WIDE, "style": NAMED}
-
-
-def _said(text: str, *, error: bool = False) -> str:
-    """Return a line of text that a screen reader announces."""
-    return str(Markup("<p role='{}'>{}</p>").format("alert" if error else "status", visible(text)))

@@ -145,7 +145,9 @@ def test_a_comparing_run_is_started_watched_and_chosen_by_hand(page) -> None:
     panel.get_by_role("button", name="Run", exact=True).click()
     choice = panel.get_by_role("button", name="Choose script:data/scripts/demo.yaml#b")
     choice.wait_for(state="attached", timeout=60_000)
-    assert panel.locator("pre").count() == 2  # side by side
+    assert panel.locator(".alternative").count() == 2  # side by side, above the buttons
+    lowest = max(each.bounding_box()["y"] for each in panel.locator(".alternative").all())
+    assert lowest < choice.bounding_box()["y"]
     shot(page, "lab-choice")
     for _ in range(2):  # two steps of the workflow compare
         choice.click()
@@ -181,6 +183,11 @@ def test_findings_are_filtered_in_the_browser(page) -> None:
     page.wait_for_function(
         "() => [...document.querySelectorAll('.nyxlab-findings-panel p[role=status]')].pop().innerText.startsWith('0 of')"
     )
+
+
+def test_the_panels_have_no_serious_violation(page, violations) -> None:
+    """As axe-core sees them, with a finished run and with findings unfolded."""
+    assert violations(page, ".nyxlab-lab-panel", ".nyxlab-findings-panel") == []
 
 
 def test_no_news_pop_up_and_every_field_is_labelled(page) -> None:

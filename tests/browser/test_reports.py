@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+import anyio
 import nbformat
 import pytest
 from report_inputs import HOSTILE, PLAN, review, run
 
 from nyxlab.lab import plots
+from nyxlab.lab.lab import Lab
 from nyxlab.lab.pages import charts_of
 from nyxlab.lab.views.export import export_notebook
 from nyxlab.lab.views.report import render_review, render_run
+from nyxlab.settings import load_settings
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -39,6 +43,18 @@ def chromium():
         browser.close()
 
 
+async def history(folder):
+    """The page of a ledger with two runs, the second of which answers otherwise."""
+    (folder / "nyxlab.toml").write_text("")
+    (folder / "s.yaml").write_text(
+        f"a: [{{text: {json.dumps('same line' + chr(10) + HOSTILE)}}}]\nb: [{{text: other words}}]\n"
+    )
+    async with Lab(f"sqlite:///{folder / 'l.db'}", settings=load_settings(folder)) as lab:
+        for channel in "ab":
+            await lab.compare("What is tea?", providers=f"script:s.yaml#{channel}")
+        return await lab.report()
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reports")
@@ -54,6 +70,8 @@ def files(tmp_path_factory):
         "run": render_run(run(), charts_of(run())),
         "notebook": export_notebook(folder / "book.ipynb"),
     }
+    with ThreadPoolExecutor() as pool:  # playwright's own loop runs in this thread
+        pages["history"] = pool.submit(anyio.run, history, folder).result()
     for name, html in pages.items():
         (folder / f"{name}.html").write_text(html, encoding="utf-8")
     return folder
@@ -75,7 +93,7 @@ def visit(chromium, files):
         opened.page.on("console", lambda message: opened.complaints.append(message.text))
         opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))
         opened.page.goto(address)
-        if scripts and name != "review":
+        if scripts and name not in ("review", "history"):
             opened.page.wait_for_selector("html[data-charts]", state="attached", timeout=30_000)
         return opened
 
@@ -84,7 +102,7 @@ def visit(chromium, files):
         context.close()
 
 
-@pytest.mark.parametrize(("name", "charts"), [("review", 0), ("run", 4), ("notebook", 1)])
+@pytest.mark.parametrize(("name", "charts"), [("review", 0), ("run", 4), ("notebook", 1), ("history", 0)])
 def test_opens_offline(visit, name, charts):
     """From disk with the network off: charts drawn, no request, no word on the console, nothing hostile alive."""
     opened = visit(name)
@@ -96,7 +114,7 @@ def test_opens_offline(visit, name, charts):
     assert opened.page.locator("svg[onload], [onerror], a[href^='javascript:']").count() == 0
 
 
-@pytest.mark.parametrize("name", ["review", "run", "notebook"])
+@pytest.mark.parametrize("name", ["review", "run", "notebook", "history"])
 @pytest.mark.parametrize("scripts", [True, False])
 def test_reads_on_a_phone(visit, name, scripts):
     """At 390 pixels, with scripts or without, the page never scrolls sideways and its words are there."""
@@ -110,7 +128,12 @@ def test_reads_on_a_phone(visit, name, scripts):
                  if (box := part.bounding_box())]  # fmt: skip
         assert max(right) <= 390
         assert opened.page.locator(".filters").count() == opened.page.locator(".filters:not(:visible)").count()
-    words = {"review": "article.finding h3", "run": "article.alternative h4", "notebook": "h1"}
+    words = {
+        "review": "article.finding h3",
+        "run": "article.alternative h4",
+        "notebook": "h1",
+        "history": "details.run summary",
+    }
     assert opened.page.locator(words[name]).first.is_visible()
 
 
@@ -168,3 +191,25 @@ CONTRAST = """() => {
   }
   return worst;
 }"""
+
+
+@pytest.mark.parametrize("dark", [True, False])
+@pytest.mark.parametrize("name", ["review", "run", "notebook", "history"])
+def test_no_serious_violation(visit, violations, name, dark):
+    """As axe-core sees each page, with everything unfolded."""
+    opened = visit(name, dark=dark)
+    opened.page.evaluate("document.querySelectorAll('details').forEach(fold => fold.open = true)")
+    assert violations(opened.page) == []
+
+
+def test_runs_are_found_and_compared(visit):
+    """Words narrow the list of runs; of two runs the lines are shown that differ, and those that do not."""
+    page = visit("history").page
+    assert page.locator("[data-left]").inner_text() == "2 of 2 shown"
+    page.locator("[data-words]").fill("other words")
+    assert page.locator("[data-left]").inner_text() == "1 of 2 shown"
+    assert page.locator("details.run:visible").count() == 1
+    assert page.locator("[data-shown] tr.gone").first.inner_text().split() == ["-", "same", "line"]
+    assert page.locator("[data-shown] tr.added").inner_text().split() == ["+", "other", "words"]
+    page.locator("[data-before]").select_option(index=0)
+    assert page.locator("[data-shown] tr.added, [data-shown] tr.gone").count() == 0

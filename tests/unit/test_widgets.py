@@ -46,7 +46,8 @@ async def test_a_run_from_the_panel(lab):
     assert (panel.run.status, panel.bar.value, panel.bar.max) == ("completed", 1, 1)
     assert "<script>" not in panel.result.value
     assert "&lt;script&gt;" in panel.result.value
-    assert "1.5k tok" in panel.result.value
+    assert "1.5k tok" in panel.after.value
+    assert f"nyxlab show {panel.run.run_id}" in panel.after.value
     assert not panel.go.disabled
 
 
@@ -59,6 +60,8 @@ async def test_a_person_chooses(lab):
         assert panel.run.status == "paused"
         buttons = panel.choice.children
         assert [button.description for button in buttons] == ["Choose script:s.yaml#a", "Choose script:s.yaml#b"]
+        assert panel.children.index(panel.result) < panel.children.index(panel.choice)  # read first, then choose
+        assert "choose one below" in panel.status.value
         buttons[1].click()
         await panel._task
     assert panel.run.status == "completed"
@@ -99,12 +102,50 @@ async def test_what_goes_wrong_is_a_sentence_in_the_panel(lab):
         assert "role='alert'" in panel.forecast.value
         await panel.start()
         assert "nobody" in panel.status.value
+        assert "nobody" not in panel.forecast.value  # said once
+        panel.providers.value = ""
+        await panel.start()
+        assert panel.result.value
         panel.providers.value = "script:s.yaml#c, script:s.yaml#c"
         await panel.start()
         assert "failed" in panel.status.value
+        assert "role='alert'" in panel.status.value
+        assert f"nyxlab resume {panel.run.run_id}" in panel.status.value
+        panel.providers.value = "nobody:x"
+        await panel.start()
+        assert (panel.run, panel.result.value, panel.after.value, panel.bar.value) == (None, "", "", 0)
         (lab.settings.root / "data" / "workflows" / "two.yaml").write_text("name: x\n")
         panel._show_inputs()
         assert "missing" in panel.forecast.value
+
+
+async def test_the_report_is_written_from_the_panel(lab):
+    """The button writes the run's page into reports/, and the panel says where."""
+    async with lab:
+        panel = lab_panel(lab)
+        assert panel.page.layout.display == "none"
+        await panel.start()
+        panel.page.click()
+        await panel._task
+    file = lab.settings.root / "reports" / f"{panel.run.run_id}.html"
+    assert file.read_text().startswith("<!doctype html>")
+    assert str(file) in panel.status.value
+
+
+async def test_findings_stand_beside_the_lines_of_the_plan(lab, monkeypatch):
+    """What is quoted is marked among its neighbours with their numbers, as long as the file is as it was read."""
+    plan = lab.settings.root / "p.md"
+    plan.write_text("# Plan\n\nBefore <b>it</b>.\nSee [x](gone.md).\nAfter it.\n")
+    monkeypatch.chdir(lab.settings.root)
+    async with lab:
+        review = await lab.review(["p.md"])
+    shown = findings_panel(review).listing.value
+    assert "<mark>   4 See [x](gone.md).</mark>" in shown
+    assert "   3 Before &lt;b&gt;it&lt;/b&gt;." in shown
+    plan.write_text("# Another plan\n")
+    changed = findings_panel(review).listing.value
+    assert "See [x](gone.md)." in changed
+    assert "Before" not in changed
 
 
 async def test_no_workflow_is_said(tmp_path):

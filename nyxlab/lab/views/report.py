@@ -188,8 +188,8 @@ def _review_context(
         "severities": [s for s in rows.SEVERITIES if any(f["severity"] == s for f in [*shown, *folded])],
         "coverage": _coverage(review),
         "categories": dict(sorted(Counter(f["category"] for f in [*shown, *folded]).items())),
-        "shown": [(finding, _passages(finding, lines, numbers)) for finding in shown],
-        "folded": [(finding, _passages(finding, lines, numbers)) for finding in folded],
+        "shown": [(finding, passages(finding, lines, numbers)) for finding in shown],
+        "folded": [(finding, passages(finding, lines, numbers)) for finding in folded],
         "overflow": overflow,
         "not_run": _not_run(review),
         "plan": [(path, numbers[path], _marked(path, lines[path], review)) for path in sorted(carried)],
@@ -252,7 +252,7 @@ def _not_run(review: Json) -> list[str]:
     return said
 
 
-def _passages(finding: Json, lines: Mapping[str, list[str]], numbers: Mapping[str, int]) -> list[dict[str, Any]]:
+def passages(finding: Json, lines: Mapping[str, list[str]], numbers: Mapping[str, int]) -> list[dict[str, Any]]:
     """Return each piece of evidence with its numbered lines (``hit``: the quoted ones) and its place in the plan."""
     passages = []
     for piece in (*(finding.get("evidence") or ()), *(finding.get("places") or ())):
