@@ -31,6 +31,7 @@ from nyxlab.gate.gate import Verdict
 from nyxlab.lab.lab import Lab
 from nyxlab.lab.own import project_rules
 from nyxlab.lab.project import create_project
+from nyxlab.lab.views.wording import visible
 from nyxlab.reviewer.review import Review
 from nyxlab.reviewer.rules import Rule
 
@@ -269,13 +270,13 @@ def _facts(rule: Rule) -> Iterator[str]:
     yield f"- About: {rule.kind}, {rule.category.value}"
     lesson = rule.kind == "lesson"  # whose one reason is what follows
     yield from (f"- {level.value}" + ("" if lesson else f": {why}") for level, why in rule.severities.items())
-    yield from (f"- What follows: {rule.consequence}", f"- What to do: {rule.fix}")
+    yield from (f"- What follows: {rule.consequence}", f"- What to do: {rule.fix.replace('<', '&lt;')}")
 
 
 def _plan(example: Any) -> Iterator[str]:
     for path, text in ({"": example} if isinstance(example, str) else example).items():
-        shown = f"<!-- {path} -->\n{text.strip()}" if path else text.strip()
-        yield from ("````markdown", shown.encode("unicode_escape").decode() if "\u202e" in shown else shown, "````")
+        shown = str(visible(text.strip()))  # a hidden character is spelt out
+        yield from ("````markdown", f"<!-- {path} -->\n{shown}" if path else shown, "````")
 
 
 def error_tree() -> Iterator[str]:

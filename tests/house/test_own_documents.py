@@ -10,9 +10,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_nyxlab_finds_nothing_in_its_own_documents() -> None:
-    """README, CONTRIBUTING, CHANGELOG, deploy/ and docs/, each by itself."""
+    """README, CONTRIBUTING, CHANGELOG, deploy/ and docs/, each by itself; but the page that quotes a fault of every rule."""
     papers = [*ROOT.glob("*.md"), *(ROOT / "deploy").glob("*.md"), *(ROOT / "docs").rglob("*.md")]
-    names = sorted(str(path.relative_to(ROOT)) for path in papers)
+    names = sorted(str(path.relative_to(ROOT)) for path in papers if path.parts[-2:] != ("reference", "rules.md"))
     assert "README.md" in names
     terms = Terms.of(ROOT, ROOT)
     found = [finding for name in names for finding in review_files([name], terms, ROOT).review.findings]
