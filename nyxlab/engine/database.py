@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -97,7 +97,7 @@ class Database(ABC):
             if self.foreign(names):
                 raise StoreBroken(f"{self.name} is the database of another program; name another file for the store")
             return 0
-        version = int(transaction.rows(VERSION)[0]["version"] or 0)
+        version = int(next(transaction.rows(VERSION))["version"] or 0)
         if version > len(MIGRATIONS):
             raise StoreBroken(
                 f"{self.name} was written by a newer nyxlab (store version {version}, known here: {len(MIGRATIONS)});"
@@ -131,10 +131,9 @@ class Transaction:
         self.database = database
         self.connection = connection
 
-    def rows(self, statement: str, **values: object) -> list[dict[str, Any]]:
-        """Return the rows that a statement finds."""
-        found = self.connection.execute(self.database.sql(statement), values)
-        return [dict(row) for row in found.fetchall()]
+    def rows(self, statement: str, **values: object) -> Iterator[Row]:
+        """Yield the rows that a statement finds as they are asked for: those of a large run are many."""
+        return iter(self.connection.execute(self.database.sql(statement), values))
 
     def run(self, statement: str, *rows: Row) -> None:
         """Execute a statement with each of these rows, or once where it takes none."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
 from nyxlab.engine import crash
-from nyxlab.engine.records import FREE, CallRecord, CallStatus, Role
+from nyxlab.engine.records import FREE, CallRecord, CallStatus, Item, Role
 from nyxlab.engine.store import Store
 from nyxlab.errors import (
     BudgetExhausted,
@@ -26,7 +26,7 @@ from nyxlab.errors import (
     ProviderPassed,
 )
 from nyxlab.providers.base import Provider, Receipt, receipt
-from nyxlab.providers.messages import Cost, Reply, Request
+from nyxlab.providers.messages import Cost, Json, Reply, Request
 
 OnCall = Callable[[CallRecord, bool], None]
 
@@ -133,17 +133,21 @@ class Ledger:
     """The calls of one step: what has a reply is replayed, and a decision that was taken is taken again.
 
     ``deadline`` is the step's, in seconds; ``compares`` says that its candidates are asked at once, so that none waits
-    for what became of another.
+    for what became of another. ``ended`` are the items of a map step that ended in an earlier go.
     """
 
-    def __init__(self, book: Book, step_id: str, *, deadline: float = 120.0, compares: bool = False) -> None:
+    def __init__(
+        self, book: Book, step_id: str, *, deadline: float = 120.0, compares: bool = False, ended: Sequence[Item] = ()
+    ) -> None:
         self.book = book
         self.step_id = step_id
         self.deadline = deadline
         self.compares = compares
         self.made = {call.key: call for call in book.of(step_id)}  # the last one of each key
         self.recorded = {key: call for key, call in self.made.items() if call.status == "ok"}  # not replayed yet
-        self._item = ""
+        self._ended = ended
+        self._item: int | None = None
+        self._asked: list[int] = []  # the calls that were made or replayed through this very ledger
         self._candidates: list[Provider] = []
         self._samples: dict[str, set[int]] = {}
 
@@ -156,12 +160,26 @@ class Ledger:
     def for_item(self, index: int) -> Ledger:
         """Return the ledger of one item of a map step: two items that ask the same question are two questions."""
         item = copy.copy(self)
-        item._item, item._candidates = str(index), []
+        item._item, item._candidates, item._asked = index, [], []
         return item
+
+    def end_item(self, outcome: dict[str, Json]) -> None:
+        """Note what the item of this ledger came to: a resume takes it as it is, and asks nothing of it again."""
+        assert self._item is not None  # noqa: S101 - only what `for_item` returns has one
+        item = Item(self._item, outcome, self._asked)
+        self.book.store.end_item(self.book.run_id, self.step_id, item, patience=self.deadline)
+
+    def ended_items(self) -> dict[int, dict[str, Json]]:
+        """Return what the items came to that ended in an earlier go; their calls count as replayed."""
+        for number in (number for item in self._ended for number in item.calls):
+            call = self.book.calls[number]
+            if self.recorded.pop(call.key, None):
+                self.book.tell(call, replayed=True)
+        return {item.number: item.outcome for item in self._ended}
 
     def question(self, asked: str, provider: Provider) -> str:
         """Return what names a question to a provider within the run, the request being named by its digest."""
-        return _sha(asked, provider.identity, provider.id, self.step_id, self._item)
+        return _sha(asked, provider.identity, provider.id, self.step_id, str(self._item))
 
     def passed(self, asked: str, provider: Provider, sample: int) -> ProviderError | None:
         """Return how a call ended that got no reply, where another candidate's was taken instead; None where none was.
@@ -261,6 +279,7 @@ class _Recorded(Provider):
     async def _answer(self, request: Request, asked: str, key: str, sample: int) -> Reply:
         ledger, book = self._ledger, self._ledger.book
         if (known := ledger.recorded.pop(key, None)) and known.reply:
+            ledger._asked.append(known.number)
             book.tell(known, replayed=True)
             if late := ledger.late(known):
                 raise late
@@ -271,6 +290,7 @@ class _Recorded(Provider):
         estimate = self._provider.estimate(request)
         book.budget.reserve(estimate, self.id)
         call = self._intent(asked, key, sample, estimate)
+        ledger._asked.append(call.number)
         try:
             await book.open(call, ledger.deadline)
         except BaseException:

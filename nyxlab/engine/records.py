@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, SkipValidation
 
 from nyxlab.providers.messages import Cost, Json, Record, Reply, Seconds
 
@@ -116,8 +116,19 @@ class CallRecord(Record):
         return (self.estimate.usd or Decimal(0)) if self.cost.usd is None else self.cost.usd
 
 
+class Item(NamedTuple):
+    """What one item of a map step came to (``outcome``, which the engine stores unread), and its calls' numbers."""
+
+    number: int
+    outcome: dict[str, Json]
+    calls: list[int]
+
+
 class StepRecord(Record):
-    """One step of a run: where it stands, what it gave, and every call made for it."""
+    """One step of a run: where it stands, what it gave, and every call made for it.
+
+    ``items`` are those of a map step that ended while the step did not: they are not asked again.
+    """
 
     id: str
     kind: str
@@ -128,6 +139,7 @@ class StepRecord(Record):
     started_at: AwareDatetime | None = None
     duration_seconds: Seconds | None = None
     calls: tuple[CallRecord, ...] = ()
+    items: SkipValidation[Sequence[Item]] = ()
 
     @property
     def cost(self) -> Cost:

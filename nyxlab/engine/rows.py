@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from nyxlab.engine import schema
 from nyxlab.engine.database import OddRow, Transaction
-from nyxlab.engine.records import CallRecord, Run, StepRecord
-from nyxlab.engine.texts import apart, text, value_of, whole
-from nyxlab.providers.messages import Record
+from nyxlab.engine.records import CallRecord, Item, Run, RunSummary, StepRecord
+from nyxlab.engine.texts import apart, text, value_of
+from nyxlab.providers.messages import Cost, Record
 
 R = TypeVar("R", bound=Record)
 Row = dict[str, Any]
-JSON_COLUMNS = {"pause", "inputs", "options", "output", "payload", "estimate", "reply", "error"}
+JSON_COLUMNS = {"pause", "inputs", "options", "output", "payload", "reply", "error"}
 
 
 def run_row(run: Run) -> Row:
@@ -75,56 +77,89 @@ def ended_row(run_id: str, call: CallRecord, shelf: dict[str, str]) -> Row:
     }
 
 
+def item_row(run_id: str, step_id: str, item: Item, shelf: dict[str, str]) -> Row:
+    """Return the row of an item of a map step; ``shelf`` takes its long texts."""
+    outcome, calls = text(apart(item.outcome, shelf)), text(item.calls)
+    return {"run_id": run_id, "step": step_id, "number": item.number, "outcome": outcome, "calls": calls}
+
+
 def text_rows(run_id: str, shelf: Mapping[str, str]) -> list[Row]:
-    """Return the rows of a shelf of long texts."""
-    return [{"run_id": run_id, "hash": name, "body": body} for name, body in shelf.items()]
+    """Return the rows of long texts, given with their names."""
+    return [{"run_id": run_id, "hash": name, "body": text(body)} for body, name in shelf.items()]
 
 
-def record(kind: type[R], row: Mapping[str, Any], shelf: Mapping[str, str] | None = None, **more: object) -> R:
-    """Read a row as a record; columns that it does not have are ours alone."""
+@contextmanager
+def _ours() -> Iterator[None]:
+    """Take a row that does not fit for one that nyxlab did not write."""
     try:
-        found = {
-            name: whole(value_of(row[name]), shelf or {}) if name in JSON_COLUMNS else row[name]
-            for name in kind.model_fields
-            if name in row
-        }
-        return kind.model_validate({**found, **more})
+        yield
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise OddRow from error
 
 
-def _shelf(transaction: Transaction, run_id: str | None) -> dict[str, str]:
-    rows = transaction.rows(schema.TEXTS, run_id=run_id) if run_id else transaction.rows(schema.ALL_TEXTS)
-    return {row["hash"]: row["body"] for row in rows}
+def _record(kind: type[R], row: Mapping[str, Any], shelf: Mapping[str, str] | None = None, **more: object) -> R:
+    """Read a row as a record; columns that it does not have are ours alone."""
+    fields = kind.model_fields
+    found = {
+        name: value_of(row[name], shelf) if name in JSON_COLUMNS else row[name]
+        for name in row.keys()  # noqa: SIM118 - a row of SQLite's is no mapping
+        if name in fields
+    }
+    return kind.model_validate({**found, **more})
 
 
-def read_run(transaction: Transaction, run_id: str) -> Run | None:
-    """Return a run with its steps and calls; None where there is none of that id."""
-    rows = transaction.rows(schema.RUN, run_id=run_id)
-    if not rows:
+@lru_cache(maxsize=256)
+def _estimate(said: str) -> Cost:
+    """Read an estimate: calls of one kind have the same, and a large run has thousands."""
+    return Cost.model_validate_json(said)
+
+
+def _call(row: Mapping[str, Any], shelf: Mapping[str, str]) -> CallRecord:
+    return _record(CallRecord, row, shelf, estimate=_estimate(row["estimate"]))
+
+
+@_ours()
+def read_texts(transaction: Transaction, run_id: str) -> dict[str, str]:
+    """Return a run's long texts by their names, one object each: a reply stands in many places."""
+    return {row["hash"]: value_of(row["body"]) for row in transaction.rows(schema.TEXTS, run_id=run_id)}
+
+
+@_ours()
+def read_run(transaction: Transaction, run_id: str, shelf: Mapping[str, str]) -> Run | None:
+    """Return a run with its steps and calls; None where there is none of that id. ``shelf`` has its long texts."""
+    found = next(transaction.rows(schema.RUN, run_id=run_id), None)
+    if found is None:
         return None
-    shelf = _shelf(transaction, run_id)
     calls: dict[str, list[CallRecord]] = {}
-    for call in read_calls(transaction, run_id, shelf):
-        calls.setdefault(call.step, []).append(call)
+    for row in transaction.rows(schema.CALLS, run_id=run_id):
+        calls.setdefault(row["step"], []).append(_call(row, shelf))
+    items: dict[str, list[Item]] = {}
+    for row in transaction.rows(schema.ITEMS, run_id=run_id):
+        item = Item(row["number"], value_of(row["outcome"], shelf), value_of(row["calls"]))
+        items.setdefault(row["step"], []).append(item)
     steps = [
-        record(StepRecord, row, shelf, calls=calls.get(row["id"], ()))
+        _record(StepRecord, row, shelf, calls=calls.get(row["id"], ()), items=items.get(row["id"], ()))
         for row in transaction.rows(schema.STEPS, run_id=run_id)
     ]
-    return record(Run, rows[0], steps={step.id: step for step in steps})
+    return _record(Run, found, steps={step.id: step for step in steps})
 
 
-def read_calls(
-    transaction: Transaction, run_id: str | None, shelf: Mapping[str, str] | None = None
-) -> list[CallRecord]:
-    """Return the calls of one run, or of all; ``shelf`` holds their long texts where it has been read already."""
-    shelf = _shelf(transaction, run_id) if shelf is None else shelf
-    rows = transaction.rows(schema.CALLS, run_id=run_id) if run_id else transaction.rows(schema.ALL_CALLS)
-    return [record(CallRecord, row, shelf) for row in rows]
+@_ours()
+def read_summaries(
+    transaction: Transaction, statement: str, alive: Callable[[str], bool], **values: object
+) -> list[RunSummary]:
+    """Return the runs that a statement finds; ``alive`` says of a holder of a lease whether it still carries on."""
+    return [
+        _record(
+            RunSummary, row, interrupted=row["status"] == "running" and not (row["holder"] and alive(row["holder"]))
+        )
+        for row in transaction.rows(statement, **values)
+    ]
 
 
+@_ours()
 def read_calls_since(transaction: Transaction, begun: str) -> list[tuple[str, CallRecord]]:
     """Return the calls of the runs that began at a moment (ISO 8601) or later, each with its run's id."""
-    shelf = {row["hash"]: row["body"] for row in transaction.rows(schema.TEXTS_SINCE, begun=begun)}
+    shelf = {row["hash"]: value_of(row["body"]) for row in transaction.rows(schema.TEXTS_SINCE, begun=begun)}
     rows = transaction.rows(schema.CALLS_SINCE, begun=begun)
-    return [(row["run_id"], record(CallRecord, row, shelf)) for row in rows]
+    return [(row["run_id"], _call(row, shelf)) for row in rows]

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
-from pydantic_core import to_jsonable_python
 
 from nyxlab.engine import crash
 from nyxlab.engine.fork import downstream, new_id
@@ -182,7 +181,8 @@ async def _go(
     def told(call: CallRecord, replayed: bool) -> None:
         emit(CallDone(run_id=run.run_id, call=call, replayed=replayed))
 
-    book = Book(store, run.run_id, secret=run.seed, budget=Budget(limit, run.calls), calls=run.calls, on_call=told)
+    calls = run.calls
+    book = Book(store, run.run_id, secret=run.seed, budget=Budget(limit, calls), calls=calls, on_call=told)
     done = sum(step.status == "completed" for step in run.steps.values())
     emit(RunStarted(run_id=run.run_id, workflow=workflow.name, steps=len(workflow.steps), done=done))
     order = TopologicalSorter({step.id: step.needs for step in workflow.steps})
@@ -249,7 +249,8 @@ class _Session:
 
     async def outcome(self, step: Step) -> Outcome:
         """Ask the runner; errors of nyxlab's own are outcomes, anything else is a fault and ends this go."""
-        ledger = Ledger(self.book, step.id, deadline=step.deadline, compares=len(step.compare) > 1)
+        ended, compares = self.records[step.id].items, len(step.compare) > 1
+        ledger = Ledger(self.book, step.id, deadline=step.deadline, compares=compares, ended=ended)
         needed = {need: self.records[need] for need in step.needs}
         context = StepContext(
             run_id=self.run.run_id,
@@ -273,14 +274,14 @@ class _Session:
         status, output, error = "completed", None, None
         match outcome:
             case Done():
-                output = to_jsonable_python(outcome.output)
+                output = outcome.output
             case Failed():
                 status, error = "failed", outcome.error
             case Paused():
                 status = "paused"
             case Skipped():
                 status = "skipped"
-        payload = {} if isinstance(outcome, Skipped) else to_jsonable_python(outcome.payload)
+        payload = {} if isinstance(outcome, Skipped) else outcome.payload
         return StepRecord.model_validate(
             {"id": step.id, "kind": step.kind, "status": status, "output": output, "payload": payload, "error": error,
              "started_at": started_at, "duration_seconds": took}

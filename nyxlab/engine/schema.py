@@ -33,6 +33,11 @@ TABLES = (
         started_at TEXT NOT NULL, status TEXT NOT NULL, possibly_billed BOOLEAN NOT NULL, reply TEXT NOT NULL,
         error TEXT NOT NULL, error_status INTEGER, PRIMARY KEY (run_id, number)) WITHOUT ROWID
     """,
+    """
+    CREATE TABLE items (
+        run_id TEXT, step TEXT, number INTEGER, outcome TEXT NOT NULL, calls TEXT NOT NULL,
+        PRIMARY KEY (run_id, step, number)) WITHOUT ROWID
+    """,
     "CREATE TABLE texts (run_id TEXT, hash TEXT, body TEXT NOT NULL, PRIMARY KEY (run_id, hash))",
     "CREATE INDEX runs_newest ON runs (created_at, run_id)",
     "CREATE INDEX runs_ended ON runs (ended_at)",
@@ -62,6 +67,7 @@ END_RUN = """
         ended_at = :ended_at, holder = NULL WHERE run_id = :run_id"""
 FORGET = (
     "DELETE FROM texts WHERE run_id = :run_id", "DELETE FROM calls WHERE run_id = :run_id",
+    "DELETE FROM items WHERE run_id = :run_id",
     "DELETE FROM steps WHERE run_id = :run_id", "DELETE FROM runs WHERE run_id = :run_id",
 )  # fmt: skip
 
@@ -87,6 +93,11 @@ RESET_STEPS = """
 PLACE_STEP = "UPDATE steps SET position = :position, kind = :kind WHERE run_id = :run_id AND id = :id"
 REMOVE_STEP = "DELETE FROM steps WHERE run_id = :run_id AND id = :id"
 
+# The items of a map step that ended before it did
+END_ITEM = "INSERT INTO items VALUES (:run_id, :step, :number, :outcome, :calls) ON CONFLICT DO NOTHING"
+ITEMS = "SELECT * FROM items WHERE run_id = :run_id"
+FORGET_ITEMS = "DELETE FROM items WHERE run_id = :run_id AND step = :step"
+
 # Their calls
 OPEN_CALL = """
     INSERT INTO calls VALUES (:run_id, :number, :step, :key, :asked, :provider, :role, :sample, :estimate,
@@ -97,17 +108,15 @@ CLOSE_CALL = """
 CALLS = "SELECT * FROM calls WHERE run_id = :run_id ORDER BY number"
 CALLS_SINCE = """
     SELECT * FROM calls WHERE run_id IN (SELECT run_id FROM runs WHERE created_at >= :begun) ORDER BY run_id, number"""
-ALL_CALLS = "SELECT * FROM calls ORDER BY run_id, number"
 
 # Long texts, once each
 KEEP_TEXT = "INSERT INTO texts VALUES (:run_id, :hash, :body) ON CONFLICT DO NOTHING"
 TEXTS = "SELECT hash, body FROM texts WHERE run_id = :run_id"
 TEXTS_SINCE = """
     SELECT hash, body FROM texts WHERE run_id IN (SELECT run_id FROM runs WHERE created_at >= :begun)"""
-ALL_TEXTS = "SELECT hash, body FROM texts"
 
 # In one transaction the rows of one statement go together, and the statements in this order.
-ORDER = (KEEP_TEXT, START_STEP, OPEN_CALL, CLOSE_CALL, END_STEP, SET_STEP, END_RUN, RELEASE_RUN)
+ORDER = (KEEP_TEXT, START_STEP, OPEN_CALL, CLOSE_CALL, END_ITEM, FORGET_ITEMS, END_STEP, SET_STEP, END_RUN, RELEASE_RUN)
 
 Run = Callable[[str], object]
 Migration = Callable[[Run], None]

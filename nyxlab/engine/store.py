@@ -9,6 +9,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,14 +17,15 @@ import anyio
 
 from nyxlab.engine import schema
 from nyxlab.engine.database import Database, Transaction
-from nyxlab.engine.records import CallRecord, Pause, Run, RunStatus, RunSummary, StepRecord
+from nyxlab.engine.records import CallRecord, Item, Pause, Run, RunStatus, RunSummary, StepRecord
 from nyxlab.engine.rows import (
     call_row,
     ended_row,
-    read_calls,
+    item_row,
     read_calls_since,
     read_run,
-    record,
+    read_summaries,
+    read_texts,
     run_row,
     step_row,
     text_rows,
@@ -104,36 +106,25 @@ class Store:
 
     async def load(self, run_id: str) -> Run:
         """Return one run with its steps and calls; ``InputRefused`` for an unknown id."""
-        run = await self._read(lambda transaction: read_run(transaction, run_id))
+        run = await self._read(lambda t: read_run(t, run_id, read_texts(t, run_id)))
         if run is None:
             raise self._unknown(run_id)
         return run
 
     async def runs(self) -> list[RunSummary]:
         """Return all runs, newest first; one that runs although nobody alive carries it on is ``interrupted``."""
-
-        def work(transaction: Transaction) -> list[RunSummary]:
-            found = []
-            for row in transaction.rows(schema.RUNS):
-                known = {name: value for name, value in row.items() if name != "holder"}
-                alive = row["holder"] and self._database.alive(transaction.connection, row["holder"])
-                found.append(record(RunSummary, known, interrupted=row["status"] == "running" and not alive))
-            return found
-
-        return await self._read(work) or []
+        return await self._summaries(schema.RUNS)
 
     async def ended_before(self, run_id: str | None, newest: int) -> list[RunSummary]:
         """Return the runs that had ended for good when another one began (None: by now), the last of them first."""
+        return await self._summaries(schema.RUNS_ENDED_BEFORE, run_id=run_id or "", newest=newest)
 
+    async def _summaries(self, statement: str, **values: object) -> list[RunSummary]:
         def work(transaction: Transaction) -> list[RunSummary]:
-            rows = transaction.rows(schema.RUNS_ENDED_BEFORE, run_id=run_id or "", newest=newest)
-            return [record(RunSummary, row) for row in rows]
+            alive = partial(self._database.alive, transaction.connection)
+            return read_summaries(transaction, statement, alive, **values)
 
         return await self._read(work) or []
-
-    async def calls(self, run_id: str | None = None) -> list[CallRecord]:
-        """Return the calls of one run, or of all runs one after another, in the order in which they were sent."""
-        return await self._read(lambda transaction: read_calls(transaction, run_id)) or []
 
     async def calls_since(self, moment: datetime) -> list[tuple[str, CallRecord]]:
         """Return the calls of the runs that began at ``moment`` or later, each with its run's id."""
@@ -157,9 +148,11 @@ class Store:
 
         def work(transaction: Transaction) -> Run | None:
             self._claim(transaction, run_id)
-            run = read_run(transaction, run_id)
+            texts = read_texts(transaction, run_id)
+            run = read_run(transaction, run_id, texts)
             if run is None or run.status == "completed":
                 return run
+            self._held[run_id].update(texts)
             if steps is not None and list(steps) != list(run.steps):
                 raise InputRefused(f"run '{run_id}' has other steps than its workflow; start a new run")
             return _take_up(transaction, run, self._database.token)
@@ -188,7 +181,7 @@ class Store:
 
         def work(transaction: Transaction) -> None:
             self._claim(transaction, run_id)
-            run = read_run(transaction, run_id)
+            run = read_run(transaction, run_id, read_texts(transaction, run_id))
             if run is None:
                 raise self._unknown(run_id)
             changed = {"run_id": run_id, "inputs": text(dict(inputs)), "source": (edited or run).source}
@@ -196,6 +189,7 @@ class Store:
             if edited:
                 _replace_steps(transaction, run, edited)
             for step_id in steps:
+                transaction.run(schema.FORGET_ITEMS, {"run_id": run_id, "step": step_id})
                 transaction.run(schema.SET_STEP, {"run_id": run_id, "id": step_id, "status": "pending"})
 
         await self._write(work)
@@ -219,15 +213,22 @@ class Store:
 
     def start_step(self, run_id: str, step_id: str, at: datetime) -> None:
         """Note that a step has begun."""
-        self._note(
-            run_id, {}, Change(schema.START_STEP, {"run_id": run_id, "id": step_id, "started_at": at.isoformat()})
-        )
+        row = {"run_id": run_id, "id": step_id, "started_at": at.isoformat()}
+        self._note(run_id, {}, [Change(schema.START_STEP, row)])
+
+    def end_item(self, run_id: str, step_id: str, item: Item, *, patience: float | None = None) -> None:
+        """Note what an item of a map step came to, until the step itself is completed."""
+        shelf: dict[str, str] = {}
+        row = item_row(run_id, step_id, item, shelf)
+        self._note(run_id, shelf, [Change(schema.END_ITEM, row)], patience)
 
     def end_step(self, run_id: str, step: StepRecord, *, patience: float | None = None) -> None:
         """Note what a step came to; ``patience`` is how many seconds a lock is waited for."""
         shelf: dict[str, str] = {}
-        row = step_row(run_id, step, shelf)
-        self._note(run_id, shelf, Change(schema.END_STEP, row), patience)
+        changes = [Change(schema.END_STEP, step_row(run_id, step, shelf))]
+        if step.kind == "map" and step.status == "completed":
+            changes.append(Change(schema.FORGET_ITEMS, {"run_id": run_id, "step": step.id}))
+        self._note(run_id, shelf, changes, patience)
 
     async def finish_run(
         self, run_id: str, status: RunStatus, *, pause: Pause | None, skipped: Sequence[str], duration: float,
@@ -253,14 +254,16 @@ class Store:
         """Note what became of a call."""
         shelf: dict[str, str] = {}
         row = ended_row(run_id, call, shelf)
-        self._note(run_id, shelf, Change(schema.CLOSE_CALL, row), patience)
+        self._note(run_id, shelf, [Change(schema.CLOSE_CALL, row)], patience)
 
-    def _note(self, run_id: str, shelf: Mapping[str, str], change: Change, patience: float | None = None) -> None:
+    def _note(
+        self, run_id: str, shelf: Mapping[str, str], changes: Sequence[Change], patience: float | None = None
+    ) -> None:
         known = self._held.get(run_id, set())
-        new = {name: body for name, body in shelf.items() if name not in known}
-        known.update(new)
-        changes = [*(Change(schema.KEEP_TEXT, row) for row in text_rows(run_id, new)), change]
-        self._writer.enqueue(changes, guard=self._guard(run_id), patience=patience or self.patience)
+        new = {body: name for body, name in shelf.items() if name not in known}
+        known.update(new.values())
+        texts = [Change(schema.KEEP_TEXT, row) for row in text_rows(run_id, new)]
+        self._writer.enqueue([*texts, *changes], guard=self._guard(run_id), patience=patience or self.patience)
 
     async def _write(
         self,
@@ -288,8 +291,8 @@ class Store:
 
     def _claim(self, transaction: Transaction, run_id: str) -> None:
         """Raise ``RunHeld`` where another one who is alive carries the run on."""
-        found = transaction.rows(schema.HOLDER, run_id=run_id)
-        holder = found[0]["holder"] if found else None
+        row = next(transaction.rows(schema.HOLDER, run_id=run_id), None)
+        holder = row["holder"] if row else None
         if holder not in {None, self._database.token} and self._database.alive(transaction.connection, holder):
             raise self._is_held(run_id, holder)
 
@@ -321,6 +324,7 @@ def _replace_steps(transaction: Transaction, run: Run, edited: Run) -> None:
     """Give a run the steps of an edited workflow."""
     for gone in run.steps.keys() - edited.steps.keys():
         transaction.run(schema.REMOVE_STEP, {"run_id": run.run_id, "id": gone})
+        transaction.run(schema.FORGET_ITEMS, {"run_id": run.run_id, "step": gone})
     for position, step in enumerate(edited.steps.values()):
         row = step_row(run.run_id, step, {}) | {"position": position}
         transaction.run(schema.PLACE_STEP if step.id in run.steps else schema.CREATE_STEP, row)

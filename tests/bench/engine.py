@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from decimal import Decimal
 from itertools import cycle
 from pathlib import Path
@@ -213,6 +213,10 @@ def resumed() -> float:
         return took
 
 
+class Stopped(Exception):
+    """A run ends between a map's last item and the end of its step."""
+
+
 async def mapped(folder: Path, items: int) -> tuple[float, float]:
     """Return the seconds that a map over so many items takes, and those that its resume takes when all are recorded."""
     store = open_store(f"sqlite:///{folder}/map.db")
@@ -221,14 +225,17 @@ async def mapped(folder: Path, items: int) -> tuple[float, float]:
     desk = Desk(settings=load_settings(folder))
     desk.open = lambda _: WRITER  # type: ignore[method-assign]
     runner = StepRunner(desk, Options(), LedgerPast())
+
+    async def stopped(context: StepContext) -> Done:
+        await runner(context)
+        raise Stopped
+
     run_id = await start_run(store, flow, {})
     began = time.perf_counter()
-    await execute(store, run_id, flow, runner)
+    with suppress(Stopped):
+        await execute(store, run_id, flow, stopped)
     took = time.perf_counter() - began
     await store.aclose()
-    with closing(sqlite3.connect(folder / "map.db")) as conn, conn:
-        conn.execute("UPDATE runs SET status = 'running'")
-        conn.execute("UPDATE steps SET status = 'running'")
     began = time.perf_counter()
     await execute(open_store(f"sqlite:///{folder}/map.db"), run_id, flow, runner)
     return took, time.perf_counter() - began

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nyxlab.engine.reading import parse_workflow
-from nyxlab.engine.records import Run
+from nyxlab.engine.records import CallDone, Event, Run
 from nyxlab.engine.template import evaluate, filled
 from nyxlab.errors import InputRefused
 from nyxlab.lab.lab import Lab
@@ -81,6 +81,60 @@ async def test_an_item_that_fails_is_named_and_the_others_are_kept(lab: Lab) -> 
         assert "item 1:" in run.steps["p"].error
         again = await lab.resume(run.run_id)
     assert [call.status for call in again.calls] == ["ok", "error", "ok", "error"]
+
+
+class Stop(Exception):
+    """Ends a run in the middle of a map step."""
+
+
+async def stopped(lab: Lab) -> Run:
+    """Run a map step until the call of its second item has ended; the third one takes a minute."""
+    text = flow("  - {id: p, kind: map, over: [x, y, z], prompt: 'about {{ item }}'}\n")
+    (lab.settings.root / "w.yaml").write_text(text)
+    slow = "{match: about y, text: two, latency: 0.1}, {match: about z, text: three, latency: 60}, {text: one}"
+    (lab.settings.root / "s.yaml").write_text(f"a: [{slow}]")
+    ended: list[CallDone] = []
+
+    def watch(event: Event) -> None:
+        ended.extend([event] if isinstance(event, CallDone) else [])
+        if len(ended) == 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        await lab.run("w.yaml", on_event=watch)
+    (lab.settings.root / "s.yaml").write_text(SCRIPT)
+    lab.desk._providers.clear()  # a new process reads the script anew
+    (run,) = await lab.runs()
+    return await lab.show(run.run_id)
+
+
+async def test_items_that_ended_are_taken_as_they_are(lab: Lab) -> None:
+    """A resume puts no question to the gate for an item that ended: its outcome is the recorded one, its calls count."""
+    told: list[CallDone] = []
+    async with lab:
+        run = await stopped(lab)
+        (first,) = run.steps["p"].items
+        done = await lab.resume(run.run_id, on_event=lambda e: told.append(e) if isinstance(e, CallDone) else None)
+        kept = await lab.show(run.run_id)
+    items = done.steps["p"].payload["items"]
+    assert done.steps["p"].output == ["one", "two", "said"]
+    assert items[0] == first.outcome
+    assert [item["alternatives"][0]["cached"] for item in items] == [False, True, False]
+    assert [event.replayed for event in told] == [True, True, False], "whoever watches hears of all three"
+    assert "earlier" not in done.steps["p"].payload, "no call of theirs counts as unused"
+    assert not kept.steps["p"].items, "a step that is completed needs no items any more"
+
+
+async def test_an_edit_runs_all_items_again(lab: Lab) -> None:
+    """Items that ended under another prompt are asked again, and what they cost stays listed."""
+    file = lab.settings.root / "w.yaml"
+    async with lab:
+        run = await stopped(lab)
+        assert run.steps["p"].items
+        file.write_text(file.read_text().replace("about", "all about"))
+        done = await lab.resume(run.run_id)
+    assert done.steps["p"].output == ["said"] * 3
+    assert len(done.steps["p"].payload["earlier"]) == 2
 
 
 async def test_the_end_of_the_budget_pauses_a_map_step(lab: Lab) -> None:

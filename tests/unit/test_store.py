@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
@@ -110,7 +111,7 @@ async def test_reading_writes_nothing(tmp_path):
     """Where there is no store, looking for runs finds none and creates nothing."""
     store = at(tmp_path / "new" / "s.db")
     assert await store.runs() == []
-    assert await store.calls() == []
+    assert await store.calls_since(datetime.min.replace(tzinfo=UTC)) == []
     with pytest.raises(InputRefused, match="no run 'x'"):
         await store.load("x")
     assert list(tmp_path.iterdir()) == []

@@ -187,10 +187,10 @@ async def test_a_read_holds_no_write_up(store_url: str) -> None:
     seen: list[str] = []
 
     def slow(transaction) -> None:
-        seen.append(transaction.rows("SELECT status FROM steps WHERE run_id = :run_id", run_id=run_id)[0]["status"])
+        seen.append(next(transaction.rows("SELECT status FROM steps WHERE run_id = :run_id", run_id=run_id))["status"])
         anyio.from_thread.run_sync(began.set)
         anyio.from_thread.run(done.wait)
-        seen.append(transaction.rows("SELECT status FROM steps WHERE run_id = :run_id", run_id=run_id)[0]["status"])
+        seen.append(next(transaction.rows("SELECT status FROM steps WHERE run_id = :run_id", run_id=run_id))["status"])
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(store._read, slow)

@@ -143,7 +143,7 @@ class StepRunner:
         items = list(step.over) if isinstance(step.over, tuple) else evaluate(step.over or "", known)
         if not isinstance(items, list):
             return Failed(error=f"step '{step.id}': '{step.over}' is not a list, so there are no items to ask about")
-        verdicts: dict[int, Verdict] = {}
+        told = context.ledger.ended_items()
         failures: dict[int, NyxlabError] = {}
 
         async def work() -> None:
@@ -152,33 +152,33 @@ class StepRunner:
 
         async def ask(index: int, item: Json) -> None:
             variables = {**known, "item": item, "index": index}
+            ledger = context.ledger.for_item(index)
             seed = hashlib.sha256(context.seed + str(index).encode()).digest()
             try:
-                verdicts[index] = await self._verdict(context, variables, context.ledger.for_item(index), seed)
+                verdict = await self._verdict(context, variables, ledger, seed)
             except NyxlabError as error:
                 failures[index] = error
+                return
+            told[index] = {"index": index, "output": _output(step, verdict), **verdict.payload()}
+            ledger.end_item(told[index])
 
-        left = iter(enumerate(items))
+        left = iter([(index, item) for index, item in enumerate(items) if index not in told])
         async with anyio.create_task_group() as tasks:
-            for _ in range(min(ITEMS_AT_ONCE, len(items))):
+            for _ in range(min(ITEMS_AT_ONCE, len(items) - len(told))):
                 tasks.start_soon(work)
         if waiting := [error for error in failures.values() if isinstance(error, AnswerWanted)]:
             raise AnswerWanted.of(waiting)
         for error in failures.values():  # the end of a budget pauses the run: what is answered is not asked again
             if isinstance(error, BudgetExhausted) or (isinstance(error, NoCandidate) and error.only_budget):
                 raise error
-        told = [
-            {"index": n, "output": _output(step, verdicts[n]), **verdicts[n].payload()}
-            if n in verdicts
-            else {"index": n, "output": None, **getattr(failures[n], "payload", {}), "error": str(failures[n])}
-            for n in range(len(items))
-        ]
-        payload: dict[str, Json] = {"items": told}
+        for n, error in failures.items():
+            told[n] = {"index": n, "output": None, **getattr(error, "payload", {}), "error": str(error)}
+        payload: dict[str, Json] = {"items": [told[n] for n in range(len(items))]}
         if failures:
             first = min(failures)
             more = f" (and {len(failures) - 1} more of {len(items)})" if len(failures) > 1 else ""
             return Failed(error=f"step '{step.id}', item {first}: {failures[first]}{more}", payload=payload)
-        return Done(output=[each["output"] for each in told], payload=payload)
+        return Done(output=[each["output"] for each in payload["items"]], payload=payload)
 
     async def _tool(self, context: StepContext, variables: Mapping[str, Json]) -> Outcome:
         """Call a registered function; it works in the run's own scratch folder."""
