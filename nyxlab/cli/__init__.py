@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
 import typer
+
+# Else pydantic would read the metadata of every installed package in search of plug-ins, a tenth of a second long.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 from nyxlab import __version__
 

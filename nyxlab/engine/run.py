@@ -162,8 +162,9 @@ async def execute(
     run = await store.begin(run_id, [step.id for step in workflow.steps])
     if run.status == "completed":
         return run
+    records, run = dict(run.steps), run.model_copy(update={"steps": {}})  # a step is kept once, however many runs go
     try:
-        return await _go(store, run, workflow, runner, on_event or (lambda _: None), budget)
+        return await _go(store, run, records, workflow, runner, on_event or (lambda _: None), budget)
     except BaseException:
         with anyio.CancelScope(shield=True), suppress(NyxlabError):
             await store.release(run_id)
@@ -171,8 +172,9 @@ async def execute(
 
 
 async def _go(
-    store: Store, run: Run, workflow: Workflow, runner: StepRunner, emit: OnEvent, limit: Decimal | None
-) -> Run:
+    store: Store, run: Run, records: dict[str, StepRecord], workflow: Workflow, runner: StepRunner, emit: OnEvent,
+    limit: Decimal | None,
+) -> Run:  # fmt: skip
     """Run every step that can run, write how the run stands, and return that."""
     began = time.perf_counter()
     if limit is None and workflow.budget:
@@ -181,16 +183,16 @@ async def _go(
     def told(call: CallRecord, replayed: bool) -> None:
         emit(CallDone(run_id=run.run_id, call=call, replayed=replayed))
 
-    calls = run.calls
+    calls = sorted((c for record in records.values() for c in record.calls), key=lambda call: call.number)
     book = Book(store, run.run_id, secret=run.seed, budget=Budget(limit, calls), calls=calls, on_call=told)
-    done = sum(step.status == "completed" for step in run.steps.values())
+    done = sum(record.status == "completed" for record in records.values())
     emit(RunStarted(run_id=run.run_id, workflow=workflow.name, steps=len(workflow.steps), done=done))
     order = TopologicalSorter({step.id: step.needs for step in workflow.steps})
     order.prepare()
     try:
         async with anyio.create_task_group() as late:
             async with anyio.create_task_group() as tasks:
-                session = _Session(store, run, workflow, runner, emit, book, order, tasks, late, dict(run.steps), [])
+                session = _Session(store, run, workflow, runner, emit, book, order, tasks, late, records, [])
                 session.start_ready()
             late.cancel_scope.cancel()  # nobody waits for what is late now
     except BaseExceptionGroup as group:
@@ -200,7 +202,7 @@ async def _go(
 
 @dataclass(frozen=True)
 class _Session:
-    """One go at a run: what it is made of, how each step stands (``records``), what it will wait for (``pauses``)."""
+    """One go at a run (without its steps), how each step stands (``records``), what it will wait for (``pauses``)."""
 
     store: Store
     run: Run

@@ -311,12 +311,9 @@ def _take_up(transaction: Transaction, run: Run, token: str) -> Run:
     lost = {call.number: call.lost() for call in run.calls if call.status == "sent"}
     for call in lost.values():
         transaction.run(schema.CLOSE_CALL, ended_row(run.run_id, call, {}))
-    steps = {
-        name: (step if step.status == "completed" else step.pending()).with_calls(
-            lost.get(call.number, call) for call in step.calls
-        )
-        for name, step in run.steps.items()
-    }
+    steps = {name: step if step.status == "completed" else step.pending() for name, step in run.steps.items()}
+    for name in {call.step for call in lost.values()} & steps.keys():
+        steps[name] = steps[name].with_calls(lost.get(call.number, call) for call in steps[name].calls)
     return run.model_copy(update={"status": "running", "pause": None, "steps": steps})
 
 
