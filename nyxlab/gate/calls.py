@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -49,7 +48,7 @@ class Round:
         async def call(provider: Provider) -> None:
             outcomes[provider.id] = await self._call(provider, self.late)
 
-        async with together() as group:
+        async with anyio.create_task_group() as group:
             for provider in providers:
                 group.start_soon(call, provider)
         return [outcomes[provider.id] for provider in providers]
@@ -68,10 +67,9 @@ class Round:
     async def _hedged(self, providers: Sequence[Provider]) -> list[Outcome]:
         """Call the next provider when the last one has failed, or has been silent for ``hedge`` seconds."""
         outcomes: dict[str, Outcome] = {}
-        called: list[Provider] = []
-        slips: dict[str, Receipt] = {}
+        slips: dict[str, Receipt] = {}  # of those that were called
 
-        async with together() as group:
+        async with anyio.create_task_group() as group:
 
             async def call(provider: Provider, ended: anyio.Event) -> None:
                 with receipt() as slips[provider.id]:
@@ -81,14 +79,13 @@ class Round:
                 ended.set()
 
             for provider in providers:
-                called.append(provider)
+                slips[provider.id] = UNSENT
                 ended = anyio.Event()
                 group.start_soon(call, provider, ended)
                 with anyio.move_on_after(self.hedge):
                     await ended.wait()
-        return [
-            outcomes.get(p.id) or _cancelled(p, "another answer came first", slips.get(p.id, UNSENT)) for p in called
-        ]
+        called, why = [p for p in providers if p.id in slips], "another answer came first"
+        return [outcomes.get(p.id) or _cancelled(p, why, slips[p.id]) for p in called]
 
     async def _call(self, provider: Provider, late: TaskGroup | None = None) -> Outcome:
         """Call one provider and wait for it until the deadline; with ``late`` the call itself goes on there."""
@@ -135,16 +132,3 @@ class Round:
 def _cancelled(provider: Provider, why: str, slip: Receipt) -> Outcome:
     said = f"{why}: cancelled, {'possibly billed' if slip.sent else 'before anything was sent'}"
     return Outcome(provider, Alternative(provider=provider.id, status="cancelled", error=said))
-
-
-@asynccontextmanager
-async def together() -> AsyncIterator[TaskGroup]:
-    """Open a task group whose first fault is raised by itself, not as one of a group."""
-    try:
-        async with anyio.create_task_group() as group:
-            yield group
-    except BaseExceptionGroup as faults:
-        fault: BaseException = faults
-        while isinstance(fault, BaseExceptionGroup):
-            fault = fault.exceptions[0]
-        raise fault from None

@@ -114,7 +114,7 @@ def resolve(listed: Sequence[Provider], request: Request, money_left: Decimal | 
         else:
             candidates.append(Candidate(provider, provider.estimate(request)))
     if money_left is not None:
-        refused = _unaffordable(candidates, max(money_left, Decimal(0)), together)
+        refused = unaffordable(candidates, max(money_left, Decimal(0)), together)
         excluded += refused.values()
         candidates = [candidate for candidate in candidates if candidate.provider.id not in refused]
     return Resolution(len(listed), tuple(candidates), tuple(excluded))
@@ -141,7 +141,7 @@ def _distinct(listed: Sequence[Provider]) -> tuple[list[Provider], list[Exclusio
             kept.append(provider)
     distinct, excluded = [], []
     for provider in listed:
-        if any(provider is other for other in kept) and provider not in distinct:
+        if provider in kept and provider not in distinct:
             distinct.append(provider)
             continue
         twin = next((other.id for other in kept if other.identity == provider.identity), None)
@@ -152,7 +152,7 @@ def _distinct(listed: Sequence[Provider]) -> tuple[list[Provider], list[Exclusio
     return distinct, excluded
 
 
-def _unaffordable(candidates: Iterable[Candidate], left: Decimal, together: bool) -> dict[str, Exclusion]:
+def unaffordable(candidates: Iterable[Candidate], left: Decimal, together: bool) -> dict[str, Exclusion]:
     """Return who does not fit into what is left; an unknown price never fits."""
     refused: dict[str, Exclusion] = {}
     reserved = Decimal(0)

@@ -10,12 +10,12 @@ from nyxlab.errors import AnswerWanted, GateFailed, NoCandidate, NyxlabError
 from nyxlab.gate.calls import Outcome, Round
 from nyxlab.gate.candidates import Alternative, Exclusion, Resolution, resolve
 from nyxlab.gate.checks import usability
-from nyxlab.gate.judge import Answer, Bench, CaelReview, Ruling, SelectedBy, arbitrate, questions
+from nyxlab.gate.judge import Answer, Bench, CaelReview, Ruling, SelectedBy, arbitrate
 from nyxlab.gate.options import Comparison, GateOptions
 from nyxlab.gate.policy import Policy, asked_text, rank
 from nyxlab.gate.synthesis import synthesise
-from nyxlab.providers.base import Capabilities, Provider
-from nyxlab.providers.messages import Cost, Json, Record, Reply, Request
+from nyxlab.providers.base import Provider
+from nyxlab.providers.messages import Json, Record, Reply, Request
 
 GRACE = 1.0  # seconds past a request's deadline after which a provider that does not hold it is given up
 
@@ -59,7 +59,7 @@ class Gate(Provider):
     """A provider in front of several: whoever asks it never learns whether one or five stand behind it.
 
     An error that is not about one provider (``BudgetExhausted`` between two calls) is shown beside the candidate that
-    it struck, and raised as it is when no other answer can be used.
+    it struck, and raised as it is when no other answer can be used. Whoever opened the candidates closes them.
     """
 
     def __init__(self, candidates: Sequence[Provider], options: GateOptions | None = None) -> None:
@@ -67,43 +67,7 @@ class Gate(Provider):
         self.options = options or GateOptions()
         self.comparison = self.options.comparison
         self.vendor = "gate"
-        self.id = f"gate({', '.join(provider.id for provider in self.candidates)})"
-        identities = ", ".join(sorted(provider.identity for provider in self.candidates))
-        self.identity = f"gate({self.comparison is not None}, {self.options.policy}, {identities})"
-        windows = [provider.capabilities.context for provider in self.candidates]
-        self.capabilities = Capabilities(
-            context=None if None in windows else max(filter(None, windows), default=None),
-            output_schema=any(provider.capabilities.output_schema for provider in self.candidates),
-        )
-
-    def unusable(self) -> str | None:
-        """Return every candidate's reason where none of them can be called."""
-        reasons = {provider.id: provider.unusable() for provider in (*self.candidates, *self.options.fallback)}
-        if not all(reasons.values()):
-            return None
-        return "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or "no provider is listed"
-
-    def estimate(self, request: Request) -> Cost:
-        """Return what a decision may cost at most: all calls and verdicts of a comparison, or the dearest single call.
-
-        Calls made because others failed are not foreseen.
-        """
-        live = self.resolve(request).live
-        estimates = [candidate.estimate for candidate in live]
-        if not self.comparison or len(live) < 2:
-            return max(estimates, key=lambda cost: (cost.usd is None, cost.usd or 0), default=Cost.unknown())
-        if judge := self.comparison.judge:
-            longest = Reply(text="x" * 4 * request.max_tokens, provider="")
-            answers = [Answer(c.provider.id, c.provider.vendor, longest) for c in live]
-            asked = questions(request.model_copy(update={"output_schema": None}), answers, self.options.seed)
-            estimates += [judge.estimate(question) for question in asked.values()]
-        return Cost.total(estimates)
-
-    async def aclose(self) -> None:
-        """Close every provider behind the gate."""
-        judge = self.comparison.judge if self.comparison else None
-        for provider in filter(None, (*self.candidates, *self.options.fallback, judge)):
-            await provider.aclose()
+        self.id = self.identity = f"gate({', '.join(provider.id for provider in self.candidates)})"
 
     def resolve(self, request: Request) -> Resolution:
         """Return who of the candidates can take the request now, and why the others cannot; nothing is called."""
@@ -121,8 +85,7 @@ class Gate(Provider):
         """
         resolution = self.resolve(request)
         predicted, doubt = self.predicted(request, resolution)
-        standings = rank(self.options.policy, resolution.live, self.options.history, predicted)
-        scores = {standing.provider: standing.score for standing in standings}
+        scores = rank(self.options.policy, resolution.live, self.options.history, predicted)
         outcomes, excluded = await self._outcomes(request, resolution, scores)
         alternatives = [outcome.alternative for outcome in outcomes]
         answers = [Answer(o.provider.id, o.provider.vendor, o.reply) for o in outcomes if o.reply]
@@ -167,7 +130,9 @@ class Gate(Provider):
         hedge, late = self.options.hedge, self.comparison.late if self.comparison else None
         calls = Round(request, usability(request), self._limit(request), hedge, late)
         live = {candidate.provider.id: candidate.provider for candidate in resolution.live}
-        spare = self._spare(live, resolution)
+        # Whoever was called or left out already is not tried a second time.
+        identities, names = {provider.identity for provider in live.values()}, live.keys() | resolution.reasons.keys()
+        spare = [p for p in self.options.fallback if p.identity not in identities and p.id not in names]
         if self.comparison and len(live) > 1:
             outcomes = await calls.at_once(tuple(live.values()))
         else:
@@ -187,11 +152,6 @@ class Gate(Provider):
             message = f"no provider can take this call: {listing}"
             raise NoCandidate(message, reasons=nobody.reasons, only_budget=nobody.only_budget)
         return outcomes, excluded
-
-    def _spare(self, live: Mapping[str, Provider], resolution: Resolution) -> list[Provider]:
-        """Return the fallbacks; whoever was called or left out already is not tried a second time."""
-        identities, names = {provider.identity for provider in live.values()}, live.keys() | resolution.reasons.keys()
-        return [p for p in self.options.fallback if p.identity not in identities and p.id not in names]
 
     def _money_left(self) -> Decimal | None:
         return self.options.history.money_left() if self.options.history else None
@@ -254,8 +214,8 @@ class Gate(Provider):
             return stopped
         alternatives = [outcome.alternative for outcome in outcomes]
         failures = "; ".join(f"{a.provider}: {a.error}" for a in alternatives)
-        payload = _undecided(routing, alternatives)
-        return GateFailed(f"no usable answer: {failures}", provider=self.id, payload=payload)
+        undecided = _undecided(routing, alternatives)
+        return GateFailed(f"no usable answer: {failures}", provider=self.id, payload=undecided)
 
 
 def _undecided(routing: Routing, alternatives: Sequence[Alternative]) -> dict[str, Json]:

@@ -17,8 +17,7 @@ from typing import Literal
 import anyio
 
 from nyxlab.errors import AnswerWanted, NyxlabError
-from nyxlab.gate.calls import together
-from nyxlab.gate.candidates import Alternative, incapable
+from nyxlab.gate.candidates import Alternative, Candidate, incapable, unaffordable
 from nyxlab.gate.checks import Check, failed_checks
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Cost, Json, Message, Record, Reply, Request
@@ -224,12 +223,9 @@ def obstacle(bench: Bench, asked: Collection[Request]) -> str | None:
         return reason
     if bench.left is None:
         return None
-    cost = Cost.total(judge.estimate(request) for request in asked)
-    if cost.certainty == "unknown" or cost.usd is None:
-        return "its price is unknown and there is a budget"
-    if cost.usd > max(bench.left, Decimal(0)):
-        return f"it may cost ${cost.usd} and ${bench.left} of the budget is left"
-    return None
+    candidates = [Candidate(judge, judge.estimate(request)) for request in asked]
+    refused = unaffordable(candidates, max(bench.left, Decimal(0)), together=True)
+    return refused[judge.id].reason if refused else None
 
 
 async def _judged(
@@ -240,7 +236,8 @@ async def _judged(
     warnings = [*kinship(judge, answers, "judge")]
     replies, problem = await _verdicts(bench, questions(request, answers, bench.seed))
     read = {pair: read_verdict(reply) for pair, reply in replies.items()}
-    winners = {pair: _named(pair, verdict) for pair, (verdict, _) in read.items()}
+    # Who was meant by each verdict: a provider, "tie" or nobody.
+    winners = {pair: {"first": pair[0], "second": pair[1]}.get(str(said), said) for pair, (said, _) in read.items()}
     best, consistent, why = names, None, "the judge failed"
     if problem is None:
         points = copeland(names, winners)
@@ -285,7 +282,7 @@ async def _verdicts(
             obstacles.append(str(error))
 
     with anyio.move_on_after(bench.deadline) as scope:
-        async with together() as group:
+        async with anyio.create_task_group() as group:
             for pair, request in asked.items():
                 group.start_soon(ask, pair, request)
     if waiting:
@@ -294,11 +291,6 @@ async def _verdicts(
         obstacles.append(f"no verdict within {bench.deadline:g} s")
     # In the order of asking, whatever the order of arrival.
     return {pair: replies[pair] for pair in asked if pair in replies}, obstacles[0] if obstacles else None
-
-
-def _named(pair: tuple[str, str], verdict: Menu | None) -> str | None:
-    """Return who was meant by a verdict about this ordered pair: a provider, ``tie`` or nobody."""
-    return {"first": pair[0], "second": pair[1], "tie": "tie", None: None}[verdict]
 
 
 def _by_policy(names: Sequence[str], scores: Mapping[str, float], why: str) -> tuple[str, str]:

@@ -62,6 +62,3 @@ class GateOptions:
     def __post_init__(self) -> None:
         if self.policy not in get_args(Policy):
             raise InputRefused(f"policy '{self.policy}' is unknown: choose one of {', '.join(get_args(Policy))}")
-        if self.deadline is not None and not self.deadline > 0:
-            said = f"a deadline of {self.deadline:g} seconds leaves no time to answer: give a positive number"
-            raise InputRefused(said)

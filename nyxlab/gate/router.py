@@ -126,17 +126,6 @@ class Router:
                 return leaves
             at = step
 
-    def save(self, path: Path) -> None:
-        """Write the router as one file of plain arrays and JSON."""
-        head = json.dumps({"format": FORMAT, "origin": self.origin.to_json(), "terms": self.terms})
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as file:
-                arrays: dict[str, Any] = {"head": np.frombuffer(head.encode(), dtype=np.uint8), **self.arrays}
-                np.savez_compressed(file, **arrays)
-        except OSError as error:
-            raise InputRefused(f"{path}: cannot be written ({error.strerror})") from None
-
 
 def load_router(path: Path) -> Router:
     """Read a router; ``InputRefused`` for a file that is none. Nothing in the file is ever run."""
@@ -155,18 +144,15 @@ def load_router(path: Path) -> Router:
     return router
 
 
-def bag(prompt: str, index: Mapping[str, int]) -> Counter[int]:
-    """Count the known words and pairs of words of a prompt."""
-    words = _words(prompt)
-    found = Counter(index[word] for word in words if word in index)
-    found.update(index[pair] for pair in map(" ".join, pairwise(words)) if pair in index)
-    return found
-
-
-def terms_of(prompt: str) -> set[str]:
+def terms_of(prompt: str) -> list[str]:
     """Return the words and pairs of words of a prompt."""
     words = _words(prompt)
-    return {*words, *map(" ".join, pairwise(words))}
+    return [*words, *map(" ".join, pairwise(words))]
+
+
+def bag(prompt: str, index: Mapping[str, int]) -> Counter[int]:
+    """Count the known words and pairs of words of a prompt."""
+    return Counter(index[term] for term in terms_of(prompt) if term in index)
 
 
 def weighed(counts: Counter[int], idf: npt.NDArray[Any]) -> Bag:

@@ -93,7 +93,9 @@ async def test_routing_is_explained_without_a_call(lab):
         told = await lab.explain("Plan it.", providers="script:s.yaml#a,script:s.yaml#b", policy="best")
         assert told.splitlines()[0] == "2 listed, 2 usable, policy best"
         assert told.splitlines()[1].startswith("1. script:s.yaml#b")
-        assert "won 100% (n=1, 95 % interval" in told
+        assert "(at most $0, median 0.00 s (n=1), won 100% (n=1, 95 % interval 21% to 100%))" in told
+        limited = await lab.explain("Plan it.", providers="script:s.yaml#a,script:s.yaml#a", policy="cheapest")
+        assert limited.splitlines()[2] == "-  script:s.yaml#a: left out, listed twice"
         learned = await lab.explain("Plan it.", providers="script:s.yaml#a,script:s.yaml#b", policy="learned")
         assert "balanced stands in for learned: no router is named" in learned
         assert len((await lab.show(run.run_id)).calls) == len(done.calls)

@@ -100,7 +100,7 @@ def test_cut_off_verdict_is_an_abstention():
         (Player("j:j", ProviderBusy("429: wait", provider="j:j")), None, "429: wait"),
         (Player("j:j", NyxlabError("the budget is used up")), None, "the budget is used up"),
         (Player("j:j", missing="no key: set J_KEY"), None, "no key: set J_KEY"),
-        (Player("j:j", usd="1"), "1.50", "may cost $2 and $1.50"),
+        (Player("j:j", usd="1"), "1.50", "may cost $1 beside $1 for the others and $1.50"),
         (Player("j:j", usd=None), "1.50", "price is unknown"),
         (Player("j:j", capabilities=Capabilities(context=50)), None, "window of 50 tokens"),
         (Player("j:j", seconds=30), None, "no verdict within 0.05 s"),

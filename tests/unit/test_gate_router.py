@@ -15,7 +15,7 @@ from gate_players import Player, gate_of
 
 from nyxlab.errors import InputRefused
 from nyxlab.gate.router import load_router
-from nyxlab.lab.routing.fitting import train
+from nyxlab.lab.routing.fitting import save, train
 from nyxlab.lab.routing.outcomes import read_table, score
 from nyxlab.providers.messages import Message, Request
 
@@ -43,7 +43,7 @@ def table(tmp_path_factory):
 def test_learned_router_tells_hard_from_easy_and_survives_the_disk(table, tmp_path):
     """It predicts what it was shown, with the task and without, says what it saw, and is the same after loading."""
     router = train(table)
-    router.save(tmp_path / "router.npz")
+    save(router, tmp_path / "router.npz")
     again = load_router(tmp_path / "router.npz")
     asked = [EASY.format("kiwi"), HARD.format("kiwi")]
     for known in (None, ["talk", "maths"]):

@@ -9,7 +9,7 @@ from rich.table import Table
 from nyxlab.errors import NyxlabError
 from nyxlab.gate.gate import Gate
 from nyxlab.gate.options import GateOptions
-from nyxlab.gate.policy import Policy, explain
+from nyxlab.gate.policy import Policy, interval, rank
 from nyxlab.lab.desk import Desk
 from nyxlab.lab.views.console import plain_table
 from nyxlab.lab.views.wording import money, seconds
@@ -72,7 +72,26 @@ async def explained(desk: Desk, prompt: str, providers: Sequence[str], policy: P
     gate = Gate([desk.open(name) for name in names], options)
     request = Request(messages=(Message("user", prompt),))
     resolution = gate.resolve(request)
-    return explain(resolution, policy, past, *gate.predicted(request, resolution))
+    predicted, doubt = gate.predicted(request, resolution)
+    lines = [f"{resolution.listed} listed, {len(resolution.live)} usable, policy {policy}{doubt}"]
+    estimates = {candidate.provider.id: candidate.estimate for candidate in resolution.live}
+    for place, (name, score) in enumerate(rank(policy, resolution.live, past, predicted).items(), start=1):
+        quality = f"predicted quality {predicted[name]:.2f}, " if predicted else ""
+        lines.append(f"{place}. {name}: {score:.3f} ({quality}{_grounds(estimates[name], past, name)})")
+    lines += [f"-  {exclusion.provider}: left out, {exclusion.reason}" for exclusion in resolution.excluded]
+    return "\n".join(lines)
+
+
+def _grounds(estimate: Cost, past: Past, name: str) -> str:
+    """Say what is known of a candidate: price, measured speed, comparisons won, each with its number of calls."""
+    latency, wins = past.latency(name), past.wins(name)
+    price = "price unknown" if estimate.usd is None else f"at most ${estimate.usd}"
+    speed = "speed not measured" if not latency else f"median {latency[0]:.2f} s (n={latency[1]})"
+    if not wins:
+        return f"{price}, {speed}, never compared"
+    rate, count = wins
+    low, high = interval(rate, count)
+    return f"{price}, {speed}, won {rate:.0%} (n={count}, 95 % interval {low:.0%} to {high:.0%})"
 
 
 async def check(provider: Provider) -> Checked:

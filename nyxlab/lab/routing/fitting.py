@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.linear_model import Ridge
 
 from nyxlab.errors import InputRefused
-from nyxlab.gate.router import MARKS, Floats, Origin, Router, bag, surface, terms_of, weighed
+from nyxlab.gate.router import FORMAT, MARKS, Floats, Origin, Router, bag, surface, terms_of, weighed
 from nyxlab.lab.routing.outcomes import Table
 
 MAX_TERMS, RARE = 60_000, 2  # a term seen in fewer prompts than RARE tells nothing
@@ -28,7 +30,7 @@ def train(table: Table) -> Router:
     """Learn a router from outcomes: deterministic, one thread, seconds for ten thousand prompts."""
     if len(table.prompts) < 20:
         raise InputRefused(f"{table.name}: {len(table.prompts)} prompts teach nothing; give 20 at least, better 1,000")
-    seen = Counter(term for prompt in table.prompts for term in terms_of(prompt))
+    seen = Counter(term for prompt in table.prompts for term in set(terms_of(prompt)))
     terms = tuple(sorted(term for term, count in seen.most_common(MAX_TERMS) if count >= RARE))
     idf = np.log((1 + len(table.prompts)) / (1 + np.array([seen[term] for term in terms], dtype=float))) + 1
     words = _matrix(table.prompts, terms, idf)
@@ -106,3 +108,15 @@ def _forest(features: Floats, targets: Floats) -> dict[str, npt.NDArray[Any]]:
         size += tree.node_count
     joined = {f"forest_{name}": np.concatenate(arrays) for name, arrays in parts.items()}
     return joined | {"forest_roots": np.array(roots, dtype=np.int32)}
+
+
+def save(router: Router, path: Path) -> None:
+    """Write a router as one file of plain arrays and JSON."""
+    head = json.dumps({"format": FORMAT, "origin": router.origin.to_json(), "terms": router.terms})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            arrays: dict[str, Any] = {"head": np.frombuffer(head.encode(), dtype=np.uint8), **router.arrays}
+            np.savez_compressed(file, **arrays)
+    except OSError as error:
+        raise InputRefused(f"{path}: cannot be written ({error.strerror})") from None

@@ -29,13 +29,13 @@ NO_TRAINING = "training needs scikit-learn: pip install 'nyxlab[learn]'"
 def train_router(labels: Path | Table, output: Path) -> str:
     """Train a router on a CSV or a table of outcomes, write it, and return in one line what it was trained on."""
     try:
-        from nyxlab.lab.routing.fitting import train  # scikit-learn takes a second to load
+        from nyxlab.lab.routing.fitting import save, train  # scikit-learn takes a second to load
         from nyxlab.lab.routing.outcomes import read_table
     except ImportError:
         raise InputRefused(NO_TRAINING) from None
 
     router = train(read_table(labels, outcomes=True) if isinstance(labels, Path) else labels)
-    router.save(output)
+    save(router, output)
     return str(router.origin)
 
 
