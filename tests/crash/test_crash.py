@@ -124,11 +124,11 @@ def forget(folder: Path, run_id: str) -> None:
 
 
 def essence(told: dict) -> dict:
-    """Return a checkpoint without times, ids and what a replay marks."""
+    """Return a checkpoint without times, ids, what a replay marks, and calls that a crash has lost: they are listed."""
 
     def plain(value):
         if isinstance(value, list):
-            return [plain(part) for part in value]
+            return [plain(part) for part in value if not (isinstance(part, dict) and part.get("status") == "lost")]
         if not isinstance(value, dict):
             return value
         return {
