@@ -41,8 +41,8 @@ VOLATILE = (RUN_ID, re.compile(r"\b\d+(?:\.\d+)?(?= m?s\b)"), re.compile(r"\b\d{
 SHELL = re.compile(r"[|&;<>*$`'(){}\n]|#(?!\w)")
 FORKS = """
 import json, os, sys
-import nyxlab.cli.reviewing, nyxlab.lab.lab, nyxlab.lab.views.progress, nyxlab.lab.views.report, nyxlab.lab.views.tables
-import plotly.graph_objects
+import nyxlab.cli.reviewing, nyxlab.lab.lab, nyxlab.lab.plots, nyxlab.lab.reviews.mending
+import nyxlab.lab.views.progress, nyxlab.lab.views.report, nyxlab.lab.views.tables, nyxlab.providers.scripted
 from nyxlab.cli import main
 
 for line in sys.stdin:
@@ -196,7 +196,7 @@ class Shell:
     def run(self, command: str, folder: Path) -> tuple[int, str]:
         """Run a command in a folder; return its exit code and all that it printed."""
         plain = command.removesuffix(found[0]).rstrip() if (found := EXIT.search(command)) else command
-        if plain.startswith("nyxlab ") and not SHELL.search(re.sub(r"\"[^\"$`]*\"", "", plain)):
+        if (plain + " ").startswith("nyxlab ") and not SHELL.search(re.sub(r"\"[^\"$`]*\"", "", plain)):
             assert self.forks.stdin
             assert self.forks.stdout
             print(json.dumps([str(folder), shlex.split(plain)]), file=self.forks.stdin, flush=True)

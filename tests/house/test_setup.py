@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def test_without_git(tmp_path: Path) -> None:
-    """A project begins, runs, is reviewed, written about and looked at; only a patch needs git, and says so."""
+    """A project begins, runs and is reviewed; only a patch needs git, and says so."""
     (tmp_path / "bin").mkdir()
 
     def nyxlab(*words: str, code: int = 0) -> str:
@@ -22,7 +22,6 @@ def test_without_git(tmp_path: Path) -> None:
     nyxlab("init")
     nyxlab("run", "data/workflows/first.yaml")
     nyxlab("review", "data/plans/first.md", "--output", "review.json")
-    nyxlab("letter", "new")
     nyxlab("amend", "review.json")
     said = nyxlab("amend", "review.json", "--decisions", "review-amended/decisions.yaml", code=2)
     assert "git is not installed" in said
