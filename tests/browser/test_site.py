@@ -1,4 +1,4 @@
-"""The documentation as a site: opened from disk in headless Chromium it searches, is dark, fits a phone, asks nobody."""
+"""The documentation as a site, from disk in headless Chromium: it searches, is dark, fits a phone, asks nobody."""
 
 from __future__ import annotations
 
