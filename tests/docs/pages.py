@@ -6,8 +6,8 @@ What counts, and how it reads:
   ``…`` for any lines. A block ``sh`` shows commands alone. Both must end with 0, or as ``# exit code N`` says.
 - A block with ``title="NAME"`` is a file: it is written when the page comes to it.
 - ``RUN`` in a command is the id of the run that was seen last.
-- ``<!-- scratch: empty -->`` starts in an empty folder, ``<!-- scratch: checkout -->`` in one with this repository's data
-  and notebooks; without it the page starts with what `nyxlab init` writes.
+- ``<!-- scratch: empty -->`` starts in an empty folder, ``<!-- scratch: checkout -->`` in one with this repository's
+  data and notebooks; without it the page starts with what `nyxlab init` writes.
 - ``<!-- not run: REASON -->`` before a block says why it cannot run here.
 
 ``NYXLAB_DOCS=write`` writes what came into the page where it differs, with what changes from run to run as ``…``.
