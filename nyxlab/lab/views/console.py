@@ -50,8 +50,9 @@ def plain_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Tab
 def new_table(*columns: str) -> Table:
     """Return an empty table; a column whose name ends in ``>`` is set to the right."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(name.rstrip(">"), justify="right" if name.endswith(">") else "left", overflow="fold")
+    for name in columns:  # on a narrow terminal a run's id stays whole, to be copied
+        side = "right" if name.endswith(">") else "left"
+        table.add_column(name.rstrip(">"), justify=side, overflow="fold", no_wrap=name == "run")  # type: ignore[arg-type]
     return table
 
 

@@ -27,16 +27,26 @@ def is_compared(decided: Json) -> bool:
     return is_won(decided) or (decided.get("caelReview") or {}).get("swapConsistent") is not None
 
 
-def how(decided: Json) -> str:
-    """Return by whom an answer was selected in a step or an item: ``chosen by Cael``.
+def is_picked(decided: Json) -> bool:
+    """Whether a policy took one of several answers that nobody compared: then there is no winner."""
+    answered = [told for told in decided.get("alternatives") or () if told["status"] == "ok"]
+    return decided.get("selectedBy") == "policy" and len(answered) > 1 and not is_compared(decided)
 
-    Where a policy took one of several answers that nobody compared, it says that there is no winner.
-    """
-    by, answered = decided["selectedBy"], [told for told in decided.get("alternatives") or () if told["status"] == "ok"]
-    if by == "only" and decided.get("caelReview"):
-        return "passed more checks than any other"
-    picked = by == "policy" and len(answered) > 1 and not is_compared(decided)
-    return f"{CHOSEN[by]}; {NO_WINNER}" if picked else CHOSEN[by]
+
+def how(decided: Json) -> str:
+    """Return by whom an answer was selected in a step or an item: ``chosen by Cael``; where nobody won, why."""
+    said = CHOSEN[decided["selectedBy"]]
+    return f"{said}; {NO_WINNER}" if is_picked(decided) else said
+
+
+def outcome(step: Json) -> str:
+    """Return what came of a step in a few words, for a table: who decided, or a review's verdict."""
+    if step.get("review"):
+        return f"verdict {step['review']['verdict']}"
+    if items := step.get("items"):
+        return f"{sum('error' not in item for item in items)} of {len(items)} answered"
+    said = CHOSEN.get(step.get("selectedBy") or "", "")
+    return f"{said}, no winner" if is_picked(step) else said
 
 
 def chosen(decided: Json) -> str:

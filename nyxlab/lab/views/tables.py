@@ -10,7 +10,7 @@ from rich.table import Table
 
 from nyxlab.errors import InputRefused
 from nyxlab.lab.views.console import add_row, new_table, out, plain_table, print_json, say
-from nyxlab.lab.views.decided import CHOSEN, NO_WINNER, chosen
+from nyxlab.lab.views.decided import NO_WINNER, chosen, outcome
 from nyxlab.lab.views.rows import Row, RunLike, checkpoint_of, decisions, standings, step_rows
 from nyxlab.lab.views.wording import money, seconds
 from nyxlab.providers.messages import Cost, Json
@@ -46,11 +46,11 @@ def show_step(run: RunLike, step_id: str, *, as_json: bool) -> None:
 
 
 def run_table(run: RunLike) -> Table:
-    """Return one row a step: status, whose answer was taken and how, time, tokens, cost."""
-    table = new_table("step", "status", "provider", "how", "took>", "tokens>", "cost>")
-    for row in step_rows(run):
-        add_row(table, row["step"], row["status"], row["selected_provider"], CHOSEN.get(row["selected_by"]),
-                seconds(row["duration_s"]), row["tokens"] or "", money(row["usd"], row["certainty"]))  # fmt: skip
+    """Return one row a step: status, whose answer was taken, what came of it, time, tokens, cost."""
+    table = new_table("step", "status", "provider", "outcome", "took>", "tokens>", "cost>")
+    for step, row in zip(checkpoint_of(run)["steps"], step_rows(run), strict=True):
+        add_row(table, row["step"], row["status"], row["selected_provider"], outcome(step), seconds(row["duration_s"]),
+                row["tokens"] or "", money(row["usd"], row["certainty"]))  # fmt: skip
     return table
 
 
