@@ -7,9 +7,10 @@ exported.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import ipywidgets as widgets
 from IPython.display import HTML
@@ -24,8 +25,9 @@ from nyxlab.lab.findings import findings_panel
 from nyxlab.lab.lab import Lab
 from nyxlab.lab.views.answers import answers as side_by_side
 from nyxlab.lab.views.console import write
+from nyxlab.lab.views.page import environment
 from nyxlab.lab.views.rows import RunLike, checkpoint_of, provider_rows
-from nyxlab.lab.views.wording import money, seconds, visible
+from nyxlab.lab.views.wording import money
 from nyxlab.lab.workflows.prepared import Prepared
 from nyxlab.providers.hand import Question
 from nyxlab.providers.messages import Json
@@ -267,23 +269,6 @@ def cost_line(run: RunLike) -> Markup:
     tokens = f"{count / 1000:.1f}k" if count >= 1_000 else str(count)
     amount, calls = money(total["usd"], total["certainty"]), f"{total['calls']} call{'s' * (total['calls'] != 1)}"
     line = f"{tokens} tok · {amount} · {calls}"
-    rows = [
-        (row["provider"], row["role"], row["calls"], f"{row['tokens']:,}", money(row["usd"], row["certainty"]),
-         seconds(row["latency_p50_s"]), seconds(row["latency_p95_s"]), row["n"])
-        for row in provider_rows([run])
-    ]  # fmt: skip
-    table = _table(("provider", "as", "calls", "tokens", "cost", "p50", "p95", "n"), rows)
-    return Markup("<details class='nyxlab-cost'><summary>{}</summary>{}</details>").format(line, table)
-
-
-def _table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Markup:
-    head = Markup().join(
-        Markup("<th scope='col' style='text-align:left;padding:0 .8em 0 0'>{}</th>").format(c) for c in columns
-    )
-    body = Markup().join(
-        Markup("<tr>{}</tr>").format(
-            Markup().join(Markup("<td style='padding:0 .8em 0 0'>{}</td>").format(visible(str(cell))) for cell in row)
-        )
-        for row in rows
-    )
-    return Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, body)
+    parts: Any = environment().get_template("parts.html.j2").module
+    shown = Markup("<details class='nyxlab-cost'><summary>{}</summary>{}</details>")
+    return shown.format(line, parts.providers(provider_rows([run]), {}))

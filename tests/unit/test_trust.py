@@ -12,6 +12,7 @@ import pytest
 
 from nyxlab.lab.lab import Lab
 from nyxlab.lab.reviews.terms import Terms, review_files
+from nyxlab.lab.views.report import render_review
 from nyxlab.settings import load_settings
 
 pytestmark = pytest.mark.anyio
@@ -130,3 +131,29 @@ def test_a_plan_that_is_piped_in_is_reviewed(tmp_path: Path) -> None:
     assert [each["rule"] for each in told["findings"]] == ["broken-link"]
     (tmp_path / "r.json").write_text(done.stdout)
     assert "## Step 1: Token" in cli(tmp_path, "prompt", "r.json").stdout
+
+
+async def test_a_table_says_what_came_of_each_step(lab: Lab, tmp_path: Path, capsys) -> None:
+    """That nobody won, and a review's verdict, stand in the table itself, which a terminal shows alone."""
+    from nyxlab.lab.views.tables import show
+
+    (tmp_path / "w.yaml").write_text(
+        'name: w\nsteps:\n  - {id: both, prompt: x, compare: ["script:s.yaml#fine", "script:s.yaml#same"]}\n'
+        "  - {id: check, kind: review, of: [both]}\n"
+    )
+    async with lab:
+        show(await lab.run("w.yaml"), whole=False)
+    both, check = capsys.readouterr().out.splitlines()[2:4]
+    assert "taken by the policy, no winner" in both
+    assert "verdict PASS" in check
+
+
+def test_a_verdict_is_explained_in_its_own_terms(tmp_path: Path) -> None:
+    """Beside CONCERNS stands what FAIL would need, beside FAIL what it means."""
+    (tmp_path / "plan.md").write_text("# Plan\n\nAll is well.\n")
+    for level, said in (
+        ("critical", "FAIL would need one that is critical"),
+        ("medium", "a finding that is medium or worse"),
+    ):
+        found = review_files(["plan.md"], Terms.of(tmp_path, tmp_path, fail_on=level), tmp_path)
+        assert said in " ".join(render_review(found.review.to_json(), "html").split())
