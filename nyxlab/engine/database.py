@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -28,25 +28,21 @@ class Database(ABC):
     name: str
     begin_writing: str
     begin_reading: str
+    sql: Callable[[str], str]  # returns a statement in this database's spelling
     errors: tuple[type[Exception], ...]
 
     def __init__(self) -> None:
         self.token = f"{os.getpid()}-{secrets.token_hex(8)}"
 
-    @abstractmethod
-    def sql(self, statement: str) -> str:
-        """Return a statement in this database's spelling."""
-
-    @abstractmethod
     def exists(self) -> bool:
-        """Whether there is anything that could be read; connecting would create it otherwise."""
+        """Whether there is anything that could be read; a server can only be asked."""
+        return True
 
     @abstractmethod
     def connect(self) -> Connection:
         """Connect, and write nothing."""
 
-    @abstractmethod
-    def check(self, connection: Connection) -> None:
+    def check(self, connection: Connection) -> None:  # noqa: B027 - a server answers for its disk
         """Raise ``StoreBroken`` where what is written to this connection no longer gets into the store."""
 
     @abstractmethod

@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 from nyxlab.engine.records import FREE, Run, StepRecord
-from nyxlab.engine.template import ITEM, VARIABLES, references
 from nyxlab.engine.workflow import Step, Workflow
 from nyxlab.errors import InputRefused
 from nyxlab.providers.messages import Json
@@ -33,16 +32,9 @@ def downstream(workflow: Workflow, ids: Collection[str]) -> frozenset[str]:
 
 def touched(workflow: Workflow, names: Collection[str]) -> frozenset[str]:
     """Return the steps whose texts name one of these inputs, and all that wait for them."""
-    uses = {
-        step.id: {
-            use.name
-            for _, text in step.templates
-            for use in references(text, (*VARIABLES, *ITEM))
-            if use.root == "inputs"
-        }
-        for step in workflow.steps
-    }
-    return downstream(workflow, [step_id for step_id, used in uses.items() if used.intersection(names)])
+    wanted = {("inputs", name) for name in names}
+    found = [step.id for step in workflow.steps if any((use.root, use.name) in wanted for use in step.uses)]
+    return downstream(workflow, found)
 
 
 def edited(run: Run, old: Workflow, new: Workflow) -> tuple[Run, frozenset[str]]:

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import count
 
 from nyxlab.engine import crash
 from nyxlab.engine.records import FREE, CallRecord, CallStatus, Item, Role
@@ -90,16 +91,11 @@ class Book:
         self.calls = {call.number: call for call in calls}
         self.on_call = on_call
         self.fault: NyxlabError | None = None
-        self._last = max(self.calls, default=0)
+        self.numbers = count(max(self.calls, default=0) + 1)  # of the calls to come
 
     def of(self, step_id: str) -> list[CallRecord]:
         """Return the calls of one step in the order in which they were sent."""
         return [call for _, call in sorted(self.calls.items()) if call.step == step_id]
-
-    def next_number(self) -> int:
-        """Return the number of the run's next call."""
-        self._last += 1
-        return self._last
 
     async def open(self, call: CallRecord, patience: float) -> None:
         """Write the intent to make a call; once that has failed, no other call is made either."""
@@ -179,7 +175,7 @@ class Ledger:
 
     def question(self, asked: str, provider: Provider) -> str:
         """Return what names a question to a provider within the run, the request being named by its digest."""
-        return _sha(asked, provider.identity, provider.id, self.step_id, str(self._item))
+        return _sha(asked, provider.identity, provider.id, self.step_id, "" if self._item is None else str(self._item))
 
     def passed(self, asked: str, provider: Provider, sample: int) -> ProviderError | None:
         """Return how a call ended that got no reply, where another candidate's was taken instead; None where none was.
@@ -187,6 +183,8 @@ class Ledger:
         One that broke is not asked again beside a recorded answer. One that was cancelled or lost is not where
         candidates are asked in turn: the one that answered had been asked because of it.
         """
+        if not self.made:  # the usual case, at once
+            return None
         call = self.made.get(_key(self.question(asked, provider), sample))
         if call is None or call.status == "ok":
             return None
@@ -237,7 +235,7 @@ class Ledger:
 
 
 class _Recorded(Provider):
-    """A provider behind the ledger: the same one to whoever asks, but it pays once."""
+    """A provider behind the ledger: the same one to whoever asks, but it pays once. Whoever opened it closes it."""
 
     def __init__(self, ledger: Ledger, provider: Provider, role: Role) -> None:
         self._ledger = ledger
@@ -255,14 +253,6 @@ class _Recorded(Provider):
     def estimate(self, request: Request) -> Cost:
         """Return what the provider itself says."""
         return self._provider.estimate(request)
-
-    async def prepare(self, request: Request) -> None:
-        """Let the provider prepare the call."""
-        await self._provider.prepare(request)
-
-    async def aclose(self) -> None:
-        """Close the provider."""
-        await self._provider.aclose()
 
     async def ask(self, request: Request) -> Reply:
         """Return the recorded reply, or ask and record. Raises like the provider, and ``BudgetExhausted``."""
@@ -311,7 +301,7 @@ class _Recorded(Provider):
 
     def _intent(self, asked: str, key: str, sample: int, estimate: Cost) -> CallRecord:
         return CallRecord(
-            number=self._ledger.book.next_number(),
+            number=next(self._ledger.book.numbers),
             step=self._ledger.step_id,
             key=key,
             asked=asked,

@@ -21,6 +21,7 @@ class Postgres(Database):
     begin_writing = "BEGIN"
     begin_reading = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
     errors = (psycopg.Error,)
+    sql = staticmethod(for_postgres)
 
     def __init__(self, url: str) -> None:
         super().__init__()
@@ -28,22 +29,11 @@ class Postgres(Database):
         self.name = re.sub(r"(://[^:@/]*):[^@/]*@", r"\1:***@", url.partition("?")[0])
         self._reached = False
 
-    def sql(self, statement: str) -> str:
-        """Return a statement as psycopg takes it."""
-        return for_postgres(statement)
-
-    def exists(self) -> bool:
-        """Return True: a server can only be asked, and asking creates nothing."""
-        return True
-
     def connect(self) -> Connection:
         """Connect to the server; transactions are begun and ended by us."""
         connection = psycopg.connect(self._url, row_factory=dict_row, autocommit=True, connect_timeout=10)
         self._reached = True
         return connection
-
-    def check(self, connection: Connection) -> None:
-        """Say nothing: the server answers for its disk."""
 
     def fault(self, error: Exception, connection: Connection | None) -> Fault:
         """Tell a server that went and may come back from a rule of the tables, which is one change's own fault."""

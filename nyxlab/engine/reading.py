@@ -222,8 +222,7 @@ def _needs(workflow: Workflow, number: int, problems: _Problems) -> tuple[str, .
 
 def _check_order(needs: dict[str, tuple[str, ...]], workflow: Workflow, problems: _Problems) -> None:
     """Refuse inputs that nothing uses and steps that wait for themselves."""
-    texts = [text for step in workflow.steps for _, text in step.templates]
-    used = {use.name for text in texts for use in references(text, (*VARIABLES, *ITEM)) if use.root == "inputs"}
+    used = {use.name for step in workflow.steps for use in step.uses if use.root == "inputs"}
     for name in workflow.inputs.keys() - used:
         problems.add(("inputs", name), f"input '{name}' is used by no step; use it or leave it out")
     try:

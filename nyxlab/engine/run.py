@@ -6,7 +6,7 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -193,7 +193,7 @@ async def _go(
         async with anyio.create_task_group() as late:
             async with anyio.create_task_group() as tasks:
                 session = _Session(store, run, workflow, runner, emit, book, order, tasks, late, records, [])
-                session.start_ready()
+                session.start(session.ready())
             late.cancel_scope.cancel()  # nobody waits for what is late now
     except BaseExceptionGroup as group:
         raise _first(group) from group
@@ -216,17 +216,31 @@ class _Session:
     records: dict[str, StepRecord]
     pauses: list[Pause]
 
-    def start_ready(self) -> None:
-        """Start every step whose needs are done; those that were done before only let the next ones go."""
-        while ready := self.order.get_ready():
-            for step_id in ready:
+    def ready(self) -> list[Step]:
+        """Return the steps whose needs are done; those that were done before only let the next ones go."""
+        found: list[Step] = []
+        while ids := self.order.get_ready():
+            for step_id in ids:
                 if self.records[step_id].status == "completed":
                     self.order.done(step_id)
                 else:
-                    self.tasks.start_soon(self.run_step, self.workflow.step(step_id))
+                    found.append(self.workflow.step(step_id))
+        return found
+
+    def start(self, steps: Iterable[Step]) -> None:
+        """Start steps, each in a task of its own."""
+        for step in steps:
+            self.tasks.start_soon(self.follow, step)
+
+    async def follow(self, step: Step) -> None:
+        """Run a step, and then, in the same task, one of those that waited for it; the others start beside it."""
+        await self.run_step(step)
+        while ready := self.ready():
+            self.start(ready[1:])
+            await self.run_step(ready[0])
 
     async def run_step(self, step: Step) -> None:
-        """Run one step, note its outcome, and start what waited for it."""
+        """Run one step, and note its outcome."""
         run_id, now = self.run.run_id, datetime.now(UTC)
         began = time.perf_counter()
         self.store.start_step(run_id, step.id, now)
@@ -247,7 +261,6 @@ class _Session:
         self.emit(StepDone(run_id=run_id, record=record))
         if record.status in {"completed", "skipped"}:
             self.order.done(step.id)
-            self.start_ready()
 
     async def outcome(self, step: Step) -> Outcome:
         """Ask the runner; errors of nyxlab's own are outcomes, anything else is a fault and ends this go."""
@@ -294,7 +307,8 @@ class _Session:
         failed = {step_id for step_id, record in self.records.items() if record.status == "failed"}
         status: RunStatus = "failed" if failed else "paused" if self.pauses else "completed"
         pause = self.pauses[0] if status == "paused" else None
-        skipped = self.skipped(failed)
+        lost = downstream(self.workflow, failed) - failed  # they wait, directly or not, for one that failed
+        skipped = [step.id for step in self.workflow.steps if step.id in lost]
         run_id, patience = self.run.run_id, max(step.deadline for step in self.workflow.steps)
         await self.store.finish_run(run_id, status, pause=pause, skipped=skipped, duration=duration, patience=patience)
         crash.here("run.ended")
@@ -304,11 +318,6 @@ class _Session:
         steps = {step_id: record.with_calls(self.book.of(step_id)) for step_id, record in self.records.items()}
         took = self.run.duration_seconds + duration
         return self.run.model_copy(update={"status": status, "pause": pause, "duration_seconds": took, "steps": steps})
-
-    def skipped(self, failed: set[str]) -> list[str]:
-        """Return the steps that wait, directly or not, for one that failed."""
-        lost = downstream(self.workflow, failed) - failed
-        return [step.id for step in self.workflow.steps if step.id in lost]
 
 
 async def _asked(runner: StepRunner, context: StepContext) -> Outcome:

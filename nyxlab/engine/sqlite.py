@@ -30,16 +30,13 @@ class Sqlite(Database):
     begin_reading = "BEGIN"
     errors = (sqlite3.Error,)
     connections = FileConnection
+    sql = staticmethod(for_sqlite)
 
     def __init__(self, file: Path) -> None:
         super().__init__()
         self.file = file
         self.name = str(file)
         self._lock: int | None = None
-
-    def sql(self, statement: str) -> str:
-        """Return a statement as SQLite takes it."""
-        return for_sqlite(statement)
 
     def exists(self) -> bool:
         """Whether the file is there."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -73,7 +73,8 @@ def _as_json(value: Json, indent: int | None = None) -> str:
     return json.dumps(value, ensure_ascii=False, indent=min(indent, 8) if indent else None)
 
 
-def references(template: str, names: Sequence[str] = VARIABLES) -> list[Reference]:
+@lru_cache(maxsize=1_024)
+def references(template: str, names: tuple[str, ...] = (*VARIABLES, *ITEM)) -> tuple[Reference, ...]:
     """Return every input and step that the template uses; raise ``TemplateRefused`` for what no prompt may hold.
 
     ``names`` are the variables that there are.
@@ -89,7 +90,7 @@ def references(template: str, names: Sequence[str] = VARIABLES) -> list[Referenc
     for name in sorted(meta.find_undeclared_variables(tree) - set(names)):
         line = next(node.lineno for node in tree.find_all(nodes.Name) if node.name == name)
         raise TemplateRefused(f"unknown variable '{name}'; a template has {', '.join(names)}", line)
-    return list(_uses(tree))
+    return tuple(_uses(tree))
 
 
 def _walk(node: nodes.Node) -> Iterator[nodes.Node]:
@@ -140,13 +141,13 @@ def _chain(node: nodes.Node) -> list[str]:
 
 @lru_cache(maxsize=512)
 def _compiled(template: str) -> Template:
-    references(template, (*VARIABLES, *ITEM))
+    references(template)
     return _environment().from_string(template)
 
 
 @lru_cache(maxsize=512)
 def _expression(text: str) -> TemplateExpression:
-    references(braced(text), (*VARIABLES, *ITEM))
+    references(braced(text))
     try:
         return _environment().compile_expression(inside(text) or text, undefined_to_none=False)
     except TemplateError as error:

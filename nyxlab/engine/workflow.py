@@ -10,10 +10,9 @@ from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
-from rapidfuzz import process
 
 from nyxlab.engine.inputs import Input, Part, coerced, looks_secret, secret_sentence
-from nyxlab.engine.template import ITEM, VARIABLES, braced, references
+from nyxlab.engine.template import Reference, braced, references
 from nyxlab.errors import InputRefused
 from nyxlab.providers.messages import Json
 from nyxlab.providers.structured import checked
@@ -131,6 +130,11 @@ class Step(Part):
         return [*texts, *(("arguments", text) for text in _texts(self.arguments))]
 
     @property
+    def uses(self) -> list[Reference]:
+        """What its texts refer to of inputs and of other steps."""
+        return [use for _, text in self.templates for use in references(text)]
+
+    @property
     def definition(self) -> str:
         """SHA-256 of what the step is told to do; when it does so and how long it may take are no part of it."""
         told = self.model_dump(mode="json", exclude={"deadline", "hedge", "needs", "when"}, exclude_defaults=True)
@@ -152,10 +156,7 @@ class Workflow(Part):
     @property
     def digested(self) -> frozenset[str]:
         """The steps of which another one asks for the digest."""
-        texts = [text for step in self.steps for _, text in step.templates if ".digest" in text]
-        return frozenset(
-            use.name for text in texts for use in references(text, (*VARIABLES, *ITEM)) if use.part == "digest"
-        )
+        return frozenset(use.name for step in self.steps for use in step.uses if use.part == "digest")
 
     def step(self, step_id: str) -> Step:
         """Return the step of that id; ``InputRefused`` where there is none."""
@@ -175,6 +176,8 @@ def _texts(value: Json) -> list[str]:
 
 def near(name: str, known: list[str]) -> str:
     """Return "; did you mean 'x'?" for the known name nearest to ``name``, or all of them where none is near."""
+    from rapidfuzz import process  # only who mistypes waits for it
+
     if found := process.extractOne(name, known, score_cutoff=60):
         return f"; did you mean '{found[0]}'?"
     return f"; known here: {', '.join(known)}" if known else ""

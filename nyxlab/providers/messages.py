@@ -96,8 +96,12 @@ class Request(Record):
 
     def digest(self) -> str:
         """SHA-256 of what is asked. How it is sent and waited for is no part of the question."""
-        asked = self.model_dump(exclude={"deadline", "stream", "shared", "idempotency_key"})
-        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        beside = {"deadline", "stream", "shared", "idempotency_key"}
+        try:
+            asked = self.model_dump_json(exclude=beside)
+        except ValueError:  # half a character, which only Python's own JSON holds
+            asked = json.dumps(self.model_dump(exclude=beside))
+        return hashlib.sha256(asked.encode()).hexdigest()
 
 
 class Usage(Record):

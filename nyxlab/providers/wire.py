@@ -43,7 +43,7 @@ class Wire:
         try:
             request = httpx.Request(
                 "POST",
-                self.base_url + path,
+                _url(self.base_url + path),
                 headers=headers,
                 content=content,
                 extensions={"timeout": {"connect": CONNECT}},  # the deadline of the call bounds the rest
@@ -128,6 +128,12 @@ def proxy_for(base_url: str) -> httpx.Proxy | None:
     proxies = getproxies()
     proxy = proxies.get(url.scheme) or proxies.get("all")
     return httpx.Proxy(proxy) if proxy else None
+
+
+@lru_cache(maxsize=256)
+def _url(text: str) -> httpx.URL:
+    """Take a URL apart once: that is a tenth of a call's time."""
+    return httpx.URL(text)
 
 
 @lru_cache(maxsize=1)

@@ -17,7 +17,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from decimal import Decimal
-from itertools import cycle
+from itertools import cycle, pairwise
 from pathlib import Path
 from statistics import median
 
@@ -178,6 +178,33 @@ def langgraph(folder: Path, runs: int) -> float | None:
     return (time.perf_counter() - began) / (runs * STEPS)
 
 
+def burr(folder: Path, runs: int) -> float | None:
+    """Return the seconds a step takes in Burr with its SQLite persister, run by run; None where it is missing."""
+    try:
+        from burr.core import ApplicationBuilder, action
+        from burr.core.persistence import SQLitePersister
+    except ImportError:
+        return None
+    pages = cycle(WRITER.some)
+    persister = SQLitePersister(str(folder / "burr.db"), connect_kwargs={"check_same_thread": False})
+    persister.initialize()
+    persister.connection.execute("PRAGMA journal_mode=WAL")
+    persister.connection.execute("PRAGMA synchronous=FULL")
+    act = action(reads=[], writes=["body"])(lambda state: state.update(body=next(pages)))
+    names = [f"s{n}" for n in range(STEPS)]
+
+    def one(number: int) -> None:
+        app = ApplicationBuilder().with_actions(**dict.fromkeys(names, act)).with_entrypoint("s0").with_state(body="")
+        app = app.with_transitions(*pairwise(names)).with_identifiers(app_id=str(number))
+        app.with_state_persister(persister).build().run(halt_after=names[-1:])
+
+    one(-1)
+    began = time.perf_counter()
+    for number in range(runs):
+        one(number)
+    return (time.perf_counter() - began) / (runs * STEPS)
+
+
 def resumed() -> float:
     """Return the seconds from `nyxlab resume` of a killed run to its first new step, the process's start included."""
     with tempfile.TemporaryDirectory() as name:
@@ -317,6 +344,7 @@ def main() -> None:
         (folder / f"{RUNS}.db").unlink()
         per_step = syncs(folder, RUNS)
         theirs, theirs_many = langgraph(folder, 1), langgraph(folder, RUNS)
+        burrs = burr(folder, RUNS)
         whole, again = anyio.run(mapped, folder, 10_000)
         few, lots = anyio.run(among, folder, 1), anyio.run(among, folder, 100_000)
         with server(0.0) as url:
@@ -333,6 +361,10 @@ def main() -> None:
         )
     else:
         print("  LangGraph           is not installed: pip install langgraph langgraph-checkpoint-sqlite")
+    if burrs:
+        print(f"  Burr                {1 / burrs:,.0f} steps/s, ours {burrs / many:.1f} x (reach 2)")
+    else:
+        print("  Burr                is not installed: pip install burr")
     print(f"store of 200 x 9      {size:.1f} MB (reach 9)")
     print(f"10,000 map items      {whole:.1f} s, resumed when all are recorded {again:.2f} s (reach 2)")
     print(f"100,000 runs before   {lots / few:.2f} x a step in an empty store (reach 1.2)")

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -16,9 +17,15 @@ import anyio
 import postgres as postgres_server
 import pytest
 
-from nyxlab.engine.records import StepDone
+from nyxlab.engine.reading import parse_workflow
+from nyxlab.engine.records import Done, StepDone
+from nyxlab.engine.run import StepContext, execute, start_run
+from nyxlab.engine.sqlite import FileConnection
+from nyxlab.engine.store import open_store
 from nyxlab.errors import StoreBroken
 from nyxlab.lab.lab import Lab
+from nyxlab.providers.messages import Message, Reply, Request
+from nyxlab.providers.scripted import ScriptedProvider
 from nyxlab.settings import load_settings
 
 SCRIPT = "# scripted replies, written by hand: no model produced this text\na: [{text: '%s'}]\n"
@@ -177,3 +184,65 @@ def test_a_server_that_restarts_in_mid_run(folder: Path) -> None:
 
     with postgres_server.server() as server:
         anyio.run(check)
+
+
+@pytest.mark.anyio
+async def test_prune_costs_no_paid_reply(tmp_path: Path) -> None:
+    """A reply that comes while `prune` rebuilds the file is written afterwards, however long that takes: paid once."""
+    url = f"sqlite:///{tmp_path / 'l.db'}"
+    flow = parse_workflow("name: w\nsteps: [{id: a, prompt: x, provider: 'script:s', deadline: 0.05}]\n", "w")
+    store, pruning = open_store(url, patience=0.05), open_store(url)
+    old, run_id = await start_run(store, flow, {}), await start_run(store, flow, {})
+    held, over = threading.Event(), threading.Event()
+    asked: list[str] = []
+
+    def free() -> bool:
+        """Whether another program could write now."""
+        with closing(sqlite3.connect(tmp_path / "l.db", timeout=0, isolation_level=None)) as other:
+            try:
+                other.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return False
+        return True
+
+    def pause() -> bool:
+        """Stand still once the lock is taken."""
+        if not held.is_set() and free():
+            return False
+        held.set()
+        return not over.wait(60)
+
+    class Slow(FileConnection):
+        """Stands still in the middle of VACUUM, whose lock it has."""
+
+        def execute(self, sql: str, *values: object) -> sqlite3.Cursor:
+            if sql == "VACUUM":
+                self.set_progress_handler(pause, 1)
+            return super().execute(sql, *values)
+
+    pruning._database.connections = Slow
+
+    async def step(context: StepContext) -> Done:
+        class Asked(ScriptedProvider):
+            async def ask(self, request: Request) -> Reply:
+                asked.append(request.text)
+                if len(asked) == 1:
+                    tasks.start_soon(pruning.forget, [old])
+                    await anyio.to_thread.run_sync(held.wait)
+                return await super().ask(request)
+
+        reply = await context.ledger.wrap(Asked(["paid"])).ask(Request(messages=(Message("user", "x"),)))
+        return Done(output=reply.text)
+
+    async with anyio.create_task_group() as tasks:
+        try:
+            with pytest.raises(StoreBroken, match="locked"):  # this go waits no longer than its deadline
+                await execute(store, run_id, flow, step)
+        finally:
+            over.set()
+    await store.aclose()
+    again = open_store(url)
+    done = await execute(again, run_id, flow, step)
+    await again.aclose()
+    assert (done.status, done.steps["a"].output, asked) == ("completed", "paid", ["x"])
+    assert [call.status for call in done.calls] == ["ok"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from nyxlab.engine.records import FREE
-from nyxlab.engine.template import ITEM, VARIABLES, references
 from nyxlab.engine.workflow import Step, Workflow
 from nyxlab.gate.judge import VERDICT_TOKENS
 from nyxlab.lab.desk import Desk
@@ -47,5 +46,4 @@ def forecast(workflow: Workflow, desk: Desk, only: Collection[str]) -> dict[str,
 
 def _quotes(step: Step, name: str) -> bool:
     """Whether a step's prompt may hold what another step wrote."""
-    uses = (use for _, text in step.templates for use in references(text, (*VARIABLES, *ITEM)))
-    return any((use.root, use.name) == ("steps", name) for use in uses)
+    return any((use.root, use.name) == ("steps", name) for use in step.uses)
