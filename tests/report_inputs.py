@@ -44,13 +44,7 @@ def run() -> dict[str, Any]:
         "warnings": [HOSTILE], "cost": cost("0.0011"),
         "calls": [alternative("script:demo#judge", HOSTILE, usd, 0.2) for usd in ("0.0005", "0.0006")],
     }  # fmt: skip
-    gate = {
-        "listed": 2,
-        "live": 2,
-        "reason": "2 of 2 providers usable; asked side by side",
-        "excluded": [],
-        "policy": "balanced",
-    }
+    gate = {"listed": 2, "live": 2, "reason": "2 listed, 2 usable: compared", "excluded": [], "policy": "balanced"}
     replayed = alternative("local:small", "again", "0", 9.0, cached=True)
     refused = alternative("script:demo#a", None, None, 0.5, status="error", error=HOSTILE, usage=None, cost=None)
     steps = [

@@ -201,12 +201,11 @@ class Gate(Provider):
     ) -> str:
         """Say in one line how the call was routed."""
         notes = [f"{exclusion.provider}: {exclusion.reason}" for exclusion in excluded]
-        if self.comparison and live:
-            notes.append("asked side by side" if live > 1 else "nobody to compare it with")
+        notes += ["single path"] if live == 1 else ["compared"] if live > 1 and self.comparison else []
         verbs = {"error": "failed", "invalid": "gave no usable answer", "cancelled": "was too late"}
         notes += [f"{a.provider} {verbs[a.status]} ({a.error})" for a in alternatives if a.status != "ok"]
         notes += [ruling.note] if ruling and ruling.note else []
-        return "; ".join([f"{live} of {listed} provider{'s' * (listed != 1)} usable", *notes])
+        return f"{listed} listed, {live} usable: {'; '.join(notes)}"
 
     def _failure(self, routing: Routing, outcomes: Sequence[Outcome]) -> NyxlabError:
         """Return what to raise where nothing can be used: what stopped nyxlab itself, else who failed and how."""

@@ -116,7 +116,7 @@ def test_gate_never_waits_never_judges_one_never_selects_the_excluded(listed, sp
     assert result.gate.listed == len(listed)
     assert result.gate.live == len(live)
     if len(live) == 1:
-        assert ("nobody to compare it with" in result.gate.reason) == compare
+        assert "single path" in result.gate.reason
         assert result.cael_review is None
 
 

@@ -57,7 +57,7 @@ def test_run_show_cost_and_report(folder: Path) -> None:
     assert (one["selectedProvider"], one["selectedBy"]) == ("script:s.yaml#b", "judge")
     assert one["caelReview"]["swapConsistent"] is True
     assert [v["winner"] for v in one["caelReview"]["verdicts"]] == ["script:s.yaml#b"] * 2
-    assert two["gate"]["reason"].startswith("1 of 1 provider usable")
+    assert two["gate"]["reason"].startswith("1 listed, 1 usable: ")
     assert checkpoint["totals"]["calls"] == 5
     assert checkpoint["totals"]["tokens"] == 12 + 11 + 12
 
@@ -75,10 +75,10 @@ def test_run_show_cost_and_report(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("listed", "said"),
     [
-        ("script:s.yaml#a", "1 of 1 provider usable"),
-        ("script:s.yaml#a,google:gemini-3.8-flash", "1 of 2 providers usable"),
-        ("script:s.yaml#a,script:s.yaml#a", "1 of 2 providers usable"),
-        ("script:s.yaml#a,script:s.yaml#busy", "2 of 2 providers usable"),
+        ("script:s.yaml#a", "1 listed, 1 usable: "),
+        ("script:s.yaml#a,google:gemini-3.8-flash", "2 listed, 1 usable: "),
+        ("script:s.yaml#a,script:s.yaml#a", "2 listed, 1 usable: "),
+        ("script:s.yaml#a,script:s.yaml#busy", "2 listed, 2 usable: "),
     ],
     ids=["one listed", "one without a key", "the same one twice", "one failing"],
 )

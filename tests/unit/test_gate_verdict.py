@@ -17,15 +17,15 @@ BUSY = ProviderBusy("429: wait", provider="b:y")
 @pytest.mark.parametrize(
     ("listed", "reason"),
     [
-        ([Player("a:x")], "1 of 1 provider usable; nobody to compare it with"),
+        ([Player("a:x")], "1 listed, 1 usable: single path"),
         (
             [Player("a:x"), Player("b:y", missing="no key: set B_KEY")],
-            "1 of 2 providers usable; b:y: no key: set B_KEY; nobody to compare it with",
+            "2 listed, 1 usable: b:y: no key: set B_KEY; single path",
         ),
-        ([Player("a:x"), Player("a:x")], "1 of 2 providers usable; a:x: listed twice; nobody to compare it with"),
+        ([Player("a:x"), Player("a:x")], "2 listed, 1 usable: a:x: listed twice; single path"),
         (
             [Player("a:x"), Player("b:y", BUSY)],
-            "2 of 2 providers usable; asked side by side; b:y failed (429: wait); only a:x gave a usable answer, so nothing was judged",
+            "2 listed, 2 usable: compared; b:y failed (429: wait); only a:x gave a usable answer, so nothing was judged",
         ),
     ],
     ids=["one listed", "one without a key", "the same twice", "one failing"],
@@ -48,7 +48,7 @@ async def test_payload_is_the_contracts():
     assert list(payload) == ["selectedProvider", "selectedBy", "gate", "alternatives", "caelReview"]
     assert (payload["selectedProvider"], payload["selectedBy"]) == ("b:y", "judge")
     assert payload["gate"].keys() == {"listed", "live", "reason", "excluded", "policy", "scores"}
-    assert payload["gate"]["reason"] == "2 of 2 providers usable; asked side by side"
+    assert payload["gate"]["reason"] == "2 listed, 2 usable: compared"
     assert payload["alternatives"][0] == {
         "provider": "a:x",
         "status": "ok",
@@ -99,7 +99,7 @@ async def test_policy_routes_one_call_and_falls_to_its_next_choice():
     cheap, dear = Player("a:x", BUSY, usd="0.001"), Player("b:y", usd="0.1")
     found = await gate_of([dear, cheap], policy="cheapest").decide(ASK)
     assert (found.selected_provider, found.selected_by) == ("b:y", "policy")
-    assert found.gate.reason == "2 of 2 providers usable; a:x failed (429: wait); policy cheapest chose b:y"
+    assert found.gate.reason == "2 listed, 2 usable: a:x failed (429: wait); policy cheapest chose b:y"
     cheap.says = "42"
     await gate_of([dear, cheap], policy="cheapest").decide(ASK)
     assert len(dear.asked) == 1
@@ -121,7 +121,7 @@ async def test_fallbacks_are_tried_in_order(says):
 async def test_fallback_answers_where_nobody_listed_is_usable():
     """With no live candidate the fallback is the only path, and the reason says who was left out."""
     found = await gate_of([Player("a:x", missing="no key")], fallback=[Player("f:1")]).decide(ASK)
-    assert found.gate.reason == "0 of 1 provider usable; a:x: no key; fallback f:1 answered"
+    assert found.gate.reason == "1 listed, 0 usable: a:x: no key; fallback f:1 answered"
 
 
 async def test_nobody_usable_is_an_error_with_every_reason():

@@ -35,8 +35,18 @@ def is_picked(decided: Json) -> bool:
 
 def how(decided: Json) -> str:
     """Return by whom an answer was selected in a step or an item: ``chosen by Cael``; where nobody won, why."""
-    said = CHOSEN[decided["selectedBy"]]
+    said = _by_whom(decided)
     return f"{said}; {NO_WINNER}" if is_picked(decided) else said
+
+
+def routed(decided: Json) -> str:
+    """Return what the gate did, in people's words: ``2 of 2 providers usable; asked side by side``."""
+    gate = decided["gate"]
+    said, _, rest = gate["reason"].partition(": ")
+    notes = [{"compared": "asked side by side", "single path": ""}.get(note, note) for note in rest.split("; ")]
+    plural = "s" if gate["listed"] != 1 else ""
+    counted = f"{gate['live']} of {gate['listed']} provider{plural} usable" if said.endswith("usable") else said
+    return "; ".join(filter(None, [counted, *notes]))
 
 
 def outcome(step: Json) -> str:
@@ -45,10 +55,16 @@ def outcome(step: Json) -> str:
         return f"verdict {step['review']['verdict']}"
     if items := step.get("items"):
         return f"{sum('error' not in item for item in items)} of {len(items)} answered"
-    said = CHOSEN.get(step.get("selectedBy") or "", "")
+    said = _by_whom(step)
     return f"{said}, no winner" if is_picked(step) else said
 
 
 def chosen(decided: Json) -> str:
     """Return who was selected in a step or an item, and by whom: ``b, chosen by Cael``."""
     return f"{decided['selectedProvider']}, {how(decided)}"
+
+
+def _by_whom(decided: Json) -> str:
+    by = decided.get("selectedBy") or ""
+    checked = by == "only" and decided.get("caelReview")
+    return "passed more checks than any other" if checked else CHOSEN.get(by, "")

@@ -145,6 +145,7 @@ FILTERS: dict[str, Callable[..., object]] = {
     "money": money,
     "seconds": seconds,
     "how": decided.how,
+    "routed": decided.routed,
     "compared": decided.is_compared,
     "markdown": lambda text: rendered(text, below=4),
     "count": count,

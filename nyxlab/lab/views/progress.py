@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from nyxlab.engine.records import CallDone, Event, Noted, RunStarted, StepDone, StepStarted
 from nyxlab.lab.views.console import LOUDNESS, STDERR
-from nyxlab.lab.views.decided import chosen, outcome
+from nyxlab.lab.views.decided import chosen, outcome, routed
 from nyxlab.lab.views.wording import money, plain, seconds
 from nyxlab.providers.messages import Json
 
@@ -81,7 +81,7 @@ def _call(event: CallDone) -> str:
 
 def _how(payload: dict[str, Json]) -> str:
     if payload.get("selectedProvider"):
-        return f", answer of {chosen(payload)} ({payload['gate']['reason']})"
+        return f", answer of {chosen(payload)} ({routed(payload)})"
     return f", {said}" if (said := outcome(payload)) else ""
 
 

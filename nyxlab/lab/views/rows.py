@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from nyxlab.gate.policy import interval
-from nyxlab.lab.views.decided import is_compared, is_won
+from nyxlab.lab.views.decided import is_compared, is_won, routed
 from nyxlab.providers.messages import Cost
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def verdict_rows(run: RunLike) -> list[Row]:
                     "selected_provider": decided.get("selectedProvider"), "selected_by": decided.get("selectedBy"),
                     "failed": "; ".join(f"{c['provider']}: {c['problem']}" for c in cael.get("checks") or ()) or None,
                     "judged": " / ".join(pairs) or None, "consistent": cael.get("swapConsistent"),
-                    "reason": decided["gate"]["reason"],
+                    "reason": routed(decided),
                 })  # fmt: skip
     return found
 

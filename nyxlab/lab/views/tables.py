@@ -10,7 +10,7 @@ from rich.table import Table
 
 from nyxlab.errors import InputRefused
 from nyxlab.lab.views.console import add_row, new_table, out, plain_table, print_json, say
-from nyxlab.lab.views.decided import NO_WINNER, chosen, outcome
+from nyxlab.lab.views.decided import NO_WINNER, chosen, outcome, routed
 from nyxlab.lab.views.rows import Row, RunLike, checkpoint_of, decisions, standings, step_rows
 from nyxlab.lab.views.wording import money, seconds
 from nyxlab.providers.messages import Cost, Json
@@ -114,7 +114,7 @@ def step_lines(step: Json, *, whole: bool = False) -> list[str]:
     """
     lines = ["", f"── {step['id']} " + "─" * 40]
     if step["gate"]:
-        lines += [*([f"answer of {chosen(step)}"] if step["selectedProvider"] else []), step["gate"]["reason"]]
+        lines += [*([f"answer of {chosen(step)}"] if step["selectedProvider"] else []), routed(step)]
         lines += [f"  left out: {each['provider']}: {each['reason']}" for each in step["gate"]["excluded"]]
     if step["caelReview"]:
         lines.append(f"Cael: {step['caelReview']['rationale']}")
