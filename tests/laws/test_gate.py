@@ -148,7 +148,7 @@ ANSWERING = traits().map(
 def test_judge_that_sides_with_a_place_gives_ties_only(listed, place):
     """A judge that always names the same place never decides: every pair flips, and the policy decides."""
     judge = Player("j:j", verdict(place))
-    result = decide(gate_of([trait.build() for trait in listed], compare=True, judge=judge, deadline=DEADLINE))
+    result = decide(gate_of([trait.build() for trait in listed], compare=True, judge=judge, deadline=5.0))
     assume(judge.asked)
     assert result.selected_by == "policy"
     assert result.cael_review.swap_consistent is False
