@@ -33,11 +33,6 @@ TABLES = (
         started_at TEXT NOT NULL, status TEXT NOT NULL, possibly_billed BOOLEAN NOT NULL, reply TEXT NOT NULL,
         error TEXT NOT NULL, error_status INTEGER, PRIMARY KEY (run_id, number)) WITHOUT ROWID
     """,
-    """
-    CREATE TABLE items (
-        run_id TEXT, step TEXT, number INTEGER, outcome TEXT NOT NULL, calls TEXT NOT NULL,
-        PRIMARY KEY (run_id, step, number)) WITHOUT ROWID
-    """,
     "CREATE TABLE texts (run_id TEXT, hash TEXT, body TEXT NOT NULL, PRIMARY KEY (run_id, hash))",
     "CREATE INDEX runs_newest ON runs (created_at, run_id)",
     "CREATE INDEX runs_ended ON runs (ended_at)",
@@ -134,6 +129,15 @@ def first_tables(run: Run) -> None:
     """Create the tables."""
     for table in TABLES:
         run(table)
+
+
+@migration
+def items_of_map_steps(run: Run) -> None:
+    """Create the table of the items of a map step that ended before it did."""
+    run("""
+        CREATE TABLE items (
+            run_id TEXT, step TEXT, number INTEGER, outcome TEXT NOT NULL, calls TEXT NOT NULL,
+            PRIMARY KEY (run_id, step, number)) WITHOUT ROWID""")
 
 
 @lru_cache(maxsize=256)

@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from nyxlab.engine import schema
+from nyxlab.engine import database, schema
 from nyxlab.engine.reading import parse_workflow
 from nyxlab.engine.records import Pause, StepRecord
 from nyxlab.engine.run import start_run
@@ -198,7 +198,7 @@ def _truncated(path: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (_newer, "was written by a newer nyxlab (store version 99, known here: 1); upgrade nyxlab"),
+        (_newer, "was written by a newer nyxlab (store version 99, known here: 2); upgrade nyxlab"),
         (_foreign, "is the database of another program"),
         (_wrong_types, "holds a row that nyxlab did not write"),
         (_not_json, "holds a row that nyxlab did not write"),
@@ -271,8 +271,17 @@ async def test_an_older_store_is_brought_to_todays_shape_by_reading_it(store_url
         store = open_store(store_url)
         assert len(await store.runs()) == len(await store.runs()) == 1
         assert len(seen) == 1
-        assert fetched(store, "SELECT max(version) FROM migrations") == 2
+        assert fetched(store, "SELECT max(version) FROM migrations") == len(schema.MIGRATIONS)
     finally:
         schema.MIGRATIONS.pop()
     with pytest.raises(StoreBroken, match="newer nyxlab"):
         await open_store(store_url).runs()
+
+
+async def test_a_store_of_the_first_tables_is_read_and_written(store_url, monkeypatch):
+    """A store that was made before items had a table gets it when it is opened again, with its runs as they were."""
+    with monkeypatch.context() as before:
+        before.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        before.setattr(database, "MIGRATIONS", schema.MIGRATIONS)
+        run_id = await start_run(open_store(store_url), FLOW, {"t": "x"})
+    assert (await open_store(store_url).load(run_id)).inputs == {"t": "x"}
