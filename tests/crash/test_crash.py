@@ -124,11 +124,16 @@ def forget(folder: Path, run_id: str) -> None:
 
 
 def essence(told: dict) -> dict:
-    """Return a checkpoint without times, ids, what a replay marks, and calls that a crash has lost: they are listed."""
+    """Return a checkpoint without times, ids, what a replay marks, and calls that a crash has lost: they are listed.
+
+    Calls are put in one order: those made at once begin in any.
+    """
 
     def plain(value):
         if isinstance(value, list):
-            return [plain(part) for part in value if not (isinstance(part, dict) and part.get("status") == "lost")]
+            told = [plain(part) for part in value if not (isinstance(part, dict) and part.get("status") == "lost")]
+            calls = all(isinstance(part, dict) and "role" in part for part in told)
+            return sorted(told, key=json.dumps) if calls else told
         if not isinstance(value, dict):
             return value
         return {
