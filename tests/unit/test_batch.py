@@ -172,6 +172,7 @@ def test_reports_of_other_parameters_have_other_names(tmp_path: Path) -> None:
 def test_the_first_page_links_every_page_of_ours(tmp_path: Path) -> None:
     """Each page stands there by its own title and a sentence, oldest first; a stranger's page and itself do not."""
     (tmp_path / "theirs.html").write_text("<title>mine</title>")
+    (tmp_path / "folder.html").mkdir()
     for number, (name, text) in enumerate({"b": "# The <first>\n\nWhat? It asks.", "a": "no title"}.items()):
         book = new_notebook(cells=[new_markdown_cell(text)])
         nbformat.write(book, tmp_path / f"{name}.ipynb")
