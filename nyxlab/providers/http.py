@@ -73,7 +73,12 @@ class _MayPass(Exception):
 
 
 class HttpProvider(Provider):
-    """One model of one endpoint. ``why_no_key`` says what to do where the key that is needed is missing."""
+    """One model of one endpoint. ``why_no_key`` says what to do where the key that is needed is missing.
+
+    ``kept`` is how long an idle connection is kept, in seconds.
+    """
+
+    kept = 15.0
 
     def __init__(
         self,
@@ -203,7 +208,7 @@ class HttpProvider(Provider):
         if self._wire is None:
             from nyxlab.providers.wire import Wire
 
-            self._wire = Wire(self._base_url)
+            self._wire = Wire(self._base_url, kept=self.kept)
         self._wire.open()
         return self._wire
 

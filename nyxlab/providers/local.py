@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 import anyio.to_thread
 from pydantic import SecretStr
 
-from nyxlab.errors import InputRefused
+from nyxlab.errors import InputRefused, did_you_mean
 from nyxlab.providers.dialect import Sampling
 from nyxlab.providers.http import HttpProvider
 from nyxlab.providers.messages import Json, Reply, Request
 from nyxlab.providers.openai import OpenAIDialect
 from nyxlab.providers.pace import Pace
 from nyxlab.providers.prices import FREE, Tariff
-from nyxlab.settings import did_you_mean
 
 if TYPE_CHECKING:
     from nyxlab.providers.wire import Wire
@@ -44,6 +43,8 @@ class LocalProvider(HttpProvider):
 
     It is asked as any server is: llama.cpp's own listens on loopback within this process.
     """
+
+    kept = 0.0  # its server promises to keep a connection and closes it all the same: a race that no call need run
 
     def __init__(self, model: str, *, id: str, sampling: Sampling) -> None:  # noqa: A002 - it is the provider's `id`
         if model != MODEL:
@@ -74,11 +75,7 @@ class LocalProvider(HttpProvider):
 
     async def _connected(self) -> Wire:
         server = await anyio.to_thread.run_sync(_loaded, abandon_on_cancel=True)
-        if self._wire is None:
-            from nyxlab.providers.wire import Wire
-
-            # Its server promises to keep a connection and closes it all the same: a race that no call need run.
-            self._wire = Wire(f"{server.listening_address}/v1", kept=0)
+        self._base_url = f"{server.listening_address}/v1"
         return await super()._connected()
 
 

@@ -33,7 +33,7 @@ class Wire:
     Bounding how many calls run at once is the caller's business (``Pace``), so there is no limit on connections here.
     """
 
-    def __init__(self, base_url: str, *, kept: float = 15.0) -> None:
+    def __init__(self, base_url: str, *, kept: float) -> None:
         self.base_url, self.kept = base_url, kept
         self._transport: httpx.AsyncBaseTransport | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
