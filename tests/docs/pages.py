@@ -126,6 +126,11 @@ def _steps(lines: list[str], first: int, *, shows: bool) -> Iterator[Step]:
             yield Step(first + at, command, shown if shows else None)
 
 
+def held(name: str, folder: Path, shell: Shell) -> list[str]:
+    """Return what is shown otherwise than it came on a page, named as in ``docs/``, or the README."""
+    return run_page((ROOT if name == "README.md" else DOCS) / name, folder, shell)
+
+
 def run_page(path: Path, scratch: Path, shell: Shell) -> list[str]:
     """Run a page; return what is wrong with it, one entry a command."""
     page = Page.read(path)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pages import DOCS, ROOT, Shell, run_page
+from pages import Shell, held
 
 PAGES = (
     "compare.md",
@@ -20,14 +19,7 @@ PAGES = (
 )
 
 
-@pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    shell = Shell(tmp_path_factory.mktemp("home"))
-    yield shell
-    shell.close()
-
-
 @pytest.mark.parametrize("name", PAGES)
 def test_page(name: str, tmp_path: Path, shell: Shell) -> None:
     """Every command of the page ends as it says and prints what it shows."""
-    assert run_page((ROOT if name == "README.md" else DOCS) / name, tmp_path, shell) == []
+    assert held(name, tmp_path, shell) == []
