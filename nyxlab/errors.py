@@ -147,3 +147,17 @@ class GateFailed(ProviderError):
     def __init__(self, message: str, *, provider: str, payload: dict[str, object]) -> None:
         super().__init__(message, provider=provider)
         self.payload = payload
+
+
+def did_you_mean(word: str, options: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest option, or nothing where none is near."""
+    from rapidfuzz import process  # only who mistypes waits for it
+
+    best = process.extractOne(word, list(options), score_cutoff=60)
+    return f"; did you mean '{best[0]}'?" if best else ""
+
+
+def nearest_or_all(word: str, options: Iterable[str]) -> str:
+    """Return the hint of ``did_you_mean``, or all options where none is near, or nothing where there are none."""
+    known = list(options)
+    return did_you_mean(word, known) or (f"; there are {', '.join(known)}" if known else "")

@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from nyxlab.errors import InputRefused
+from nyxlab.errors import InputRefused, did_you_mean
 
 FILE = "nyxlab.toml"
 VENDOR_KEYS = {
@@ -201,14 +201,6 @@ def is_private(host: str) -> bool:
             return False
     address = getattr(address, "ipv4_mapped", None) or address
     return not address.is_global or address.is_multicast
-
-
-def did_you_mean(word: str, options: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the nearest option, or nothing where none is near."""
-    from rapidfuzz import process  # only who mistypes waits for it
-
-    best = process.extractOne(word, list(options), score_cutoff=60)
-    return f"; did you mean '{best[0]}'?" if best else ""
 
 
 def refusal(

@@ -158,7 +158,8 @@ def prompt_of(given: str) -> str | Path:
         return sys.stdin.read()
     if path.suffix == ".jsonl":
         return path.absolute()
-    if any(c.isspace() for c in given) or not (path.suffix in TEXTS or os.path.isfile(given)):  # noqa: PTH113 - no error for what cannot be a name
+    is_file = os.path.isfile(given)  # noqa: PTH113 - no error for what cannot be a name
+    if any(c.isspace() for c in given) or not (is_file or path.suffix in TEXTS):
         return given
     try:
         text = path.read_text(encoding="utf-8")
@@ -173,6 +174,6 @@ def is_run(text: str) -> bool:
     return not Path(text).exists() and "/" not in text and not Path(text).suffix
 
 
-def near(path: Path) -> Path:
+def from_here(path: Path) -> Path:
     """Return a path as people read it: from the working folder, where it lies in it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

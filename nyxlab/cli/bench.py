@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from nyxlab.cli import routes
-from nyxlab.cli.base import FAILED, INTERRUPTED, AsJson, Output, Store, app, ask_lab, is_run, near, open_lab
+from nyxlab.cli.base import FAILED, INTERRUPTED, AsJson, Output, Store, app, ask_lab, from_here, is_run, open_lab
 from nyxlab.errors import InputRefused
 from nyxlab.lab.views.console import STDERR, out, plain_table, print_json, say, write
 from nyxlab.lab.views.wording import money
@@ -49,7 +49,7 @@ def report(
     lab = open_lab(store)
     root = lab.settings.root
     name, page = ask_lab(lab, page_of)
-    path = output or near(root / "reports" / f"{name}.html")
+    path = output or from_here(root / "reports" / f"{name}.html")
     write(page, path)
     if path.absolute().parent == root / "reports":
         write_first_page(root / "reports", root.name, theme=root / TEMPLATES)
@@ -89,7 +89,7 @@ def batch(
             say("interrupted; the same command carries on with what is not done")
             raise typer.Exit(INTERRUPTED) from None
     for result in results:
-        where = near(result.report)
+        where = from_here(result.report)
         took = "done before" if result.skipped else f"{result.seconds:.1f} s with the kernel's start"
         out(f"{where}  {result.error or result.summary or 'done'}  ({took})")
     out(f"{index_name(grid)} beside them compares them; index.html there links every page")

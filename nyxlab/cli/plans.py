@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nyxlab.cli.base import CARRIES_ON, AsJson, Forecast, Judge, Lenses, Store, app, open_lab, watch_lab
-from nyxlab.errors import InputRefused
+from nyxlab.errors import InputRefused, did_you_mean
 from nyxlab.lab.project import project_root
 from nyxlab.lab.views.console import out, print_json, write
 from nyxlab.lab.views.wording import FORMATS
@@ -154,8 +154,6 @@ def rules(
 
     listed = [rule.to_json() for rule in project_rules(project_root(Path.cwd())) if rule_id in (None, rule.id)]
     if not listed:
-        from nyxlab.settings import did_you_mean
-
         known = [rule.id for rule in project_rules(project_root(Path.cwd()))]
         raise InputRefused(
             f"no rule '{str(rule_id)[:80]}'{did_you_mean(str(rule_id), known) or '; nyxlab rules lists them'}"

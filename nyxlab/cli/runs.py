@@ -27,10 +27,9 @@ from nyxlab.cli.base import (
     prompt_of,
     watch_lab,
 )
-from nyxlab.cli.standing import run_row
 from nyxlab.errors import InputRefused
 from nyxlab.lab.project import create_project
-from nyxlab.lab.views.console import note, out, plain_table, print_json, say, write
+from nyxlab.lab.views.console import note, out, print_json, say, write
 from nyxlab.lab.views.wording import csv_text
 
 if TYPE_CHECKING:
@@ -240,7 +239,9 @@ def runs(as_json: AsJson = False, store: Store = None) -> None:
         return print_json([each.to_json() for each in found])
     if not found:
         return out("No run yet. Start one: nyxlab run WORKFLOW")
-    return out(plain_table(["run", "workflow", "status", "started", "took>"], map(run_row, found)))
+    from nyxlab.lab.views.tables import runs_table
+
+    return out(runs_table(found))
 
 
 @app.command(epilog="Example: nyxlab cost --csv > cost.csv")

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nyxlab import __version__
-from nyxlab.cli.base import ask_lab, near, open_lab
-from nyxlab.lab.views.console import out, plain_table
-from nyxlab.lab.views.wording import money, seconds
+from nyxlab.cli.base import ask_lab, from_here, open_lab
+from nyxlab.lab.views.console import out
+from nyxlab.lab.views.wording import money
 
 if TYPE_CHECKING:
     from nyxlab.engine.records import RunSummary
@@ -26,16 +26,16 @@ def show_standing() -> None:
 
 async def _show(lab: Lab) -> None:
     from nyxlab.lab.drafting import carry_on, open_findings, reviews_since
+    from nyxlab.lab.views.tables import runs_table
+    from nyxlab.providers.messages import Cost
 
     root, now = lab.settings.root, datetime.now(UTC)
     out(f"nyxlab {__version__} in {root}")
     runs = await lab.runs()
     if runs:
-        out("", "Last runs", plain_table(["run", "workflow", "status", "started", "took>"], map(run_row, runs[:SHOWN])))
+        out("", "Last runs", runs_table(runs[:SHOWN]))
         calls = await lab.desk.store.calls_since(now.replace(day=1, hour=0, minute=0, second=0, microsecond=0))
         paid = [call for _, call in calls if lab.desk.vendor(call.provider) != "script"]  # a script's price is invented
-        from nyxlab.providers.messages import Cost
-
         spent = Cost.total(call.cost for call in paid)
         out("", f"Spent this month: {money(spent.usd, spent.certainty)} in {len(paid)} calls")
     halted = [await lab.show(each.run_id) for each in runs if each.status != "completed"][:SHOWN]
@@ -48,13 +48,6 @@ async def _show(lab: Lab) -> None:
     out("", "Next", *(f"  {command}" for command in list(likely)[:3]), "", "All commands: nyxlab --help")
 
 
-def run_row(run: RunSummary) -> tuple[str, str, str, str, str]:
-    """Return a run as a line of a list of runs."""
-    took = seconds(None if run.interrupted else run.duration_seconds)
-    status = "interrupted" if run.interrupted else run.status
-    return run.run_id, run.workflow, status, f"{run.created_at:%Y-%m-%d %H:%M} UTC", took
-
-
 def _usual(root: Path, runs: list[RunSummary]) -> Iterator[str]:
     """Yield what people do next where nothing waits."""
     if not (root / "nyxlab.toml").is_file():
@@ -63,6 +56,6 @@ def _usual(root: Path, runs: list[RunSummary]) -> Iterator[str]:
         yield "nyxlab report last"
     for kind, command in (("plans/*.md", "review"), ("workflows/*.yaml", "run")):
         for path in sorted((root / "data").glob(kind))[:1]:
-            yield f"nyxlab {command} {near(path)}"
+            yield f"nyxlab {command} {from_here(path)}"
     yield "nyxlab review PLAN.md"
     yield 'nyxlab compare "PROMPT" --providers A,B'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 
@@ -11,8 +12,8 @@ from pydantic_core import ErrorDetails
 
 from nyxlab.engine.inputs import Input, Part, coerced, looks_secret, secret_sentence
 from nyxlab.engine.template import ITEM, VARIABLES, TemplateRefused, references
-from nyxlab.engine.workflow import Allowance, Defaults, Step, Workflow, near
-from nyxlab.errors import InputRefused
+from nyxlab.engine.workflow import Allowance, Defaults, Step, Workflow
+from nyxlab.errors import InputRefused, nearest_or_all
 from nyxlab.providers.messages import Json
 from nyxlab.providers.strictyaml import read_yaml
 
@@ -136,6 +137,13 @@ def _step(value: Json, number: int, problems: _Problems) -> dict[str, Json]:
             problems.add(path, f"a {kind} step needs '{key}', {meaning}")
     if "compare" in step and "provider" in step:
         problems.add((*path, "provider"), "give 'provider' or 'compare', not both")
+    if "expect" in step and "compare" not in step:
+        problems.add((*path, "expect"), "'expect' tells compared answers apart; give 'compare', or leave it out")
+    if "{" not in (expect := str(step.get("expect", ""))):
+        try:
+            re.compile(expect)
+        except (re.error, OverflowError) as error:
+            problems.add((*path, "expect"), f"'expect' is not a regular expression ({error}); put \\ before signs")
     if step.get("compare") == []:
         problems.add((*path, "compare"), "'compare' lists no provider; list some or leave it out")
     if kind == "map" and step.get("select") == "ask":
@@ -157,7 +165,7 @@ def _renamed(
         name = _field(key)
         if name not in known:
             said = [SPOKEN.get(field, field) for field in known]
-            problems.add((*path, name), f"unknown key '{key}'{near(to_snake(key), said)}")
+            problems.add((*path, name), f"unknown key '{key}'{nearest_or_all(to_snake(key), said)}")
         elif name in fields:
             problems.add((*path, name), f"'{key}' is given twice, in two spellings; keep one")
         else:
@@ -201,7 +209,7 @@ def _needs(workflow: Workflow, number: int, problems: _Problems) -> tuple[str, .
     for key in ("needs", "of"):
         for name in getattr(step, key):
             if name not in ids:
-                problems.add((*path, key), f"step '{step.id}': unknown step '{name}'{near(name, ids)}")
+                problems.add((*path, key), f"step '{step.id}': unknown step '{name}'{nearest_or_all(name, ids)}")
     for key, text in step.templates:
         try:
             uses = references(
@@ -213,8 +221,8 @@ def _needs(workflow: Workflow, number: int, problems: _Problems) -> tuple[str, .
         for use in uses:
             known = ids if use.root == "steps" else list(workflow.inputs)
             if use.name not in known:
-                said = f"step '{step.id}': unknown {use.root.removesuffix('s')} '{use.name}'{near(use.name, known)}"
-                problems.add((*path, key), said, inside=use.line)
+                said = f"step '{step.id}': unknown {use.root.removesuffix('s')} '{use.name}'"
+                problems.add((*path, key), said + nearest_or_all(use.name, known), inside=use.line)
             if use.root == "steps":
                 found.append(use.name)
     return tuple(dict.fromkeys(found))

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from nyxlab.engine.inputs import Input, Part, coerced, looks_secret, secret_sentence
 from nyxlab.engine.template import Reference, braced, references
-from nyxlab.errors import InputRefused
+from nyxlab.errors import InputRefused, nearest_or_all
 from nyxlab.providers.messages import Json
 from nyxlab.providers.structured import checked
 
@@ -163,7 +163,9 @@ class Workflow(Part):
         for step in self.steps:
             if step.id == step_id:
                 return step
-        raise InputRefused(f"workflow '{self.name}' has no step '{step_id}'{near(step_id, [s.id for s in self.steps])}")
+        raise InputRefused(
+            f"workflow '{self.name}' has no step '{step_id}'{nearest_or_all(step_id, [s.id for s in self.steps])}"
+        )
 
 
 def _texts(value: Json) -> list[str]:
@@ -172,15 +174,6 @@ def _texts(value: Json) -> list[str]:
         parts = value.values() if isinstance(value, dict) else value
         return [text for part in parts for text in _texts(part)]
     return [value] if isinstance(value, str) else []
-
-
-def near(name: str, known: list[str]) -> str:
-    """Return "; did you mean 'x'?" for the known name nearest to ``name``, or all of them where none is near."""
-    from rapidfuzz import process  # only who mistypes waits for it
-
-    if found := process.extractOne(name, known, score_cutoff=60):
-        return f"; did you mean '{found[0]}'?"
-    return f"; known here: {', '.join(known)}" if known else ""
 
 
 def bind_inputs(workflow: Workflow, given: Mapping[str, object]) -> dict[str, Json]:
@@ -192,7 +185,7 @@ def bind_inputs(workflow: Workflow, given: Mapping[str, object]) -> dict[str, Js
         if looks_secret(name):
             raise InputRefused(secret_sentence(name))
         if name not in workflow.inputs:
-            hint = near(name, list(workflow.inputs)) or "; it takes none"
+            hint = nearest_or_all(name, list(workflow.inputs)) or "; it takes none"
             raise InputRefused(f"workflow '{workflow.name}' has no input '{name}'{hint}")
     bound: dict[str, Json] = {}
     for name, declared in workflow.inputs.items():

@@ -9,13 +9,13 @@ from os import PathLike
 
 from nyxlab.engine.records import Run
 from nyxlab.engine.store import Store, open_store
-from nyxlab.errors import InputRefused
+from nyxlab.errors import InputRefused, did_you_mean
 from nyxlab.gate.policy import Learned
 from nyxlab.lab.replay import ReplayProvider
 from nyxlab.providers.base import Provider
 from nyxlab.providers.messages import Cost
 from nyxlab.providers.registry import open_provider
-from nyxlab.settings import Settings, did_you_mean, load_settings
+from nyxlab.settings import Settings, load_settings
 
 RUN_ID = re.compile(r"\d{8}-\d{6}-[a-z0-9]{6}")
 Paths = str | PathLike[str]

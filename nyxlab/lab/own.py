@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nyxlab.errors import InputRefused
+from nyxlab.errors import InputRefused, nearest_or_all
 
 if TYPE_CHECKING:
     from nyxlab.reviewer.rules import Rule
@@ -53,10 +53,7 @@ def persona(name: str, settings: Settings) -> str:
     shipped = files("nyxlab") / "defaults" / "personas"
     if not (shipped / f"{name}.md").is_file():
         known = sorted(entry.name.removesuffix(".md") for entry in shipped.iterdir())
-        from nyxlab.settings import did_you_mean  # with pydantic, which the rules need not
-
-        near = did_you_mean(name, known) or f"; there are {', '.join(known)}"
-        raise InputRefused(f"unknown persona '{name}': write personas/{name}.md{near}")
+        raise InputRefused(f"unknown persona '{name}': write personas/{name}.md{nearest_or_all(name, known)}")
     return (shipped / f"{name}.md").read_text(encoding="utf-8").strip()
 
 

@@ -6,8 +6,9 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+from nyxlab.errors import did_you_mean
 from nyxlab.providers.messages import Cost, Price, Record, Request, Usage
-from nyxlab.settings import UnitPrice, did_you_mean
+from nyxlab.settings import UnitPrice
 
 MILLION = Decimal(1_000_000)
 _UNITS = ("input", "output", "cache_read", "cache_write")

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from pydantic import SecretStr, ValidationError
 
-from nyxlab.errors import InputRefused
+from nyxlab.errors import InputRefused, nearest_or_all
 from nyxlab.providers.anthropic import AnthropicDialect
 from nyxlab.providers.base import Provider
 from nyxlab.providers.dialect import Dialect, Sampling
@@ -20,7 +20,7 @@ from nyxlab.providers.messages import Record, looks_like_key
 from nyxlab.providers.openai import OpenAIDialect
 from nyxlab.providers.prices import FREE, Tariff, tariff
 from nyxlab.providers.scripted import ScriptedProvider
-from nyxlab.settings import VENDOR_KEYS, Endpoint, Settings, did_you_mean, load_settings, vet_url
+from nyxlab.settings import VENDOR_KEYS, Endpoint, Settings, load_settings, vet_url
 
 
 class Reference(Record):
@@ -50,7 +50,7 @@ def parse_reference(ref: str) -> Reference:
         raise InputRefused(f"'{ref}': a name stands twice in the sampling")
     for name in pairs:
         if name not in Sampling.model_fields:
-            near = did_you_mean(name, Sampling.model_fields) or f"; there are {', '.join(Sampling.model_fields)}"
+            near = nearest_or_all(name, Sampling.model_fields)
             raise InputRefused(f"'{ref}': unknown sampling '{name}'{near}")
     try:
         sampling = Sampling.model_validate(pairs)
@@ -91,7 +91,7 @@ def open_provider(
     endpoint = settings.endpoints.get(named.vendor)
     if endpoint is None and named.vendor not in VENDOR_KEYS:
         known = [*VENDOR_KEYS, "hand", "local", "script", *settings.endpoints]
-        near = did_you_mean(named.vendor, known) or f"; there are {', '.join(known)}"
+        near = nearest_or_all(named.vendor, known)
         url = "http://127.0.0.1:11434/v1" if named.vendor == "ollama" else "http://HOST:PORT/v1"
         table = f'[endpoints.{named.vendor}] with kind = "openai", base_url = "{url}", allow_private = true'
         raise InputRefused(

@@ -30,12 +30,12 @@ from typing import Annotated, Literal, Self
 import anyio
 from pydantic import Field, ValidationError, model_validator
 
-from nyxlab.errors import InputRefused, ProviderBroken, ProviderBusy, ProviderMisused, ProviderRefused
+from nyxlab.errors import InputRefused, ProviderBroken, ProviderBusy, ProviderMisused, ProviderRefused, did_you_mean
 from nyxlab.providers.base import Capabilities, Provider
 from nyxlab.providers.messages import Cost, Json, Price, Record, Reply, Request, Seconds, Stop, Usage
 from nyxlab.providers.prices import cost_of, estimate_of
 from nyxlab.providers.strictyaml import read_yaml
-from nyxlab.settings import Location, did_you_mean, refusal
+from nyxlab.settings import Location, refusal
 
 _ERRORS = {"busy": ProviderBusy, "refused": ProviderRefused, "broken": ProviderBroken, "misused": ProviderMisused}
 _Part = Annotated[str, Field(min_length=1)]

@@ -124,6 +124,11 @@ REFUSED = {
     "review of nothing": (small("{id: b, kind: review}"), "w.yaml:4: a review step needs 'of'"),
     "review with a prompt": (small("{id: b, kind: review, of: [a], prompt: x}"), "'prompt' does nothing in a review"),
     "compare nobody": (small("{id: b, prompt: x, compare: []}"), "'compare' lists no provider"),
+    "expect of one": (small("{id: b, prompt: x, expect: y}"), "w.yaml:4: 'expect' tells compared answers apart"),
+    "expect in no language": (
+        small("{id: b, prompt: x, compare: [a:b], expect: '['}"),
+        "w.yaml:4: 'expect' is not a regular expression",
+    ),
     "both ways": (small("{id: b, prompt: x, compare: [a:b], provider: a:b}"), "give 'provider' or 'compare'"),
     "same id": (small("{id: a, prompt: x}"), "w.yaml:4: step id 'a' is used twice"),
     "unknown need": (small("{id: b, prompt: x, needs: [aa]}"), "unknown step 'aa'; did you mean 'a'?"),

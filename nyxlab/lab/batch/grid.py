@@ -15,10 +15,9 @@ from pydantic import Field, ValidationError
 
 from nyxlab import __version__
 from nyxlab.engine.inputs import looks_secret
-from nyxlab.errors import InputRefused
+from nyxlab.errors import InputRefused, did_you_mean, nearest_or_all
 from nyxlab.providers.messages import Json, Record, looks_like_key
 from nyxlab.providers.strictyaml import read_yaml
-from nyxlab.settings import did_you_mean
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -86,7 +85,7 @@ def read_grid(path: Path, root: Path) -> list[Job]:
         place, known = ".".join(map(str, first["loc"])), list(Grid.model_fields)
         said = f"{place}: {first['msg']}"
         if first["type"] == "extra_forbidden":
-            said = f"unknown key '{place}'" + (did_you_mean(place, known) or f"; there are {', '.join(known)}")
+            said = f"unknown key '{place}'" + (nearest_or_all(place, known))
         raise InputRefused(f"{path.name}:{lines.get(first['loc'][:1], 1)}: {said}") from None
     entries = grid.entries(root)
     stems = Counter(Path(str(entry["notebook"])).stem for entry in entries)

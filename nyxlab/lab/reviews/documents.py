@@ -55,7 +55,8 @@ def phased_prompt(
         path = settings.resolve(Path(review))
         review, beside = read_review(path), [*beside, path.parent]
     told = review.to_json() if isinstance(review, Review) else review
-    return ImplementationPrompt.of(told, unchanged_documents(told, *beside, outside=True), budget_tokens or BUDGET)
+    budget = BUDGET if budget_tokens is None else budget_tokens
+    return ImplementationPrompt.of(told, unchanged_documents(told, *beside, outside=True), budget)
 
 
 def unchanged_documents(review: Mapping[str, Json], *bases: Path, outside: bool = False) -> dict[str, str]:

@@ -51,8 +51,8 @@ def new_table(*columns: str) -> Table:
     """Return an empty table; a column whose name ends in ``>`` is set to the right."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:  # on a narrow terminal a run's id stays whole, to be copied
-        side = "right" if name.endswith(">") else "left"
-        table.add_column(name.rstrip(">"), justify=side, overflow="fold", no_wrap=name == "run")  # type: ignore[arg-type]
+        title, whole = name.rstrip(">"), name == "run"
+        table.add_column(title, justify="right" if title != name else "left", overflow="fold", no_wrap=whole)
     return table
 
 

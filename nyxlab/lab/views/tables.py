@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from nyxlab.errors import InputRefused
+from nyxlab.errors import InputRefused, nearest_or_all
 from nyxlab.lab.views.console import add_row, new_table, out, plain_table, print_json, say
 from nyxlab.lab.views.decided import NO_WINNER, chosen, outcome, routed
 from nyxlab.lab.views.rows import Row, RunLike, checkpoint_of, decisions, standings, step_rows
 from nyxlab.lab.views.wording import money, seconds
 from nyxlab.providers.messages import Cost, Json
-from nyxlab.settings import did_you_mean
 
 if TYPE_CHECKING:
+    from nyxlab.engine.records import RunSummary
     from nyxlab.lab.reviews.measuring import Score
     from nyxlab.lab.workflows.prepared import Prepared
 
@@ -40,7 +40,7 @@ def show_step(run: RunLike, step_id: str, *, as_json: bool) -> None:
     """Print one step of a run, whole; ``InputRefused`` names the steps that there are."""
     steps = {step["id"]: step for step in checkpoint_of(run)["steps"]}
     if step_id not in steps:
-        near = did_you_mean(step_id, steps) or f"; there are {', '.join(steps)}"
+        near = nearest_or_all(step_id, steps)
         raise InputRefused(f"the run has no step '{step_id[:80]}'{near}")
     print_json(steps[step_id]) if as_json else out(*step_lines(steps[step_id], whole=True))
 
@@ -65,6 +65,16 @@ def costs_table(rows: Iterable[Row]) -> Table:
                 seconds(row["latency_p50_s"]), seconds(row["latency_p95_s"]), row["n"],
                 seconds(row["first_token_p50_s"]), seconds(row["wait_s"]))  # fmt: skip
     return table
+
+
+def runs_table(runs: Iterable[RunSummary]) -> Table:
+    """Return a list of runs; one that nobody carries on any more is interrupted, and nobody knows how long it took."""
+    rows = (
+        (run.run_id, run.workflow, "interrupted" if run.interrupted else run.status,
+         f"{run.created_at:%Y-%m-%d %H:%M} UTC", seconds(None if run.interrupted else run.duration_seconds))
+        for run in runs
+    )  # fmt: skip
+    return plain_table(["run", "workflow", "status", "started", "took>"], rows)
 
 
 def standings_lines(rows: Sequence[Row]) -> list[str | Table]:

@@ -23,7 +23,13 @@ def written(found: Reviewed, form: str, rules: Sequence[Rule], theme: Path | Non
         return json.dumps(told, ensure_ascii=False, indent=1)
     if form == "sarif":
         return json.dumps(to_sarif([told], [rule.to_json() for rule in rules]), ensure_ascii=False, indent=1)
-    return render_review(told, form, found.texts, theme=theme, unfold=LOUDNESS.verbose)  # type: ignore[arg-type]  # the form was checked
+    return render_review(
+        told,
+        form,  # type: ignore[arg-type]  # it was checked
+        found.texts,
+        theme=theme,
+        unfold=LOUDNESS.verbose,
+    )
 
 
 def written_all(

@@ -16,8 +16,8 @@ from nyxlab.gate.checks import expected
 from nyxlab.providers.messages import Record
 
 MOST = 10_000
-Asked = str | Mapping[str, object]
-Prompts = str | PathLike[str] | Sequence[Asked]
+PromptLike = str | Mapping[str, object]
+Prompts = str | PathLike[str] | Sequence[PromptLike]
 """One prompt, a list of them (as text, or with what ``Prompt`` has besides), or the path of a file with one a line."""
 
 
@@ -32,7 +32,7 @@ class Prompt(Record):
     expect: str = ""
 
 
-def read_prompts(given: PathLike[str] | Sequence[Asked], resolve: Callable[[Path], Path]) -> list[Prompt]:
+def read_prompts(given: PathLike[str] | Sequence[PromptLike], resolve: Callable[[Path], Path]) -> list[Prompt]:
     """Return prompts given in a list, or in a file with one JSON object a line.
 
     ``InputRefused`` names the place in the list, or the file and the line, of what cannot be read.

@@ -12,9 +12,8 @@ from typing import Any, cast
 import anyio
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from nyxlab.errors import InputRefused, ToolFailed
+from nyxlab.errors import InputRefused, ToolFailed, did_you_mean, nearest_or_all
 from nyxlab.providers.messages import Json
-from nyxlab.settings import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -89,6 +88,6 @@ def tool(*, acts: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 def registered(name: str) -> Tool:
     """Return the tool of that name; ``InputRefused`` names those that there are."""
     if name not in _TOOLS:
-        near = did_you_mean(name, _TOOLS) or f"; there are {', '.join(sorted(_TOOLS))}"
+        near = nearest_or_all(name, sorted(_TOOLS))
         raise InputRefused(f"unknown tool '{name[:80]}'{near}")
     return _TOOLS[name]

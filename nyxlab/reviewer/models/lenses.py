@@ -12,11 +12,10 @@ from typing import Literal, NamedTuple, get_args
 
 from pydantic import Field
 
-from nyxlab.errors import InputRefused
+from nyxlab.errors import InputRefused, did_you_mean
 from nyxlab.providers.messages import Json, Record, looks_like_key
 from nyxlab.reviewer.findings import Category, Severity
 from nyxlab.reviewer.text.document import Document
-from nyxlab.settings import did_you_mean
 
 READER = "reader"
 """The question that a review asks: read it all, as who builds it tomorrow. One call finds more than seven lenses."""
